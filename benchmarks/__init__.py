@@ -1,0 +1,1 @@
+"""Benchmarks: each pairs what it compares in one run."""

@@ -1,0 +1,42 @@
+"""A new end for a PDF that was cut short, such as a broken-off download."""
+
+from __future__ import annotations
+
+import re
+
+_OBJECT = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*([0-9]{1,8})[ \t]+[0-9]{1,5}[ \t]+obj\b")
+_PAGE = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
+_PAGES = re.compile(rb"/Type\s*/Pages(?![A-Za-z])")
+_CATALOG = re.compile(rb"/Type\s*/Catalog(?![A-Za-z])")
+
+
+def with_new_end(data: bytes) -> bytes | None:
+    """The file with a trailer that makes a reader look for its objects one by one.
+
+    Where the root of the page tree is lost with the end, a new one is made of the pages found, in the file's
+    order. Returns None if there is no object to be found.
+    """
+    found = list(_OBJECT.finditer(data))
+    if not found:
+        return None
+    last = max(int(match[1]) for match in found)
+    addition = b"\nendobj\n"
+    if not (_CATALOG.search(data) and _PAGES.search(data)) and (pages := _page_numbers(data, found)):
+        kids = b" ".join(b"%d 0 R" % number for number in pages)
+        addition += b"%d 0 obj\n<< /Type /Pages /Count %d /Kids [ %s ] >>\nendobj\n" % (
+            last + 1,
+            len(pages),
+            kids,
+        )
+        addition += b"%d 0 obj\n<< /Type /Catalog /Pages %d 0 R >>\nendobj\n" % (last + 2, last + 1)
+        last += 2
+    # Without /Root the reader looks for the catalog itself, also inside compressed object streams.
+    return data + addition + b"trailer\n<< /Size %d >>\nstartxref\n0\n%%%%EOF\n" % (last + 1)
+
+
+def _page_numbers(data: bytes, found: list[re.Match[bytes]]) -> list[int]:
+    ends = [match.start() for match in found[1:]] + [len(data)]
+    numbers = [
+        int(match[1]) for match, end in zip(found, ends, strict=True) if _PAGE.search(data, match.end(), end)
+    ]
+    return list(dict.fromkeys(numbers))

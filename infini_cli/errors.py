@@ -1,0 +1,79 @@
+"""Errors that a person sees: always two lines, what went wrong and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INPUT = 3
+EXIT_INTERRUPTED = 130
+
+_UNFORESEEN_HINT = "This looks like a bug in infini: please report it together with the command that you ran."
+
+
+class CliError(Exception):
+    """A failure that is explained to the person.
+
+    Args:
+        message: What went wrong; one sentence without a full stop.
+        hint: What the person can do about it.
+        exit_code: Exit status of the process.
+    """
+
+    def __init__(self, message: str, hint: str, exit_code: int = EXIT_FAILURE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
+
+
+class UsageFailure(CliError):
+    """The command was given something it cannot mean (exit 2)."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint, EXIT_USAGE)
+
+
+class InputError(CliError):
+    """An input cannot be read or has no text (exit 3)."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint, EXIT_INPUT)
+
+
+def exit_code_of(exception: BaseException) -> int:
+    """The exit status for an exception: its own `exit_code`, 130 for Ctrl-C, 0 for a closed pipe, else 1."""
+    code = getattr(exception, "exit_code", None)
+    if isinstance(code, int):
+        return code
+    if isinstance(exception, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    if isinstance(exception, BrokenPipeError):
+        return EXIT_OK
+    return EXIT_FAILURE
+
+
+def one_line(text: str) -> str:
+    """Fold text to one printable line; control characters (of a hostile file name, say) are escaped."""
+    folded = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in folded)
+
+
+def report(error: BaseException, stderr: TextIO) -> None:
+    """Print `error: ...` and `hint: ...` for any exception.
+
+    Args:
+        error: A `CliError`, an error of the library (both carry `message` and `hint`), or anything else.
+        stderr: Where the two lines go.
+    """
+    message = getattr(error, "message", None)
+    hint = getattr(error, "hint", None)
+    if not isinstance(message, str):
+        detail = str(error)
+        message = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
+    if not isinstance(hint, str) or not hint.strip():
+        hint = _UNFORESEEN_HINT
+    stderr.write(f"error: {one_line(message)}\nhint: {one_line(hint)}\n")
+    stderr.flush()

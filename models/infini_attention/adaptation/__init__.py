@@ -1,0 +1,1 @@
+"""Adaptation: training the memory path of a frozen base."""

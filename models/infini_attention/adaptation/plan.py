@@ -1,0 +1,125 @@
+"""What a training run does: phases of task mixes and roll-out shapes, and the optimiser's settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .tasks import Plan
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of training with one mix and one curriculum.
+
+    Attributes:
+        steps: optimiser steps.
+        tasks: weight of each task by name; a step draws one task.
+        lengths: segment lengths to draw from, tokens.
+        segments: fewest and most segments of a roll-out.
+        tokens: tokens a step and process; decides the batch.
+        full: last segments of a roll-out that learn through the whole network; those before learn what they write.
+    """
+
+    steps: int
+    tasks: Mapping[str, float]
+    lengths: tuple[int, ...] = (256,)
+    segments: tuple[int, int] = (2, 6)
+    tokens: int = 2048
+    full: int = 4
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.tasks or sum(self.tasks.values()) <= 0:
+            raise ValueError("a phase needs steps and a task with a positive weight")
+        if not self.lengths or min(self.lengths) < 2:
+            raise ValueError("segment lengths must be at least 2 tokens")
+        if not 2 <= self.segments[0] <= self.segments[1]:
+            raise ValueError("a roll-out has at least 2 segments: the first has no memory to read")
+
+    def draw(self, rng: np.random.Generator) -> tuple[str, Plan]:
+        """A task's name and the shape of its batch."""
+        names = sorted(self.tasks)
+        weights = np.asarray([self.tasks[name] for name in names], dtype=float)
+        task = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+        length = int(rng.choice(self.lengths))
+        # Long segments leave room for few of them within a step's tokens, but never for less than the fewest.
+        most = max(self.segments[0], min(self.segments[1], self.tokens // length))
+        count = int(rng.integers(self.segments[0], most + 1))
+        return task, Plan(max(1, self.tokens // (count * length)), count, length, min(self.full, count))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """Phases and optimiser of a run.
+
+    Attributes:
+        phases: in order.
+        rate: peak learning rate of the low-rank changes.
+        gate_rate: peak learning rate of gates, write strengths and decays, which must move much further.
+        warmup: steps of linear rise.
+        last_share: share of the peak rate that is left at the last step, after a linear fall.
+        clip: largest gradient norm.
+        seed: everything that is drawn follows from it.
+    """
+
+    phases: tuple[Phase, ...]
+    rate: float = 1e-3
+    gate_rate: float = 5e-3
+    warmup: int = 20
+    last_share: float = 0.1
+    clip: float = 1.0
+    seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all phases."""
+        return sum(phase.steps for phase in self.phases)
+
+    def phase_at(self, step: int) -> tuple[int, Phase]:
+        """Number and settings of the phase that a step (from 0) belongs to."""
+        for number, phase in enumerate(self.phases):
+            if step < phase.steps:
+                return number, phase
+            step -= phase.steps
+        raise ValueError("the run has fewer steps")
+
+    def rate_share(self, step: int) -> float:
+        """Share of the peak rate at a step (from 0)."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        fall = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return 1 - (1 - self.last_share) * fall
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for TOML and JSON."""
+        values = dataclasses.asdict(self)
+        values["phases"] = [
+            {**dataclasses.asdict(p), "lengths": list(p.lengths), "segments": list(p.segments)} for p in self.phases
+        ]
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingPlan:
+        """Reads what ``to_dict`` wrote.
+
+        Raises:
+            ValueError: a key is unknown or a value out of range.
+        """
+        plain = dict(values)
+        try:
+            phases = tuple(
+                Phase(**{**p, **{key: tuple(p[key]) for key in ("lengths", "segments") if key in p}})
+                for p in plain.pop("phases")
+            )
+            return cls(phases, **plain)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"the training plan is not complete or has unknown keys: {error}") from error
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over the canonical JSON."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,92 @@
+"""One training roll-out: consecutive segments through the base and its memories, and the loss on their labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from ..cache import InfiniCache
+from ..inject import injection, new_cache
+
+IGNORED = -100
+# A roll-out decides itself where its segments end, so that training can draw their length.
+UNBOUNDED = 1 << 40
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment of a batch of sequences.
+
+    Attributes:
+        ids: ``[B, T]``, int64.
+        labels: ``[B, T]``, the token that should follow each; ``IGNORED`` where it does not matter. ``None``: nowhere.
+        full: gradients flow through the whole network. Otherwise the network runs without them and only what the
+            segment writes is learned, through the chain of memories that leads to later segments: about a third of the
+            cost, so that roll-outs can be long.
+    """
+
+    ids: Tensor
+    labels: Tensor | None = None
+    full: bool = True
+
+
+class Outcome(NamedTuple):
+    """Result of a roll-out: mean loss in nats a labelled token (differentiable), and the same tokens' hits."""
+
+    loss: Tensor
+    correct: Tensor
+    labelled: Tensor
+
+
+class Rollout(nn.Module):
+    """The trained module: its forward is a whole roll-out, so that it can be wrapped for several devices.
+
+    Args:
+        model: a language model with a memory path; only the memory path is to require gradients.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, segments: list[Segment]) -> Outcome:
+        """Runs the segments in order, with an empty memory before the first.
+
+        Raises:
+            ValueError: no segment has a label.
+        """
+        cache = training_cache(self.model)
+        total: Tensor | None = None
+        correct, labelled = torch.zeros((), dtype=torch.long), 0
+        for number, segment in enumerate(segments):
+            for layer in cache.memories.values():
+                layer.learn_writes = not segment.full and torch.is_grad_enabled()
+            with torch.set_grad_enabled(torch.is_grad_enabled() and segment.full):
+                hidden = self.model.get_decoder()(input_ids=segment.ids, past_key_values=cache).last_hidden_state
+            if segment.labels is not None:
+                wanted = segment.labels != IGNORED
+                logits = self.model.get_output_embeddings()(hidden[wanted]).float()
+                labels = segment.labels[wanted]
+                loss = F.cross_entropy(logits, labels, reduction="sum")
+                total = loss if total is None else total + loss
+                correct = correct.to(labels.device) + (logits.detach().argmax(-1) == labels).sum()
+                labelled += labels.numel()
+            if number + 1 < len(segments):
+                cache.close_segment()
+        if total is None or not labelled:
+            raise ValueError("a roll-out needs a label somewhere")
+        return Outcome(total / labelled, correct, torch.tensor(labelled, device=correct.device))
+
+
+def training_cache(model: PreTrainedModel) -> InfiniCache:
+    """An empty cache whose segments end only when they are told to."""
+    cache = new_cache(model)
+    record = injection(model)
+    assert record is not None
+    cache.config = dataclasses.replace(record.config, segment_length=UNBOUNDED)
+    return cache

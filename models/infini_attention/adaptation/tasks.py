@@ -1,0 +1,100 @@
+"""Training tasks: each draws a batch of roll-outs of a planned shape."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..passkey import Passkey
+from .rollout import IGNORED, Segment
+from .texts import Corpus
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """Shape of a batch: sequences, segments of each, tokens of a segment, and how many last segments learn fully."""
+
+    batch: int
+    segments: int
+    length: int
+    full: int
+
+
+class Task(Protocol):
+    """Something to learn."""
+
+    name: str
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        """Draws a batch of roll-outs."""
+
+
+class LanguageModelling:
+    """Predict every token of the segments that a memory stands behind, in consecutive segments of long texts."""
+
+    name = "language_modelling"
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        count, length = plan.segments, plan.length
+        window = torch.stack([self.corpus.window(count * length + 1, rng) for _ in range(plan.batch)])
+        segments = []
+        for s in range(count):
+            # The first segment has no memory behind it: its loss is the base's, and nothing can change it.
+            labelled = s >= max(1, count - plan.full)
+            stretch = window[:, s * length : (s + 1) * length + 1]
+            segments.append(Segment(stretch[:, :-1], stretch[:, 1:] if labelled else None, full=labelled))
+        return segments
+
+
+class PasskeyRecall:
+    """Say a five-digit key that an earlier segment held.
+
+    Args:
+        passkey: the prompt's pieces as token ids.
+        corpus: long texts to hide keys in; ``None`` hides them in the repeated filler only.
+        book_share: how often the hay is a stretch of a text.
+    """
+
+    name = "passkey"
+
+    def __init__(self, passkey: Passkey, corpus: Corpus | None, book_share: float = 0.5) -> None:
+        self.passkey, self.corpus, self.book_share = passkey, corpus, book_share
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        book = self.corpus is not None and rng.random() < self.book_share
+        # The question's segment ends anywhere: after a short rest of the hay as well as after a long one.
+        asked = self.passkey.question_tokens + self.passkey.answer_tokens
+        rest = int(rng.integers(0, max(1, plan.length - asked)))
+        rows, labels = [], []
+        for _ in range(plan.batch):
+            before = (plan.segments - 1) * plan.length + rest
+            key = self.passkey.draw(rng)
+            hay = self._hay(before, book, rng)
+            # Seldom in the open segment, where plain attention finds it.
+            place = rng.random() * ((plan.segments - 1) * plan.length / max(before, 1) if rng.random() < 0.9 else 1)
+            prompt = torch.cat([*self.passkey.hide(hay, key, place), self.passkey.question])
+            answer = self.passkey.answer(key)
+            rows.append(torch.cat([prompt, answer]))
+            labels.append(torch.cat([torch.full((len(prompt),), IGNORED), answer]))
+        ids, wanted = torch.stack(rows), torch.stack(labels)
+        segments = []
+        for s in range(plan.segments):
+            start, end = s * plan.length, (s + 1) * plan.length
+            if s + 1 < plan.segments:
+                # Where the hay matters is not known to the model, so every write is learned, but cheaply.
+                segments.append(Segment(ids[:, start:end], None, full=bool(rng.random() < plan.full / plan.segments)))
+            else:
+                segments.append(Segment(ids[:, start:-1], wanted[:, start + 1 :], full=True))
+        return segments
+
+    def _hay(self, length: int, book: bool, rng: np.random.Generator) -> Tensor:
+        if book and self.corpus is not None:
+            return self.corpus.window(length, rng)
+        return self.passkey.filler(length, offset=int(rng.integers(len(self.passkey.filler_ids))))

@@ -1,0 +1,115 @@
+"""Token corpora for training: long texts, tokenised once, kept as a flat memory-mapped array."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InfiniError
+
+TEXT_SUFFIXES = (".txt", ".md", ".jsonl", ".jsonl.gz")
+
+
+class Corpus:
+    """Tokens of long texts, one after the other, with the borders between them.
+
+    Args:
+        tokens: all ids, one axis.
+        ends: for each text, the index behind its last token, ascending.
+    """
+
+    def __init__(self, tokens: np.ndarray[Any, Any], ends: np.ndarray[Any, Any]) -> None:
+        self.tokens, self.ends = tokens, ends
+        self.starts = np.concatenate([[0], ends[:-1]])
+
+    def window(self, length: int, rng: np.random.Generator) -> Tensor:
+        """``length`` consecutive tokens (int64) of one text, drawn evenly over all such windows.
+
+        Raises:
+            InfiniError: no text is that long.
+        """
+        rooms = np.maximum(self.ends - self.starts - length + 1, 0)
+        total = int(rooms.sum())
+        if total == 0:
+            raise InfiniError(
+                f"no text of the data is {length} tokens long", "give longer texts, or train on fewer, shorter segments"
+            )
+        place = int(rng.integers(total))
+        text = int(np.searchsorted(rooms.cumsum(), place, side="right"))
+        start = int(self.starts[text]) + place - int(rooms[:text].sum())
+        return torch.from_numpy(self.tokens[start : start + length].astype(np.int64))
+
+
+def load_corpus(
+    path: Path,
+    encode: Callable[[str], list[int]],
+    tokenizer_id: str,
+    cache_dir: Path,
+    *,
+    held_out: bool = False,
+    share: float = 0.05,
+    notify: Callable[[str], None] = lambda text: None,
+) -> Corpus:
+    """Tokenises the texts under a path, or takes them from an earlier run's cache.
+
+    Args:
+        path: a ``.txt``, ``.md``, ``.jsonl`` or ``.jsonl.gz`` file (records with a ``text``), or a folder of them.
+        encode: text to token ids.
+        tokenizer_id: tells tokenizers apart in the cache.
+        cache_dir: where token arrays are kept.
+        held_out: the texts set apart for evaluation instead of those for training; the choice depends on a text's
+            content alone.
+        share: of the texts that is set apart.
+        notify: told what is going on.
+
+    Raises:
+        InfiniError: there is no text.
+    """
+    files = [path] if path.is_file() else sorted(p for p in path.glob("**/*") if p.name.endswith(TEXT_SUFFIXES))
+    if not files:
+        raise InfiniError(f"no training texts at {path}", f"give a file or a folder of {', '.join(TEXT_SUFFIXES)}")
+    key = hashlib.sha256(tokenizer_id.encode())
+    for file in files:
+        key.update(f"{file.resolve()}:{file.stat().st_size}:{file.stat().st_mtime_ns}".encode())
+    stem = f"{key.hexdigest()[:16]}-{'held' if held_out else 'train'}-{share}"
+    tokens_file, ends_file = cache_dir / f"{stem}.tokens.npy", cache_dir / f"{stem}.ends.npy"
+    if not ends_file.exists():
+        notify(f"tokenising {path} (once)")
+        pieces, ends, total = [], [], 0
+        for text in _texts(files):
+            if (_fraction(text) < share) == held_out:
+                ids = np.asarray(encode(text), dtype=np.uint32)
+                total += len(ids)
+                pieces.append(ids)
+                ends.append(total)
+        if not total:
+            raise InfiniError(
+                f"no training texts at {path}", "the files are empty, or all texts fell to the other share"
+            )
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        np.save(tokens_file, np.concatenate(pieces))
+        np.save(ends_file, np.asarray(ends, dtype=np.int64))
+    return Corpus(np.load(tokens_file, mmap_mode="r"), np.load(ends_file))
+
+
+def _texts(files: list[Path]) -> Iterator[str]:
+    for file in files:
+        if file.name.endswith((".jsonl", ".jsonl.gz")):
+            opener: Any = gzip.open if file.suffix == ".gz" else open
+            with opener(file, "rt", encoding="utf-8") as lines:
+                for line in lines:
+                    yield json.loads(line)["text"]
+        else:
+            yield file.read_text(encoding="utf-8", errors="replace")
+
+
+def _fraction(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text[:4096].encode()).digest()[:6], "big") / (1 << 48)

@@ -1,0 +1,168 @@
+"""The training loop: one process or many (accelerate), resumable, the same for the same seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import nn
+from transformers import PreTrainedModel
+
+from ..inject import memory_parameters
+from .checkpoint import load_checkpoint, save_checkpoint
+from .plan import TrainingPlan
+from .rollout import Rollout, Segment
+from .tasks import Task
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.jsonl"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """One optimiser step, as told to the caller and to the log.
+
+    Attributes:
+        step: steps done, of ``steps``.
+        task: what was trained.
+        loss: nats a labelled token.
+        accuracy: share of labelled tokens whose most likely prediction was right; for passkeys, the recall.
+        tokens: tokens read so far, all processes together.
+        tokens_per_second: of this step, all processes together.
+        rate: learning rate of the low-rank changes.
+        gradient: gradient norm before clipping.
+        segments, length, batch: shape of this process's batch.
+    """
+
+    step: int
+    steps: int
+    task: str
+    loss: float
+    accuracy: float
+    tokens: int
+    tokens_per_second: float
+    rate: float
+    gradient: float
+    segments: int
+    length: int
+    batch: int
+
+
+def train(
+    model: PreTrainedModel,
+    tasks: Mapping[str, Task],
+    plan: TrainingPlan,
+    out: Path,
+    identity: str,
+    *,
+    every: int = 20,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+) -> int:
+    """Trains the memory path of a model in place; goes on from a checkpoint in ``out`` where there is one.
+
+    Args:
+        model: the base with a memory path; the base is frozen here.
+        tasks: the plan's tasks by name.
+        plan: phases and optimiser.
+        out: folder of the checkpoint and of the log, a JSON line a step.
+        identity: tells runs apart, so that a checkpoint is not continued by another one.
+        every: steps between checkpoints.
+        on_step: called after each step, on the main process only.
+
+    Returns:
+        Steps that were done in this call.
+    """
+    parameters = memory_parameters(model)
+    model.requires_grad_(False)
+    for parameter in parameters.values():
+        parameter.requires_grad_(True)
+    # Dropout belongs to the base's pretraining; a frozen base is used as it will be used.
+    model.eval()
+    optimiser = torch.optim.AdamW(_groups(parameters, plan), betas=(0.9, 0.95), weight_decay=0.0)
+    # Which parameters a step reaches depends on its roll-out (a decay needs two writes).
+    accelerator = Accelerator(
+        cpu=next(iter(parameters.values())).device.type == "cpu",
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    path = out / CHECKPOINT
+    done = load_checkpoint(path, parameters, optimiser, identity) if path.exists() else 0
+    rollout: nn.Module = Rollout(model)
+    rollout, optimiser = accelerator.prepare(rollout, optimiser)
+    out.mkdir(parents=True, exist_ok=True)
+    read = _tokens_so_far(out / LOG, done) if accelerator.is_main_process else 0
+    for step in range(done, plan.steps):
+        began = time.monotonic()
+        number, phase = plan.phase_at(step)
+        # All processes take the same task and shape, or the faster ones would wait; what they read differs.
+        name, shape = phase.draw(np.random.default_rng([plan.seed, step]))
+        rng = np.random.default_rng([plan.seed, step, 1 + accelerator.process_index])
+        segments = [_to(segment, accelerator.device) for segment in tasks[name].sample(shape, rng)]
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * plan.rate_share(step)
+        outcome = rollout(segments)
+        optimiser.zero_grad()
+        accelerator.backward(outcome.loss)
+        norm = accelerator.clip_grad_norm_(list(parameters.values()), plan.clip)
+        if bool(torch.isfinite(norm)):
+            optimiser.step()
+        counts = torch.stack([outcome.loss.detach().float(), outcome.correct.float(), outcome.labelled.float()]).to(
+            accelerator.device
+        )
+        counts = accelerator.gather(counts[None])
+        if accelerator.is_main_process:
+            tokens = shape.batch * sum(segment.ids.shape[1] for segment in segments) * accelerator.num_processes
+            read += tokens
+            progress = Progress(
+                step + 1,
+                plan.steps,
+                name,
+                round(float(counts[:, 0].mean()), 4),
+                round(float(counts[:, 1].sum() / counts[:, 2].sum()), 4),
+                read,
+                round(tokens / (time.monotonic() - began), 1),
+                optimiser.param_groups[0]["lr"],
+                round(float(norm), 4),
+                shape.segments,
+                shape.length,
+                shape.batch,
+            )
+            with (out / LOG).open("a") as log:
+                log.write(json.dumps({**dataclasses.asdict(progress), "phase": number}) + "\n")
+            if (step + 1) % every == 0 or step + 1 == plan.steps:
+                save_checkpoint(path, step + 1, parameters, optimiser, identity)
+            on_step(progress)
+    accelerator.wait_for_everyone()
+    return plan.steps - done
+
+
+def _groups(parameters: Mapping[str, nn.Parameter], plan: TrainingPlan) -> list[dict[str, object]]:
+    def is_gate(name: str) -> bool:
+        return name.rsplit(".", 1)[-1].startswith(("gate_", "strength_", "decay_"))
+
+    return [
+        {"params": [p for n, p in parameters.items() if not is_gate(n)], "peak": plan.rate, "lr": plan.rate},
+        {"params": [p for n, p in parameters.items() if is_gate(n)], "peak": plan.gate_rate, "lr": plan.gate_rate},
+    ]
+
+
+def _to(segment: Segment, device: torch.device) -> Segment:
+    labels = None if segment.labels is None else segment.labels.to(device)
+    return Segment(segment.ids.to(device), labels, segment.full)
+
+
+def _tokens_so_far(log: Path, done: int) -> int:
+    if not log.exists():
+        return 0
+    read = 0
+    for line in log.read_text().splitlines():
+        record = json.loads(line)
+        if record["step"] <= done:
+            read = max(read, record["tokens"])
+    return read

@@ -1,0 +1,159 @@
+"""The memory path beside one attention layer of the base.
+
+The base's own queries, keys and values (before rotary embedding), each with a zero-initialised low-rank change, read
+and write the layer's memory; the gated read is added to local attention before the output projection.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .cache import LayerMemory
+from .config import InfiniConfig
+from .memory import Write, accumulator, retrieve
+
+
+class HeadShape(NamedTuple):
+    """Sizes of an attention layer: hidden size, query heads, KV heads, size of a head."""
+
+    hidden: int
+    query_heads: int
+    kv_heads: int
+    size: int
+
+
+class Projected(NamedTuple):
+    """Inputs of an attention layer, as the base computed them.
+
+    Attributes:
+        hidden: ``[B, T, C]``, what the projections saw.
+        query: ``[B, T, Hq, D]`` without rotary embedding; likewise ``key`` and ``value`` with KV heads.
+    """
+
+    hidden: Tensor
+    query: Tensor
+    key: Tensor
+    value: Tensor
+
+
+class MemoryPath(nn.Module):
+    """Trained parameters of one layer's memory, kept in float32 and used in the base's dtype.
+
+    Args:
+        config: configuration of the memory path.
+        shape: sizes of the attention layer that it stands beside.
+        device: where the parameters live.
+        seed: draws the only random part; an untrained path is the same in every process.
+
+    A new path reads and writes with the base's own projections; as long as the memory is empty it adds nothing.
+    """
+
+    def __init__(
+        self, config: InfiniConfig, shape: HeadShape, device: torch.device | None = None, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.config, self.shape = config, shape
+        hidden, rank = shape.hidden, config.rank
+
+        def zeros(*size: int) -> nn.Parameter:
+            return nn.Parameter(torch.zeros(*size, dtype=torch.float32, device=device))
+
+        def full(size: int, value: float) -> nn.Parameter:
+            return nn.Parameter(torch.full((size,), value, dtype=torch.float32, device=device))
+
+        streams = 4 if config.key_shift else 3
+        noise = torch.randn(hidden, streams * rank, generator=torch.Generator().manual_seed(seed))
+        self.down = nn.Parameter((noise / math.sqrt(hidden)).to(device))
+        self.query_up = zeros(rank, shape.query_heads * shape.size)
+        self.key_up = zeros(rank, shape.kv_heads * shape.size)
+        self.value_up = zeros(rank, shape.kv_heads * shape.size)
+        if config.key_shift:
+            self.shift_up = zeros(rank, shape.kv_heads * shape.size)
+        self.gate_bias = full(shape.query_heads, config.gate_bias)
+        if config.gate == "residual":
+            self.gate_weight = zeros(hidden, shape.query_heads)
+        if config.update_rule == "deltanet":
+            self.strength_weight = zeros(hidden, shape.kv_heads)
+            self.strength_bias = zeros(shape.kv_heads)
+            self.decay_weight = zeros(hidden, shape.kv_heads)
+            self.decay_bias = nn.Parameter(
+                torch.tensor(
+                    [_decay_bias(config.horizons[h % len(config.horizons)]) for h in range(shape.kv_heads)],
+                    dtype=torch.float32,
+                    device=device,
+                )
+            )
+
+    def forward(self, inputs: Projected, local: Tensor, layer: LayerMemory) -> Tensor:
+        """Reads the memory for every token and notes what the tokens will write when their segment closes.
+
+        Args:
+            inputs: the layer's projections, of tokens that all belong to the open segment.
+            local: ``[B, T, Hq, D]``, the base's attention within the segment.
+            layer: the layer's memory; its pending writes are extended.
+
+        Returns:
+            ``[B, T, Hq, D]`` in the dtype of ``local``; ``local`` itself while the memory is empty.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() or layer.learn_writes):
+            low = self._project(inputs.hidden)
+            layer.pending.append(self._write(inputs, low, layer))
+        if layer.memory is None:
+            return local
+        query = inputs.query + (low["query"] @ self.query_up.to(local.dtype)).view_as(inputs.query)
+        read = retrieve(self.config.update_rule, layer.memory, query.transpose(1, 2)).transpose(1, 2)
+        gate = torch.sigmoid(self._gate_logits(low))[..., None]
+        if self.config.gate == "convex":
+            # Paper, equation 6.
+            return (gate * read + (1 - gate) * accumulator(local)).to(local.dtype)
+        return local + (gate * read).to(local.dtype)
+
+    def _project(self, hidden: Tensor) -> dict[str, Tensor]:
+        """Everything that is linear in the hidden states, in one product."""
+        names = ["query", "key", "value"]
+        weights: list[Tensor] = [self.down]
+        sizes = [self.config.rank] * 3
+        if self.config.key_shift:
+            names, sizes = [*names, "shift"], [*sizes, self.config.rank]
+        if self.config.gate == "residual":
+            names, sizes = [*names, "gate"], [*sizes, self.shape.query_heads]
+            weights.append(self.gate_weight)
+        if self.config.update_rule == "deltanet":
+            names, sizes = [*names, "strength", "decay"], [*sizes, self.shape.kv_heads, self.shape.kv_heads]
+            weights += [self.strength_weight, self.decay_weight]
+        product = hidden @ torch.cat(weights, 1).to(hidden.dtype)
+        return dict(zip(names, product.split(sizes, -1), strict=True))
+
+    def _gate_logits(self, low: dict[str, Tensor]) -> Tensor:
+        """``[B, T, Hq]``, or ``[Hq]`` for the convex gate, which sees no token."""
+        if self.config.gate == "convex":
+            return self.gate_bias
+        return accumulator(low["gate"]) + self.gate_bias
+
+    def _write(self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory) -> Write:
+        dtype = inputs.hidden.dtype
+        change = low["key"] @ self.key_up.to(dtype)
+        if self.config.key_shift:
+            shift = low["shift"]
+            first = torch.zeros_like(shift[:, :1]) if layer.previous is None else layer.previous
+            change = change + torch.cat([first, shift[:, :-1]], 1) @ self.shift_up.to(dtype)
+            layer.previous = shift[:, -1:]
+        keys = (inputs.key + change.view_as(inputs.key)).transpose(1, 2)
+        change = low["value"] @ self.value_up.to(dtype)
+        values = (inputs.value + change.view_as(inputs.value)).transpose(1, 2)
+        if self.config.update_rule != "deltanet":
+            return Write(keys, values)
+        strength = torch.sigmoid(accumulator(low["strength"]) + self.strength_bias)
+        log_decay = nn.functional.logsigmoid(accumulator(low["decay"]) + self.decay_bias)
+        return Write(keys, values, strength.transpose(1, 2), log_decay.transpose(1, 2))
+
+
+def _decay_bias(horizon: float) -> float:
+    """The bias at which sigmoid(bias) is the decay a token that leaves 1/e after ``horizon`` tokens."""
+    # Beyond this the rate is under float32's resolution next to 1, and its gradient is nothing.
+    rate = max(1 / horizon, 1e-7)
+    return -math.log(math.expm1(rate))

@@ -1,0 +1,153 @@
+"""InfiniCache: the local keys and values of the open segment, and one memory a layer.
+
+To transformers it is a ``Cache`` that has seen every token so far; inside, an ordinary ``DynamicCache`` holds the open
+segment alone and is replaced when the segment closes, which is when its tokens are written into the memories.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Cache, DynamicCache, PretrainedConfig
+
+from .config import InfiniConfig
+from .memory import Memory, Write, empty_memory, update
+
+
+@dataclasses.dataclass(slots=True)
+class LayerMemory:
+    """What one decoder layer carries from token to token.
+
+    Attributes:
+        memory: what was read up to the last closed segment; ``None`` while nothing was.
+        pending: what the open segment's tokens will write, in pieces as they came.
+        previous: ``[B, 1, rank]``, the last token's part in its successor's memory key.
+        learn_writes: track gradients of what is written even where the network runs without them.
+    """
+
+    memory: Memory | None = None
+    pending: list[Write] = dataclasses.field(default_factory=list)
+    previous: Tensor | None = None
+    learn_writes: bool = False
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Replaces every tensor by ``change(tensor)``; the batch is always the first axis."""
+
+        def each(pack: Any) -> Any:
+            return type(pack)(*(None if tensor is None else change(tensor) for tensor in pack))
+
+        self.memory = None if self.memory is None else each(self.memory)
+        self.pending = [each(write) for write in self.pending]
+        self.previous = None if self.previous is None else change(self.previous)
+
+
+class OpenSegment(DynamicCache):
+    """Local keys and values of the open segment; knows the memories that belong to it."""
+
+    def __init__(self, base_config: PretrainedConfig, layers: dict[int, LayerMemory]) -> None:
+        super().__init__(config=base_config)
+        self.memories = layers
+
+
+class InfiniCache(Cache):
+    """The state of a model with a memory path, for ``model(...)`` and ``model.generate(...)``.
+
+    Args:
+        base_config: configuration of the base's decoder.
+        config: configuration of its memory path.
+    """
+
+    def __init__(self, base_config: PretrainedConfig, config: InfiniConfig) -> None:
+        super().__init__(layers=[])
+        self.base_config = base_config
+        self.config = config
+        count = base_config.num_hidden_layers
+        if config.layers is not None and config.layers[-1] >= count:
+            raise ValueError(f"the base has {count} layers, so layer {config.layers[-1]} cannot carry a memory")
+        self.memories = {index: LayerMemory() for index in (range(count) if config.layers is None else config.layers)}
+        self.open_tokens = 0
+        self.tokens = 0
+        self.segments = 0
+        self.local = OpenSegment(base_config, self.memories)
+
+    @property
+    def room(self) -> int:
+        """Tokens that still fit into the open segment; at least 1."""
+        return self.config.segment_length - self.open_tokens
+
+    def advance(self, tokens: int) -> None:
+        """Counts tokens that went through the decoder; closes the segment when they fill it.
+
+        Raises:
+            ValueError: they are more than the open segment has room for.
+        """
+        if tokens > self.room:
+            raise ValueError(f"{tokens} tokens do not fit into the {self.room} left in the open segment")
+        self.open_tokens += tokens
+        self.tokens += tokens
+        if self.room == 0:
+            self.close_segment()
+
+    def close_segment(self) -> None:
+        """Writes the open segment into the memories and opens the next; an empty segment is left as it is."""
+        if self.open_tokens == 0:
+            return
+        rule = self.config.update_rule
+        for layer in self.memories.values():
+            write = _join(layer.pending)
+            before = empty_memory(rule, write) if layer.memory is None else layer.memory
+            layer.memory = update(rule, before, write)
+            layer.pending = []
+            layer.previous = None
+        self.open_tokens = 0
+        self.segments += 1
+        self.local = OpenSegment(self.base_config, self.memories)
+
+    def fork(self) -> InfiniCache:
+        """A copy that goes on by itself. Tensors are shared: they are replaced, never changed in place."""
+        other = copy.copy(self)
+        other.memories = {
+            index: dataclasses.replace(layer, pending=list(layer.pending)) for index, layer in self.memories.items()
+        }
+        other.local = copy.copy(self.local)
+        other.local.layers = [copy.copy(layer) for layer in self.local.layers]
+        other.local.memories = other.memories
+        return other
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """All tokens seen, in every segment: what ``generate`` needs to know which tokens are new."""
+        return self.tokens
+
+    def get_max_length(self, layer_idx: int | None = None) -> int:
+        """-1: no limit."""
+        return -1
+
+    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+        """Reorders the batch for beam search."""
+        self.local.reorder_cache(beam_idx)
+        for layer in self.memories.values():
+            layer.map(lambda tensor: tensor.index_select(0, beam_idx.to(tensor.device)))
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeats each sequence of the batch ``repeats`` times."""
+        self.local.batch_repeat_interleave(repeats)
+        for layer in self.memories.values():
+            layer.map(lambda tensor: tensor.repeat_interleave(repeats, dim=0))
+
+
+def _join(pieces: list[Write]) -> Write:
+    if len(pieces) == 1:
+        return pieces[0]
+    strengths = [piece.strength for piece in pieces if piece.strength is not None]
+    decays = [piece.log_decay for piece in pieces if piece.log_decay is not None]
+    return Write(
+        torch.cat([piece.keys for piece in pieces], 2),
+        torch.cat([piece.values for piece in pieces], 2),
+        torch.cat(strengths, 2) if strengths else None,
+        torch.cat(decays, 2) if decays else None,
+    )

@@ -1,0 +1,82 @@
+"""The configuration of the memory path: validated, immutable, hashable."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+UpdateRule = Literal["linear", "delta", "deltanet"]
+Gate = Literal["convex", "residual"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InfiniConfig:
+    """What a memory path is made of.
+
+    Attributes:
+        segment_length: tokens in a segment; local attention never looks past it.
+        update_rule: ``linear`` and ``delta`` are the paper's; ``deltanet`` is the token-wise gated delta rule.
+        gate: ``convex`` is the paper's scalar a head; ``residual`` adds a gated read to local attention.
+        layers: decoder layers that carry a memory, in ascending order; ``None`` is every layer.
+        rank: rank of the change that the memory path makes to the base's queries, keys and values.
+        key_shift: whether a token's memory key also sees the token before it in its segment.
+        gate_bias: initial gate bias (before the sigmoid).
+        horizons: tokens after which an untrained memory has decayed to 1/e, assigned to the KV heads of a
+            layer in turn (``deltanet`` only); ``inf`` is a memory that does not decay.
+    """
+
+    segment_length: int = 1024
+    update_rule: UpdateRule = "deltanet"
+    gate: Gate = "residual"
+    layers: tuple[int, ...] | None = None
+    rank: int = 16
+    key_shift: bool = True
+    gate_bias: float = -3.0
+    horizons: tuple[float, ...] = (1500.0, 20_000.0, float("inf"))
+
+    def __post_init__(self) -> None:
+        if self.segment_length < 1:
+            raise ValueError(f"segment_length must be at least 1, not {self.segment_length}")
+        if self.update_rule not in get_args(UpdateRule):
+            raise ValueError(f"update_rule must be one of {get_args(UpdateRule)}, not {self.update_rule!r}")
+        if self.gate not in get_args(Gate):
+            raise ValueError(f"gate must be one of {get_args(Gate)}, not {self.gate!r}")
+        if self.rank < 1:
+            raise ValueError(f"rank must be at least 1, not {self.rank}")
+        if not self.horizons or any(not horizon > 0 for horizon in self.horizons):
+            raise ValueError(f"horizons must be positive numbers of tokens, not {self.horizons}")
+        if self.layers is not None and (
+            not self.layers or list(self.layers) != sorted(set(self.layers)) or self.layers[0] < 0
+        ):
+            raise ValueError(f"layers must be distinct, ascending and not negative, not {self.layers}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON and TOML values; ``from_dict`` reads them back."""
+        values = dataclasses.asdict(self)
+        values["layers"] = None if self.layers is None else list(self.layers)
+        values["horizons"] = [horizon for horizon in self.horizons]
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> InfiniConfig:
+        """Reads what ``to_dict`` wrote.
+
+        Raises:
+            ValueError: a key is unknown or a value out of range.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"unknown configuration keys: {', '.join(unknown)}")
+        plain = dict(values)
+        if plain.get("layers") is not None:
+            plain["layers"] = tuple(plain["layers"])
+        if "horizons" in plain:
+            plain["horizons"] = tuple(float(horizon) for horizon in plain["horizons"])
+        return cls(**plain)
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over the canonical JSON of all fields."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,193 @@
+"""The engine: reads token ids segment by segment, and continues them. It knows nothing of text.
+
+Reading runs whole segments only; what does not fill one waits, as ids, in the open segment. So a state does not depend
+on how a text was split into calls: the same tokens give the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessorList, PreTrainedModel
+
+from .cache import InfiniCache
+from .config import InfiniConfig
+from .inject import injection, memory_off, new_cache
+from .memory import Memory
+from .state import OPEN_IDS, MemoryState, Origin
+
+
+class Engine:
+    """A model with a memory path, and what it has read.
+
+    Args:
+        model: a language model with a memory path (see ``inject``), on its device, in evaluation mode.
+        use_memory: ``False`` reads and answers from the open segment alone, for comparison.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, use_memory: bool = True) -> None:
+        record = injection(model)
+        if record is None:
+            raise ValueError("the engine needs a model with a memory path; inject one first")
+        self.model = model
+        self.config: InfiniConfig = record.config
+        self.use_memory = use_memory
+        self.reset()
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids go."""
+        return cast(Tensor, self.model.get_input_embeddings().weight).device
+
+    @property
+    def tokens_read(self) -> int:
+        """Tokens read so far, the open segment's included."""
+        return self.cache.tokens + len(self.open_ids)
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self.cache: InfiniCache = new_cache(self.model)
+        self.open_ids: list[int] = []
+
+    def read(self, ids: Sequence[int] | Tensor, on_segment: Callable[[int], None] | None = None) -> None:
+        """Reads tokens into memory.
+
+        Args:
+            ids: token ids, any number of them.
+            on_segment: called after each closed segment with the number of its tokens.
+        """
+        self.open_ids += ids.tolist() if isinstance(ids, Tensor) else ids
+        length = self.config.segment_length
+        start = 0
+        while len(self.open_ids) - start >= length:
+            self._write(self.open_ids[start : start + length])
+            start += length
+            if on_segment is not None:
+                on_segment(length)
+        del self.open_ids[:start]
+
+    def fork(self) -> Engine:
+        """An engine that has read the same and goes on by itself."""
+        other = Engine(self.model, use_memory=self.use_memory)
+        other.cache, other.open_ids = self.cache.fork(), list(self.open_ids)
+        return other
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompt: Sequence[int],
+        max_new_tokens: int,
+        *,
+        stop: Collection[int] = (),
+        processors: LogitsProcessorList | None = None,
+        choose: Callable[[Tensor], int] | None = None,
+    ) -> Iterator[int]:
+        """Continues what was read, followed by a prompt. What was read stays as it is.
+
+        The prompt stands in the open segment, with the tokens that wait there in view. Where the prompt and the answer
+        would not fit into it any more, the open segment is closed first (in a copy), so that neither is torn apart.
+
+        Args:
+            prompt: token ids, at least one unless tokens wait in the open segment.
+            max_new_tokens: the most tokens to give.
+            stop: ids that end the answer; they are not given.
+            processors: transformers' logits processors; they see the prompt and the answer.
+            choose: picks a token from ``[vocabulary]`` logits; the likeliest by default.
+
+        Yields:
+            Token ids, each as soon as it is known.
+        """
+        if max_new_tokens < 1:
+            return
+        other = self.fork()
+        if len(other.open_ids) + len(prompt) + max_new_tokens > self.config.segment_length:
+            other._flush()
+        view = other.open_ids + list(prompt)
+        if not view:
+            raise ValueError("there is nothing to continue: the prompt is empty and so is the open segment")
+        yield from other._continue(view, len(prompt), max_new_tokens, stop, processors, choose)
+
+    def _continue(
+        self,
+        view: list[int],
+        prompt_tokens: int,
+        max_new_tokens: int,
+        stop: Collection[int],
+        processors: LogitsProcessorList | None,
+        choose: Callable[[Tensor], int] | None,
+    ) -> Iterator[int]:
+        ids, history = view, view[len(view) - prompt_tokens :]
+        cache = self.cache if self.use_memory else None
+        for _ in range(max_new_tokens):
+            # Switched for the call alone: a generator may rest for long between two tokens.
+            with contextlib.nullcontext() if self.use_memory else memory_off(self.model):
+                outputs = self.model(
+                    input_ids=torch.tensor([ids], device=self.device),
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                )
+            cache = outputs.past_key_values
+            logits = outputs.logits[:, -1].float()
+            if processors is not None:
+                logits = processors(cast(torch.LongTensor, torch.tensor([history], device=logits.device)), logits)
+            token = int(logits[0].argmax()) if choose is None else choose(logits[0])
+            if token in stop:
+                return
+            yield token
+            ids = [token]
+            history = [*history, token]
+
+    @torch.inference_mode()
+    def _write(self, ids: list[int]) -> None:
+        if self.use_memory:
+            self.model.get_decoder()(input_ids=torch.tensor([ids], device=self.device), past_key_values=self.cache)
+        else:
+            # Nothing of a closed segment is used without memory; only the count goes on.
+            self.cache.tokens += len(ids)
+            self.cache.segments += 1
+
+    def _flush(self) -> None:
+        if self.open_ids:
+            length = self.config.segment_length
+            for start in range(0, len(self.open_ids), length):
+                self._write(self.open_ids[start : start + length])
+            if self.use_memory:
+                self.cache.close_segment()
+            self.open_ids = []
+
+    def snapshot(self, origin: Origin) -> MemoryState:
+        """What was read, as a state that can be saved; later reading does not change it.
+
+        Args:
+            origin: which base and adapter the memories belong to.
+        """
+        tensors: dict[str, Tensor] = {OPEN_IDS: torch.tensor(self.open_ids, dtype=torch.int64)}
+        for index, layer in self.cache.memories.items():
+            if layer.memory is not None:
+                tensors[f"layers.{index}.matrix"] = layer.memory.matrix.detach().cpu()
+                if layer.memory.norm is not None:
+                    tensors[f"layers.{index}.norm"] = layer.memory.norm.detach().cpu()
+        return MemoryState(origin, self.tokens_read, self.cache.segments, tensors)
+
+    def restore(self, state: MemoryState, origin: Origin) -> None:
+        """Goes on from a saved state.
+
+        Raises:
+            StateError: the state is of another base, adapter or configuration.
+        """
+        state.require(origin)
+        self.reset()
+        self.open_ids = state.tensors[OPEN_IDS].tolist()
+        self.cache.segments = state.segments
+        self.cache.tokens = state.tokens - len(self.open_ids)
+        device = self.device
+        for index, layer in self.cache.memories.items():
+            matrix = state.tensors.get(f"layers.{index}.matrix")
+            if matrix is not None:
+                norm = state.tensors.get(f"layers.{index}.norm")
+                layer.memory = Memory(matrix.to(device), None if norm is None else norm.to(device))

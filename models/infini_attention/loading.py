@@ -1,0 +1,110 @@
+"""From a model's name to an engine and its tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .base import fingerprint_base, local_path, pull
+from .config import InfiniConfig
+from .device import Placement, choose
+from .engine import Engine
+from .errors import ModelUnavailable
+from .inject import inject, injection, load_adapter, memory_parameters
+from .recipes import DEFAULT, Recipe, find
+from .state import Origin, fingerprint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that is ready to read.
+
+    Attributes:
+        model: the base with its memory path.
+        tokenizer: its transformers tokenizer.
+        recipe: where it came from.
+        placement: where it runs, and why.
+        origin: what its states are marked with.
+    """
+
+    model: PreTrainedModel
+    tokenizer: Any
+    recipe: Recipe
+    placement: Placement
+    origin: Origin
+
+    @property
+    def config(self) -> InfiniConfig:
+        """Configuration of the memory path."""
+        record = injection(self.model)
+        assert record is not None
+        return record.config
+
+    def engine(self, *, use_memory: bool = True) -> Engine:
+        """A new engine that has read nothing; engines of one model share its weights."""
+        return Engine(self.model, use_memory=use_memory)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, without special tokens."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
+
+
+def load(
+    model: str = DEFAULT,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    config: InfiniConfig | None = None,
+    fetch: bool = True,
+    notify: Callable[[str], None] = lambda text: None,
+) -> Loaded:
+    """Loads a base, puts its memory path in, and the adapter into that.
+
+    Args:
+        model: a recipe's name, a folder, or a hub id (see ``recipes.find``).
+        device, dtype: see ``device.choose``.
+        config: another memory path than the recipe's; it is untrained then.
+        fetch: whether weights that are not there may be fetched.
+        notify: told what is going on.
+
+    Raises:
+        ModelUnavailable: the model is unknown, cannot be fetched, or cannot carry a memory path.
+        DeviceUnavailable: the device is not there.
+    """
+    # First what costs nothing, so that a mistake is told before anything is fetched.
+    recipe = find(model)
+    placement = choose(device, dtype)
+    path = pull(recipe.base, notify) if fetch else local_path(recipe.base)
+    if path is None:
+        raise ModelUnavailable(f"the weights of {recipe.name} are not here", f"run: infini models pull {recipe.name}")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        base = AutoModelForCausalLM.from_pretrained(path, dtype=placement.dtype).eval()
+        base.to(device=placement.device)
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelUnavailable(
+            f"the model in {path} cannot be loaded: {str(error).splitlines()[0]}",
+            "it must be a decoder-only language model in transformers' format with its tokenizer",
+        ) from error
+    base_fingerprint = fingerprint_base(base)
+    chosen = recipe.config if config is None else config
+    try:
+        inject(base, chosen)
+        adapter = recipe.adapter() if config is None else None
+        if adapter is not None:
+            load_adapter(base, adapter)
+    except ValueError as error:
+        raise ModelUnavailable(
+            f"{recipe.name} cannot carry this memory path: {error}", "use another model, or adapt this one anew"
+        ) from error
+    origin = Origin(recipe.name, base_fingerprint, fingerprint(dict(memory_parameters(base))), chosen.digest())
+    return Loaded(base, tokenizer, recipe, placement, origin)

