@@ -35,9 +35,7 @@ def headings() -> list[str]:
 @cache
 def page_lines(path: Path = PDF) -> list[list[str]]:
     """The lines of each page as pypdf extracts them, heads and page numbers included."""
-    return [
-        [line.strip() for line in page.extract_text().strip().split("\n")] for page in PdfReader(path).pages
-    ]
+    return [[line.strip() for line in page.extract_text().strip().split("\n")] for page in PdfReader(path).pages]
 
 
 @cache

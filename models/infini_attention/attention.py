@@ -26,12 +26,35 @@ class HeadShape(NamedTuple):
     size: int
 
 
+class Shard(NamedTuple):
+    """Which part of the heads this process holds under tensor parallelism: part ``rank`` of ``size``."""
+
+    rank: int = 0
+    size: int = 1
+
+    def of(self, tensor: Tensor, axis: int = -1) -> Tensor:
+        """This process's part of a tensor with an axis over heads."""
+        return tensor if self.size == 1 else tensor.chunk(self.size, axis)[self.rank]
+
+    def whole(self, tensor: Tensor, axis: int) -> Tensor:
+        """The tensor of all processes' heads; every process has to call it."""
+        if self.size == 1:
+            return tensor
+        parts = [torch.empty_like(tensor) for _ in range(self.size)]
+        torch.distributed.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts, axis)
+
+
+UNSHARDED = Shard()
+
+
 class Projected(NamedTuple):
     """Inputs of an attention layer, as the base computed them.
 
     Attributes:
         hidden: ``[B, T, C]``, what the projections saw.
-        query: ``[B, T, Hq, D]`` without rotary embedding; likewise ``key`` and ``value`` with KV heads.
+        query: ``[B, T, Hq, D]`` without rotary embedding; likewise ``key`` and ``value`` with KV heads. Under tensor
+            parallelism, this process's heads.
     """
 
     hidden: Tensor
@@ -45,18 +68,24 @@ class MemoryPath(nn.Module):
 
     Args:
         config: configuration of the memory path.
-        shape: sizes of the attention layer that it stands beside.
+        shape: sizes of the attention layer that it stands beside, all its heads.
         device: where the parameters live.
         seed: draws the only random part; an untrained path is the same in every process.
+        shard: the heads that this process computes; parameters are held whole everywhere.
 
     A new path reads and writes with the base's own projections; as long as the memory is empty it adds nothing.
     """
 
     def __init__(
-        self, config: InfiniConfig, shape: HeadShape, device: torch.device | None = None, seed: int = 0
+        self,
+        config: InfiniConfig,
+        shape: HeadShape,
+        device: torch.device | None = None,
+        seed: int = 0,
+        shard: Shard = UNSHARDED,
     ) -> None:
         super().__init__()
-        self.config, self.shape = config, shape
+        self.config, self.shape, self.shard = config, shape, shard
         hidden, rank = shape.hidden, config.rank
 
         def zeros(*size: int) -> nn.Parameter:
@@ -104,9 +133,9 @@ class MemoryPath(nn.Module):
             layer.pending.append(self._write(inputs, low, layer))
         if layer.memory is None:
             return local
-        query = inputs.query + (low["query"] @ self.query_up.to(local.dtype)).view_as(inputs.query)
+        query = inputs.query + (low["query"] @ self.shard.of(self.query_up).to(local.dtype)).view_as(inputs.query)
         read = retrieve(self.config.update_rule, layer.memory, query.transpose(1, 2)).transpose(1, 2)
-        gate = torch.sigmoid(self._gate_logits(low))[..., None]
+        gate = torch.sigmoid(self.shard.of(self._gate_logits(low)))[..., None]
         if self.config.gate == "convex":
             # Paper, equation 6.
             return (gate * read + (1 - gate) * accumulator(local)).to(local.dtype)
@@ -136,19 +165,19 @@ class MemoryPath(nn.Module):
 
     def _write(self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory) -> Write:
         dtype = inputs.hidden.dtype
-        change = low["key"] @ self.key_up.to(dtype)
+        change = low["key"] @ self.shard.of(self.key_up).to(dtype)
         if self.config.key_shift:
             shift = low["shift"]
             first = torch.zeros_like(shift[:, :1]) if layer.previous is None else layer.previous
-            change = change + torch.cat([first, shift[:, :-1]], 1) @ self.shift_up.to(dtype)
+            change = change + torch.cat([first, shift[:, :-1]], 1) @ self.shard.of(self.shift_up).to(dtype)
             layer.previous = shift[:, -1:]
         keys = (inputs.key + change.view_as(inputs.key)).transpose(1, 2)
-        change = low["value"] @ self.value_up.to(dtype)
+        change = low["value"] @ self.shard.of(self.value_up).to(dtype)
         values = (inputs.value + change.view_as(inputs.value)).transpose(1, 2)
         if self.config.update_rule != "deltanet":
             return Write(keys, values)
-        strength = torch.sigmoid(accumulator(low["strength"]) + self.strength_bias)
-        log_decay = nn.functional.logsigmoid(accumulator(low["decay"]) + self.decay_bias)
+        strength = torch.sigmoid(self.shard.of(accumulator(low["strength"]) + self.strength_bias))
+        log_decay = nn.functional.logsigmoid(self.shard.of(accumulator(low["decay"]) + self.decay_bias))
         return Write(keys, values, strength.transpose(1, 2), log_decay.transpose(1, 2))
 
 

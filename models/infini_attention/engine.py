@@ -16,7 +16,7 @@ from transformers import LogitsProcessorList, PreTrainedModel
 
 from .cache import InfiniCache
 from .config import InfiniConfig
-from .inject import injection, memory_off, new_cache
+from .inject import injection, memory_off, memory_paths, memory_shard, new_cache
 from .memory import Memory
 from .state import OPEN_IDS, MemoryState, Origin
 
@@ -166,12 +166,13 @@ class Engine:
         Args:
             origin: which base and adapter the memories belong to.
         """
+        shard = memory_shard(self.model)
         tensors: dict[str, Tensor] = {OPEN_IDS: torch.tensor(self.open_ids, dtype=torch.int64)}
         for index, layer in self.cache.memories.items():
             if layer.memory is not None:
-                tensors[f"layers.{index}.matrix"] = layer.memory.matrix.detach().cpu()
+                tensors[f"layers.{index}.matrix"] = shard.whole(layer.memory.matrix.detach(), 1).cpu()
                 if layer.memory.norm is not None:
-                    tensors[f"layers.{index}.norm"] = layer.memory.norm.detach().cpu()
+                    tensors[f"layers.{index}.norm"] = shard.whole(layer.memory.norm.detach(), 1).cpu()
         return MemoryState(origin, self.tokens_read, self.cache.segments, tensors)
 
     def restore(self, state: MemoryState, origin: Origin) -> None:
@@ -185,9 +186,13 @@ class Engine:
         self.open_ids = state.tensors[OPEN_IDS].tolist()
         self.cache.segments = state.segments
         self.cache.tokens = state.tokens - len(self.open_ids)
-        device = self.device
+        shard, paths = memory_shard(self.model), memory_paths(self.model)
         for index, layer in self.cache.memories.items():
             matrix = state.tensors.get(f"layers.{index}.matrix")
             if matrix is not None:
+                # A layer's memory lives where the layer does, also when a model is spread over devices.
+                device = paths[index].gate_bias.device
                 norm = state.tensors.get(f"layers.{index}.norm")
-                layer.memory = Memory(matrix.to(device), None if norm is None else norm.to(device))
+                layer.memory = Memory(
+                    shard.of(matrix, 1).to(device), None if norm is None else shard.of(norm, 1).to(device)
+                )

@@ -14,12 +14,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .attention import HeadShape, MemoryPath, Projected
+from .attention import UNSHARDED, HeadShape, MemoryPath, Projected, Shard
 from .cache import InfiniCache, LayerMemory, OpenSegment
 from .config import InfiniConfig
 
@@ -96,18 +97,19 @@ def inject(model: PreTrainedModel, config: InfiniConfig) -> None:
         raise ValueError(f"the base has {len(layers)} layers, so layer {indices[-1]} cannot carry a memory")
     attentions = {index: _attention(layers[index]) for index in indices}
     base_attention = model.config._attn_implementation or "sdpa"
-    if base_attention not in ALL_ATTENTION_FUNCTIONS:
-        # "eager" is a function of each model's own file, which no registry holds.
-        base_attention = "sdpa"
+    # "eager" is a function of each model's own file, which no registry holds.
+    local_attention = base_attention if base_attention in ALL_ATTENTION_FUNCTIONS else "sdpa"
     taps = {}
     for index, attention in attentions.items():
         device = cast(nn.Module, attention.q_proj).weight.device
-        attention.infini = MemoryPath(config, _head_shape(attention), cast(torch.device, device), seed=index)
+        attention.infini = MemoryPath(
+            config, _head_shape(attention), cast(torch.device, device), seed=index, shard=_shard(attention)
+        )
         taps[index] = _Tap(attention, index, attention.infini)
         attention._infini_tap = taps[index]
     decoder.infini = Injection(config, base_attention, taps)
     decoder.forward = _segmented(decoder, decoder.forward)
-    model.set_attn_implementation(_registered(base_attention))
+    model.set_attn_implementation(_registered(local_attention))
 
 
 def eject(model: PreTrainedModel) -> None:
@@ -160,15 +162,25 @@ def memory_off(model: PreTrainedModel) -> Iterator[None]:
         record.enabled = before
 
 
+def memory_paths(model: PreTrainedModel) -> dict[int, MemoryPath]:
+    """The memory path of each layer that has one."""
+    record = injection(model)
+    return {} if record is None else {index: tap.path for index, tap in record.taps.items()}
+
+
+def memory_shard(model: PreTrainedModel) -> Shard:
+    """The heads that this process holds; all of them without tensor parallelism."""
+    return next((path.shard for path in memory_paths(model).values()), UNSHARDED)
+
+
 def memory_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
     """Parameters of the memory path by adapter name, ``layers.3.query_up`` and so on, in the order of layers."""
-    record = injection(model)
-    if record is None:
+    if injection(model) is None:
         raise ValueError("the model has no memory path; inject one first")
     return {
         f"layers.{index}.{name}": parameter
-        for index, tap in record.taps.items()
-        for name, parameter in tap.path.named_parameters()
+        for index, path in memory_paths(model).items()
+        for name, parameter in path.named_parameters()
     }
 
 
@@ -208,6 +220,14 @@ def _head_shape(attention: Any) -> HeadShape:
         attention.k_proj.out_features // size,
         size,
     )
+
+
+def _shard(attention: Any) -> Shard:
+    """Which heads of a layer this process holds: those of its slice of the query projection."""
+    weight = attention.q_proj.weight
+    if not isinstance(weight, DTensor) or all(placement.is_replicate() for placement in weight.placements):
+        return UNSHARDED
+    return Shard(weight.device_mesh.get_local_rank(), weight.device_mesh.size())
 
 
 def _registered(base: str) -> str:

@@ -106,5 +106,5 @@ def load(
         raise ModelUnavailable(
             f"{recipe.name} cannot carry this memory path: {error}", "use another model, or adapt this one anew"
         ) from error
-    origin = Origin(recipe.name, base_fingerprint, fingerprint(dict(memory_parameters(base))), chosen.digest())
+    origin = Origin(recipe.address, base_fingerprint, fingerprint(dict(memory_parameters(base))), chosen.digest())
     return Loaded(base, tokenizer, recipe, placement, origin)

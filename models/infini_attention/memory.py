@@ -127,7 +127,8 @@ def update(rule: UpdateRule, memory: Memory, write: Write) -> Memory:
 def _normalised_read(memory: Memory, mapped: Tensor) -> Tensor:
     assert memory.norm is not None
     weight = mapped @ memory.norm[..., None]
-    return (mapped @ memory.matrix) / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+    # Nothing over nothing is nothing. Dividing by the smallest float instead would give NaN gradients.
+    return (mapped @ memory.matrix) / torch.where(weight > 0, weight, 1)
 
 
 def gated_delta_rule(matrix: Tensor, keys: Tensor, values: Tensor, strength: Tensor, log_decay: Tensor) -> Tensor:

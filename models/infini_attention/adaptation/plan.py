@@ -95,6 +95,21 @@ class TrainingPlan:
         fall = (step - self.warmup) / max(1, self.steps - self.warmup)
         return 1 - (1 - self.last_share) * fall
 
+    def scaled(self, steps: int) -> TrainingPlan:
+        """The same plan in another number of steps: phases keep their shares, and those left without a step go.
+
+        Args:
+            steps: at least 1.
+        """
+        ends = np.cumsum([phase.steps for phase in self.phases]) * steps / self.steps
+        counts = np.diff(np.rint(ends).astype(int), prepend=0)
+        phases = tuple(
+            dataclasses.replace(phase, steps=int(count))
+            for phase, count in zip(self.phases, counts, strict=True)
+            if count
+        )
+        return dataclasses.replace(self, phases=phases, warmup=round(self.warmup * steps / self.steps))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for TOML and JSON."""
         values = dataclasses.asdict(self)

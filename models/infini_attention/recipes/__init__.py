@@ -68,6 +68,13 @@ class Recipe:
         file = None if self.folder is None else self.folder / ADAPTER
         return file if file is not None and file.is_file() else None
 
+    @property
+    def address(self) -> str:
+        """What ``find`` takes to get this recipe from any working directory."""
+        if self.folder is None:
+            return self.base.name if self.base.source == "directory" else self.name
+        return self.name if self.folder.parent == HERE else str(self.folder.resolve())
+
     def adapter(self) -> dict[str, Tensor] | None:
         """The adapter's tensors, or ``None`` if the recipe has none yet.
 
@@ -93,8 +100,8 @@ def find(name: str) -> Recipe:
     """Finds a recipe.
 
     Args:
-        name: a shipped recipe's name, a folder with a ``recipe.toml``, a folder with base weights, or a hub id
-            (``owner/name``). The last two give an untrained memory path.
+        name: a shipped recipe's name, a recipe's TOML file or a folder with a ``recipe.toml``, a folder with base
+            weights, or a hub id (``owner/name``). The last two give an untrained memory path.
 
     Raises:
         ModelUnavailable: there is nothing of that name, or its recipe cannot be read.
@@ -104,6 +111,8 @@ def find(name: str) -> Recipe:
     path = Path(name).expanduser()
     if (path / RECIPE).is_file():
         return read(path)
+    if path.suffix == ".toml" and path.is_file():
+        return read(path.parent, path.name)
     if (path / "config.json").is_file():
         return Recipe(name, None, BaseSpec("directory", str(path.resolve())), InfiniConfig())
     if name.count("/") == 1 and not name.startswith(("/", ".", "~")) and not path.exists():
@@ -113,14 +122,14 @@ def find(name: str) -> Recipe:
     )
 
 
-def read(folder: Path) -> Recipe:
+def read(folder: Path, file: str = RECIPE) -> Recipe:
     """Reads the recipe in a folder.
 
     Raises:
         ModelUnavailable: it cannot be read.
     """
     try:
-        values = tomllib.loads((folder / RECIPE).read_text(encoding="utf-8"))
+        values = tomllib.loads((folder / file).read_text(encoding="utf-8"))
         return Recipe(
             values["name"],
             folder,
@@ -130,4 +139,4 @@ def read(folder: Path) -> Recipe:
             values.get("scores", {}),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ModelUnavailable(f"the recipe in {folder} cannot be read: {error}", f"check its {RECIPE}") from error
+        raise ModelUnavailable(f"the recipe in {folder} cannot be read: {error}", f"check its {file}") from error

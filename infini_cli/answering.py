@@ -1,0 +1,151 @@
+"""From an instruction to an answer: chat template, decoding token by token, and where an answer ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from infini_cli.output import Console
+
+if TYPE_CHECKING:
+    from infini_attention import Engine, Loaded
+
+# Given beyond the limit, so that an answer can end with its sentence.
+GRACE = 64
+_NO_REPEAT = 4
+_PENALTY = 1.1
+_MARK = "infini-answer-mark"
+_SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u2019\u201d)\]]*\s*")
+
+
+class Turn:
+    """One instruction and the model's answer to it.
+
+    Args:
+        loaded: The model.
+        instruction: What to do, as a person would write it.
+        limit: Tokens after which the answer ends with its sentence.
+
+    Attributes:
+        prompt: Token ids that the model saw after what was read.
+        ids: Token ids of the answer so far.
+        limit_reached: Whether the limit ended the answer.
+        mid_sentence: Whether it did so inside a sentence.
+    """
+
+    def __init__(self, loaded: Loaded, instruction: str, limit: int) -> None:
+        self.loaded = loaded
+        self.limit = limit
+        self.prompt = loaded.encode(_prompt(loaded.tokenizer, instruction))
+        self.ids: list[int] = []
+        self.limit_reached = False
+        self.mid_sentence = False
+
+    def pieces(self, engine: Engine) -> Iterator[str]:
+        """Answer, piece by piece, from what an engine has read; it stays as it is."""
+        from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
+
+        processors = LogitsProcessorList(
+            [RepetitionPenaltyLogitsProcessor(_PENALTY), NoRepeatNGramLogitsProcessor(_NO_REPEAT)]
+        )
+        most = self.limit + GRACE
+        decoder = TokenDecoder(self.loaded.tokenizer)
+        tail = ""
+        for token in engine.generate(self.prompt, most, stop=stop_ids(self.loaded), processors=processors):
+            piece = decoder.add(token)
+            # Known only with the next piece: "3." may go on as "3.5".
+            if len(self.ids) >= self.limit and piece[:1].isspace() and _SENTENCE_END.fullmatch(tail):
+                self.limit_reached = True
+                return
+            self.ids.append(token)
+            if piece:
+                tail = _tail(tail + piece)
+                yield piece
+        rest = decoder.finish()
+        if rest:
+            tail = _tail(tail + rest)
+            yield rest
+        if len(self.ids) >= most:
+            self.limit_reached = True
+            self.mid_sentence = not _SENTENCE_END.fullmatch(tail)
+
+    def transcript(self) -> list[int]:
+        """Token ids of the instruction and the answer, closed as the chat template closes them."""
+        return [*self.prompt, *self.ids, *self.loaded.encode(_closing(self.loaded.tokenizer))]
+
+
+class TokenDecoder:
+    """Turns tokens into text as they come, and never into half a character."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.ids: list[int] = []
+        self.shown = 0
+
+    def add(self, token: int) -> str:
+        """The text that a token adds; empty while a character is not complete."""
+        self.ids.append(token)
+        text = self._decode(self.ids)
+        piece = text[len(self._decode(self.ids[: self.shown])) :]
+        if not piece or piece.endswith("\N{REPLACEMENT CHARACTER}"):
+            return ""
+        # The piece shown last stays in view, because the spacing of the next one depends on it.
+        self.ids = self.ids[self.shown :]
+        self.shown = len(self.ids)
+        return piece
+
+    def finish(self) -> str:
+        """What is left when no more tokens come."""
+        return self._decode(self.ids)[len(self._decode(self.ids[: self.shown])) :]
+
+    def _decode(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def tokens_for(words: int) -> int:
+    """Tokens after which a text that should have so many words is cut off; languages and tokenizers differ."""
+    return 2 * words
+
+
+def tell_limit(turn: Turn, console: Console, option: str) -> None:
+    """Say so where the limit ended an answer."""
+    if turn.limit_reached:
+        where = ", in the middle of a sentence" if turn.mid_sentence else ""
+        console.note(f"the answer ended at its limit of {turn.limit} tokens{where}; {option} sets it")
+
+
+def stop_ids(loaded: Loaded) -> frozenset[int]:
+    """Tokens that end an answer: the model's, the tokenizer's, and the chat template's end of turn."""
+    tokenizer, model = loaded.tokenizer, loaded.model
+    ids: set[int] = set()
+    for found in (
+        getattr(model.generation_config, "eos_token_id", None),
+        getattr(model.config, "eos_token_id", None),
+        tokenizer.eos_token_id,
+    ):
+        ids.update([] if found is None else [found] if isinstance(found, int) else found)
+    closing = loaded.encode(_closing(tokenizer).strip())
+    if closing and closing[0] in tokenizer.added_tokens_decoder:
+        ids.add(closing[0])
+    return frozenset(ids)
+
+
+def _prompt(tokenizer: Any, instruction: str) -> str:
+    if not tokenizer.chat_template:
+        return f"{instruction}\n\n"
+    messages = [{"role": "user", "content": instruction}]
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+
+def _closing(tokenizer: Any) -> str:
+    if not tokenizer.chat_template:
+        return "\n\n"
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
+    return str(tokenizer.apply_chat_template(messages, tokenize=False)).rpartition(_MARK)[2]
+
+
+def _tail(text: str) -> str:
+    """The end of a text from its last character that is neither a closing mark nor a space."""
+    match = re.search(r"[^\s\"'\u2019\u201d)\]][\s\"'\u2019\u201d)\]]*$", text)
+    return text if match is None else match[0]

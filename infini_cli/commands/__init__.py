@@ -1,0 +1,1 @@
+"""The subcommands: one file each, thin; what they do lives in `session`, `answering` and the library."""

@@ -1,0 +1,148 @@
+"""`infini adapt`: train the memory path of a model whose own weights stay as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infini_cli.commands import options
+from infini_cli.errors import InputError, UsageFailure
+from infini_cli.output import answer_file, emit_json
+from infini_cli.session import load_model
+from infini_cli.training import training_progress
+
+if TYPE_CHECKING:
+    from infini_attention.adaptation.plan import TrainingPlan
+    from infini_attention.recipes import Recipe
+
+
+def adapt(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the adapter, its recipe, log, checkpoint.")
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="FILE|DIR", help="Long texts: .txt, .md, .jsonl, .jsonl.gz.", show_default=False
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="FILE|NAME",
+            help="Recipe with the training plan; that of the model if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", min=1, help="Scale the plan to N steps.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Instead of the plan's.", show_default=False)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the steps and the tokens of each.")] = False,
+    model: options.Model = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    format: options.Format = None,
+    quiet: options.Quiet = None,
+    verbose: options.Verbose = None,
+    debug: options.Debug = False,
+) -> None:
+    """Train the memory path of a base model; the base stays frozen.
+
+    A run that was interrupted goes on from its checkpoint when the same command is given again. Several processes:
+    torchrun --nproc-per-node 2 -m infini_cli adapt ...
+    """
+    first = os.environ.get("RANK", "0") == "0"
+    run = options.start(
+        model=model,
+        device=device or _own_device(),
+        dtype=dtype,
+        format=format,
+        quiet=quiet if first else True,
+        verbose=verbose if first else None,
+    )
+    if data is not None and not data.exists():
+        raise InputError(f"{data} does not exist", "Give a text file, or a folder of texts.")
+    chosen = _recipe(recipe or run.settings.model)
+    plan = _plan(chosen, steps, seed)
+    form = run.settings.format
+    if dry_run:
+        if first:
+            with answer_file(None) as file:
+                if form == "text":
+                    file.write("".join(f"{line}\n" for line in _in_words(plan)))
+                else:
+                    emit_json({"schema": "infini.adapt/1", **_in_figures(plan)}, file, jsonl=form == "jsonl")
+        return
+    loaded = load_model(run.settings, run.console, model or recipe)
+    from infini_attention.adaptation.run import adapt as train
+
+    with training_progress(run.console, plan.steps) as on_step:
+        folder = train(loaded, plan, output, data, on_step=on_step, notify=run.console.note)
+    if not first:
+        return
+    run.console.note(f"trained: use it with --model {folder}")
+    if form != "text":
+        value: dict[str, Any] = {"schema": "infini.adapt/1", "folder": str(folder), "steps": plan.steps}
+        value["last"] = None if on_step.last is None else dataclasses.asdict(on_step.last)
+        with answer_file(None) as file:
+            emit_json(value, file, jsonl=form == "jsonl")
+
+
+def _own_device() -> str | None:
+    """Each process of torchrun has a GPU of its own, where there are any."""
+    local = os.environ.get("LOCAL_RANK")
+    if local is None:
+        return None
+    import torch
+
+    return f"cuda:{local}" if torch.cuda.is_available() else None
+
+
+def _recipe(name: str | None) -> Recipe:
+    from infini_attention.recipes import DEFAULT, find
+
+    return find(name or DEFAULT)
+
+
+def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
+    from infini_attention.adaptation.plan import TrainingPlan
+
+    if not recipe.training:
+        raise UsageFailure(
+            f"the recipe {recipe.name} has no training plan",
+            "Add a [training] table to it, or choose one with --recipe.",
+        )
+    try:
+        plan = TrainingPlan.from_dict(recipe.training)
+    except ValueError as error:
+        raise UsageFailure(
+            f"the training plan of {recipe.name} cannot be used: {error}", "Correct its [training] table."
+        ) from error
+    plan = plan if steps is None else plan.scaled(steps)
+    return plan if seed is None else dataclasses.replace(plan, seed=seed)
+
+
+def _in_words(plan: TrainingPlan) -> list[str]:
+    lines = [f"{plan.steps} steps in {len(plan.phases)} phases, seed {plan.seed}"]
+    for number, phase in enumerate(plan.phases, 1):
+        tasks = ", ".join(f"{name} {weight:g}" for name, weight in phase.tasks.items())
+        lengths = ", ".join(map(str, phase.lengths))
+        first, last = phase.segments
+        lines.append(
+            f"phase {number}: {phase.steps} steps of about {phase.tokens:,} tokens; "
+            f"{first} to {last} segments of {lengths}; {tasks}"
+        )
+    return lines
+
+
+def _in_figures(plan: TrainingPlan) -> dict[str, Any]:
+    tokens = sum(phase.steps * phase.tokens for phase in plan.phases)
+    return {"steps": plan.steps, "tokens": tokens, "plan": plan.to_dict()}

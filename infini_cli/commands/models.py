@@ -1,0 +1,156 @@
+"""`infini models`: which models there are, and fetching them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infini_cli.commands import options
+from infini_cli.output import answer_file, emit_json
+
+if TYPE_CHECKING:
+    from infini_attention.recipes import Recipe
+
+Name = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="A recipe, a folder, or a hub id; the default model if left out.")
+]
+
+app = typer.Typer(help="List, fetch and show models.", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def root(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        options.help_and_exit(ctx)
+
+
+@app.command("list")
+def list_models(
+    output: options.Answer = None,
+    format: options.Format = None,
+    quiet: options.Quiet = None,
+    verbose: options.Verbose = None,
+    debug: options.Debug = False,
+) -> None:
+    """List the models that come with infini.
+
+    Says for each whether its weights are here, and whether it has a trained adapter.
+    """
+    run = options.start(format=format, quiet=quiet, verbose=verbose)
+    from infini_attention.recipes import find, names
+
+    recipes = [find(name) for name in names()]
+    with answer_file(output) as file:
+        if run.settings.format != "text":
+            models = [_summary(recipe) for recipe in recipes]
+            emit_json({"schema": "infini.models/1", "models": models}, file, jsonl=run.settings.format == "jsonl")
+            return
+        for recipe in recipes:
+            facts = _summary(recipe)
+            here = "weights here" if facts["weights"] else "weights not fetched"
+            adapter = "adapter" if facts["adapter"] else "no adapter"
+            file.write(f"{recipe.name}  {recipe.base.name}  {recipe.base.licence}  {here}  {adapter}\n")
+
+
+@app.command()
+def pull(
+    name: Name = None,
+    output: options.Answer = None,
+    model: options.Model = None,
+    format: options.Format = None,
+    quiet: options.Quiet = None,
+    verbose: options.Verbose = None,
+    debug: options.Debug = False,
+) -> None:
+    """Fetch the base weights of a model and print their folder.
+
+    Afterwards it works without a network.
+    """
+    run = options.start(model=model, format=format, quiet=quiet, verbose=verbose)
+    from infini_attention.base import pull as fetch
+
+    recipe = _recipe(name or run.settings.model)
+    folder = fetch(recipe.base, run.console.note)
+    with answer_file(output) as file:
+        if run.settings.format == "text":
+            file.write(f"{folder}\n")
+        else:
+            value = {"schema": "infini.models/1", "name": recipe.name, "folder": str(folder)}
+            emit_json(value, file, jsonl=run.settings.format == "jsonl")
+
+
+@app.command()
+def show(
+    name: Name = None,
+    output: options.Answer = None,
+    model: options.Model = None,
+    format: options.Format = None,
+    quiet: options.Quiet = None,
+    verbose: options.Verbose = None,
+    debug: options.Debug = False,
+) -> None:
+    """Show what a model is made of.
+
+    Base weights, memory path, how it was trained, and what it scored.
+    """
+    run = options.start(model=model, format=format, quiet=quiet, verbose=verbose)
+    value = _details(_recipe(name or run.settings.model))
+    with answer_file(output) as file:
+        if run.settings.format == "text":
+            for line in _lines(value):
+                file.write(f"{line}\n")
+        else:
+            emit_json({"schema": "infini.models/1", **value}, file, jsonl=run.settings.format == "jsonl")
+
+
+def _recipe(name: str | None) -> Recipe:
+    from infini_attention.recipes import DEFAULT, find
+
+    return find(name or DEFAULT)
+
+
+def _summary(recipe: Recipe) -> dict[str, Any]:
+    from infini_attention.base import local_path
+
+    return {
+        "name": recipe.name,
+        "base": recipe.base.name,
+        "licence": recipe.base.licence,
+        "weights": local_path(recipe.base) is not None,
+        "adapter": recipe.adapter_file is not None,
+    }
+
+
+def _details(recipe: Recipe) -> dict[str, Any]:
+    from infini_attention.base import local_path
+
+    base = recipe.base
+    folder = local_path(base)
+    config = recipe.config.to_dict()
+    # JSON has no infinity.
+    config["horizons"] = ["inf" if horizon == float("inf") else horizon for horizon in config["horizons"]]
+    return {
+        "name": recipe.name,
+        "base": {key: getattr(base, key) for key in base.__slots__ if getattr(base, key) is not None},
+        "weights": None if folder is None else str(folder),
+        "adapter": None if recipe.adapter_file is None else str(recipe.adapter_file),
+        "config": config,
+        "training": dict(recipe.training),
+        "scores": dict(recipe.scores),
+    }
+
+
+def _lines(value: dict[str, Any], indent: str = "") -> list[str]:
+    lines = []
+    for key, part in value.items():
+        if isinstance(part, dict):
+            lines += [f"{indent}{key}:", *_lines(part, indent + "  ")]
+        elif isinstance(part, list) and part and isinstance(part[0], dict):
+            for number, each in enumerate(part, 1):
+                lines += [f"{indent}{key} {number}:", *_lines(each, indent + "  ")]
+        elif isinstance(part, list | tuple):
+            lines.append(f"{indent}{key}: {', '.join(map(str, part))}")
+        else:
+            lines.append(f"{indent}{key}: {'none' if part is None else part}")
+    return lines

@@ -1,0 +1,276 @@
+"""A document, an engine and a state together: what `read`, `summarize` and `ask` are made of."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from infini_cli.documents import Document, PageSelection, load_document
+from infini_cli.errors import CliError
+from infini_cli.output import Console
+from infini_cli.settings import Settings
+
+if TYPE_CHECKING:
+    from infini_attention import Loaded, MemoryState, Source
+
+PASSWORD_VARIABLE = "INFINI_PDF_PASSWORD"
+_DOCUMENT_END = "\n\n"
+_LAST_WORDS = 80
+
+
+class ReadingInterrupted(KeyboardInterrupt):
+    """Ctrl-C while documents were read; what was read until then is in the session, whole and usable.
+
+    Attributes:
+        tokens: Tokens of the documents that were read.
+        total: Tokens that the documents have.
+        pages: The page in which reading stopped, and the last one that was to be read; None if it stopped between two
+            documents, or where there are no pages.
+        last_words: The end of what was read of a document without pages.
+        left: How many documents, at the end, were not begun.
+    """
+
+    def __init__(
+        self, tokens: int, total: int, pages: tuple[int, int] | None, last_words: str | None, left: int
+    ) -> None:
+        super().__init__(f"read {tokens} of {total} tokens")
+        self.tokens, self.total, self.pages, self.last_words, self.left = tokens, total, pages, last_words, left
+
+
+def open_documents(sources: Sequence[str], pages: PageSelection | None, console: Console) -> list[Document]:
+    """Extract the text of all sources, and tell what was left out of them.
+
+    All of them before any is read into memory: a mistake in the last name must not cost the time of the first.
+
+    Raises:
+        InputError: If one cannot be read or has no text.
+    """
+    documents = []
+    for source in sources:
+        document = load_document(
+            source,
+            pages=pages,
+            password=os.environ.get(PASSWORD_VARIABLE),
+            ask_password=_ask_password if sys.stderr.isatty() else None,
+        )
+        for note in document.notes:
+            console.note(f"{document.name}: {note}")
+        documents.append(document)
+    return documents
+
+
+def load_model(settings: Settings, console: Console, model: str | None = None) -> Loaded:
+    """Load the model of the settings, or the one named, with notes about fetching and placing it."""
+    from infini_attention import load
+    from infini_attention.recipes import DEFAULT
+    from transformers.utils import logging
+
+    if not console.verbose:
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    name = model or settings.model or DEFAULT
+    loaded = load(name, device=settings.device, dtype=settings.dtype, notify=console.note)
+    console.detail(f"model {loaded.recipe.name} on {loaded.placement.reason}")
+    if loaded.recipe.adapter_file is None:
+        console.note(f"{loaded.recipe.name} has no adapter: its memory path is untrained (see: infini adapt)")
+    return loaded
+
+
+class Session:
+    """An engine, its model, and the documents that it has read.
+
+    Args:
+        loaded: The model.
+        console: Where progress and notes go.
+        state: What to start from.
+
+    Raises:
+        StateError: If the state belongs to another model.
+    """
+
+    def __init__(self, loaded: Loaded, console: Console, state: MemoryState | None = None) -> None:
+        self.loaded = loaded
+        self.console = console
+        self.engine = loaded.engine()
+        self.sources: list[Source] = []
+        if state is not None:
+            self.engine.restore(state, loaded.origin)
+            self.sources.extend(state.sources)
+
+    def read(self, documents: Sequence[Document]) -> None:
+        """Read documents, one after the other, each encoded by itself and followed by a blank line.
+
+        Raises:
+            ReadingInterrupted: On Ctrl-C, after the segment at hand; a second Ctrl-C stops at once.
+        """
+        import torch
+
+        ids = [
+            torch.tensor(self.loaded.encode(document.text + _DOCUMENT_END), dtype=torch.int32) for document in documents
+        ]
+        total = sum(len(each) for each in ids)
+        read = 0
+        with _deferred_interrupt() as interrupted, self.console.progress(total, "reading") as advance:
+            for number, (document, tokens) in enumerate(zip(documents, ids, strict=True)):
+                done = self._read(document, tokens, advance, interrupted)
+                read += done
+                left = len(documents) - number - 1
+                if done < len(tokens):
+                    text = self.loaded.tokenizer.decode(tokens[:done].tolist(), clean_up_tokenization_spaces=False)
+                    pages = _pages_left(document, len(text))
+                    raise ReadingInterrupted(read, total, pages, None if pages else text[-_LAST_WORDS:], left)
+                if left and interrupted():
+                    raise ReadingInterrupted(read, total, None, None, left)
+
+    def remember(self, ids: list[int], source: Source) -> None:
+        """Read tokens that are not a document's, such as a question and its answer."""
+        self.engine.read(ids)
+        self.sources.append(source)
+
+    def snapshot(self) -> MemoryState:
+        """Everything read so far, as a state that can be saved."""
+        return dataclasses.replace(self.engine.snapshot(self.loaded.origin), sources=tuple(self.sources))
+
+    def _read(
+        self, document: Document, ids: Any, advance: Callable[[int], None], interrupted: Callable[[], bool]
+    ) -> int:
+        from infini_attention import Source
+
+        engine, segments, done = self.engine, self.engine.cache.segments, 0
+        while done < len(ids) and not interrupted():
+            # Up to the end of the open segment: between two segments the engine can be stopped and saved.
+            piece = ids[done : done + engine.config.segment_length - len(engine.open_ids)]
+            engine.read(piece)
+            done += len(piece)
+            advance(len(piece))
+        if done:
+            self.sources.append(
+                Source(document.name, document.kind, document.sha256, document.pages_read, done, document.extractor)
+            )
+        self.console.note(_what_was_read(document, done, engine.cache.segments - segments, len(engine.open_ids)))
+        return done
+
+
+def open_state(path: Path) -> MemoryState:
+    """Load and verify a saved state.
+
+    Raises:
+        StateError: If there is none, or it is damaged.
+    """
+    from infini_attention import MemoryState
+
+    return MemoryState.load(path)
+
+
+def open_session(settings: Settings, console: Console, state: MemoryState | None, model: str | None) -> Session:
+    """Load the right model and go on from a state, if there is one.
+
+    Args:
+        settings: Of the run.
+        console: Where notes go.
+        state: What to start from; its model is loaded.
+        model: The model that the person named for this run, if any.
+
+    Raises:
+        StateError: If the state belongs to another model than the one named.
+        ModelUnavailable: If the model cannot be had.
+    """
+    name = None if state is None else model_of_state(state, model)
+    return Session(load_model(settings, console, name), console, state)
+
+
+def model_of_state(state: MemoryState, model: str | None) -> str:
+    """The model to load for a state: the one named, if it can be the state's, else the state's own.
+
+    Raises:
+        StateError: If the state belongs to another model than the one named.
+        ModelUnavailable: If there is no such model.
+    """
+    from infini_attention import ModelUnavailable, StateError
+    from infini_attention.recipes import find, names
+
+    origin = state.origin
+    if model is not None:
+        recipe = find(model)
+        # Fingerprints decide in the end; what is plain now must not cost a download.
+        both_shipped = {recipe.name, origin.model} <= set(names()) and recipe.name != origin.model
+        if both_shipped or recipe.config.digest() != origin.config:
+            raise StateError(
+                f"the state belongs to model {origin.model}, not to {model}",
+                "Leave --model out, or read the document again with the other model.",
+            )
+        return model
+    try:
+        find(origin.model)
+    except ModelUnavailable as error:
+        raise ModelUnavailable(
+            f"the state's model {origin.model} is not here", "Tell where it is now with --model."
+        ) from error
+    return origin.model
+
+
+def check_state_output(path: Path, sources: Sequence[str]) -> None:
+    """Refuse, before anything is read, a place where the state cannot or must not be written.
+
+    Raises:
+        CliError: If the folder is not there, the name is a folder's, or it is one of the sources.
+    """
+    if str(path) == "-":
+        raise CliError("a state is not written to stdout", "Name a file with -o, such as state.pt.", 2)
+    if path.is_dir():
+        raise CliError(f"{path} is a directory", "Name a file in it with -o, such as state.pt.")
+    if not path.parent.is_dir():
+        raise CliError(f"the directory {path.parent} does not exist", f"Make it first: mkdir -p {path.parent}")
+    for source in sources:
+        if source != "-" and path.exists() and os.path.exists(source) and os.path.samefile(path, source):
+            raise CliError(f"{path} is a document to be read; the state would replace it", "Choose another name.", 2)
+
+
+def _what_was_read(document: Document, tokens: int, segments: int, waiting: int) -> str:
+    pages = "" if document.pages is None else f"{document.pages_read} of {document.pages} pages, "
+    closed = "1 segment" if segments == 1 else f"{segments:,} segments"
+    return f"{document.name}: {pages}{tokens:,} tokens, {closed} ({waiting:,} tokens wait in the open segment)"
+
+
+def _pages_left(document: Document, characters: int) -> tuple[int, int] | None:
+    """The page that a number of characters reaches into, and the last page with text."""
+    last = document.blocks[-1].page
+    for block in document.blocks:
+        characters -= len(block.text) + len(_DOCUMENT_END)
+        if characters < 0 and block.page is not None and last is not None:
+            return block.page, last
+    return None if last is None else (last, last)
+
+
+def _ask_password(name: str) -> str:
+    import getpass
+
+    return getpass.getpass(f"Password of {name}: ", stream=sys.stderr)
+
+
+@contextlib.contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Inside, the first Ctrl-C only makes the yielded function return True; the second one interrupts."""
+    asked = False
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cli_helpers import OTHER, STORY, Infini, assert_error
+from document_helpers import encrypt, make_pdf
+from infini_attention import MemoryState
+
+from infini_cli.documents import Document
+from infini_cli.session import Session
+
+PAGES = [["The miller came to the river in the morning", f"and saw a boat with {n} lamps."] for n in range(6)]
+
+
+def same(one: MemoryState, other: MemoryState) -> bool:
+    return one.tensors.keys() == other.tensors.keys() and all(
+        torch.equal(tensor, other.tensors[name]) for name, tensor in one.tensors.items()
+    )
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> tuple[Path, Path]:
+    first, second = tmp_path / "first.txt", tmp_path / "second.md"
+    first.write_text(STORY)
+    second.write_text(f"# Letters\n\n{OTHER}")
+    return first, second
+
+
+def test_two_at_once_and_one_after_the_other_are_the_same(
+    infini: Infini, texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    first, second = texts
+    together, one, both = tmp_path / "ab.pt", tmp_path / "a.safetensors", tmp_path / "b.pt"
+    outcome = infini("read", first, second, "-o", together)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert infini("read", first, "-o", one).code == 0
+    assert infini("read", second, "--memory", one, "-o", both).code == 0
+    whole, split = MemoryState.load(together), MemoryState.load(both)
+    assert same(whole, split)
+    assert whole.sources == split.sources
+    assert [source.name for source in whole.sources] == ["first.txt", "second.md"]
+    assert whole.tokens == sum(source.tokens for source in whole.sources)
+    assert whole.tokens == 32 * whole.segments + len(whole.tensors["open_ids"])
+    for name in ("first.txt", "second.md"):
+        assert f"{name}: " in outcome.err
+    assert oct(together.stat().st_mode & 0o777) == "0o600"
+
+
+def test_says_pages_tokens_segments_and_pages_without_text(infini: Infini, tmp_path: Path) -> None:
+    book = tmp_path / "book.pdf"
+    book.write_bytes(make_pdf([*PAGES, [], []]))
+    state = tmp_path / "s.pt"
+    outcome = infini("read", book, "-o", state, "--format", "json")
+    assert outcome.code == 0
+    value = json.loads(outcome.out)
+    assert value["schema"] == "infini.read/1"
+    assert value["sources"][0]["pages"] == 8
+    assert f"8 of 8 pages, {value['tokens']} tokens, {value['segments']} segments" in outcome.err
+    assert "no text on pages 7-8" in outcome.err
+    assert infini("read", book, "-o", state, "-q").err == ""
+
+
+def test_pages_and_stdin(infini: Infini, tmp_path: Path) -> None:
+    data = make_pdf(PAGES)
+    some, part = tmp_path / "some.pt", tmp_path / "part.pt"
+    assert "2 of 6 pages" in infini("read", "-o", some, "--pages", "2,4", stdin=data).err
+    (tmp_path / "part.pdf").write_bytes(make_pdf([PAGES[1], PAGES[3]]))
+    assert infini("read", tmp_path / "part.pdf", "-o", part).code == 0
+    assert same(MemoryState.load(some), MemoryState.load(part))
+
+
+def test_password_from_the_environment(infini: Infini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = tmp_path / "book.pdf"
+    book.write_bytes(encrypt(make_pdf(PAGES), "sesame"))
+    monkeypatch.setenv("INFINI_PDF_PASSWORD", "sesame")
+    assert infini("read", book, "-o", tmp_path / "s.pt").code == 0
+
+
+def test_interrupted_reading_leaves_a_state_to_go_on_from(
+    infini: Infini, tmp_path: Path, texts: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, state = tmp_path / "book.pdf", tmp_path / "s.pt"
+    book.write_bytes(make_pdf(PAGES))
+    read = Session._read
+
+    def read_a_little(
+        session: Session, document: Document, ids: Any, advance: Callable[[int], None], interrupted: Callable[[], bool]
+    ) -> int:
+        def advance_and_interrupt(tokens: int) -> None:
+            advance(tokens)
+            if session.engine.cache.segments == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return read(session, document, ids, advance_and_interrupt, interrupted)
+
+    monkeypatch.setattr(Session, "_read", read_a_little)
+    outcome = infini("read", book, texts[0], "-o", state)
+    assert (outcome.code, outcome.out) == (130, "")
+    saved = MemoryState.load(state)
+    assert (saved.tokens, saved.segments, saved.sources[0].tokens) == (64, 2, 64)
+    assert "interrupted: read 64 of" in outcome.err
+    page = outcome.err.partition("--pages ")[2][0]
+    assert f"infini read {book} --pages {page}-6 --memory {state} -o {state}" in outcome.err
+    assert f"not begun: infini read {texts[0]} --memory {state}" in outcome.err
+    outcome = infini("read", texts[0], "-o", state)
+    assert outcome.code == 130
+    assert "the last words read are" in outcome.err
+
+
+def test_where_the_state_must_not_go(infini: Infini, texts: tuple[Path, Path], tmp_path: Path) -> None:
+    first, _ = texts
+    before = first.read_bytes()
+    assert_error(infini("read", first, "-o", first), 2, "would replace it")
+    assert first.read_bytes() == before
+    assert_error(infini("read", first, "-o", tmp_path), 1, "is a directory")
+    assert_error(infini("read", first, "-o", tmp_path / "no" / "s.pt"), 1, "does not exist", "mkdir")
+    assert_error(infini("read", first, "-o", "-"), 2)
+    assert_error(infini("read", first), 2, "--output")
+
+
+def test_nothing_to_read_on_a_terminal(infini: Infini, tmp_path: Path) -> None:
+    outcome = infini("read", "-o", tmp_path / "s.pt")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("Usage: infini read")

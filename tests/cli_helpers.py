@@ -1,0 +1,80 @@
+"""Texts and checks that the tests of the command line share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+SEGMENT = 32
+
+SENTENCES = [
+    "The miller came to the river in the morning and saw a boat with six lamps.",
+    "Nobody in the village knew who had lit them, or why the boat had no oars.",
+    "On the third day Marta found a letter under the bridge and read it aloud.",
+    "It said that the mill would be sold in October for ninety silver pieces.",
+    "The old clock struck four while the rain fell on the roof of the tower.",
+    "There is an important info hidden inside a lot of irrelevant text. Find it and memorize them.",
+    "The pass key is 12345. Remember it. 67890 is the pass key. What is the pass key?",
+    "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.",
+]
+STORY = "\n\n".join(" ".join(SENTENCES[: 3 + n % 3]) for n in range(4))
+OTHER = "\n\n".join(" ".join(reversed(SENTENCES[:5])) for _ in range(3))
+
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Infini = Callable[..., Outcome]
+
+
+def write_recipe(folder: Path, base: Path, *, name: str = "tiny", segment: int = SEGMENT) -> Path:
+    """A recipe folder around base weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.toml").write_text(
+        f"""
+name = "{name}"
+[base]
+source = "directory"
+name = "{base}"
+licence = "CC0-1.0"
+[config]
+segment_length = {segment}
+rank = 4
+[training]
+warmup = 1
+[[training.phases]]
+steps = 20
+lengths = [48]
+segments = [2, 3]
+tokens = 96
+[training.phases.tasks]
+language_modelling = 0.5
+passkey = 0.5
+"""
+    )
+    return folder
+
+
+def assert_error(outcome: Outcome, code: int, *words: str) -> None:
+    """The command failed as it should: status, nothing on stdout, two lines, no traceback."""
+    assert outcome.code == code, outcome
+    assert outcome.out == ""
+    lines = outcome.err.splitlines()
+    assert [line.partition(":")[0] for line in lines[-2:]] == ["error", "hint"], outcome.err
+    assert outcome.err.count("error:") == 1
+    assert "Traceback" not in outcome.err
+    assert all(line.partition(":")[2].strip() for line in lines[-2:])
+    for word in words:
+        assert word in "\n".join(lines[-2:]), outcome.err

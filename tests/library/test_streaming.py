@@ -1,0 +1,401 @@
+"""Streaming: any split of a text gives the same memories and logits; segments close where they should, once."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import naive
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models import (
+    FAMILIES,
+    GATES,
+    RULES,
+    SEGMENT,
+    base_model,
+    logits_of,
+    memory_model,
+    memory_tensors,
+    small_config,
+    stir,
+    stream,
+    text,
+)
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from infini_attention.cache import InfiniCache
+from infini_attention.inject import inject, new_cache
+from infini_attention.memory import Memory
+
+# Root-mean-square norms compute in float32 inside float64 models, so float64's own exactness is out of reach.
+TIGHT = {"rtol": 1e-7, "atol": 1e-8}
+
+
+@functools.cache
+def model_of(family: str, rule: str = "deltanet", gate: str = "residual") -> PreTrainedModel:
+    return memory_model(family, update_rule=rule, gate=gate)
+
+
+def assert_same_memories(left: InfiniCache, right: InfiniCache) -> None:
+    assert (left.tokens, left.open_tokens, left.segments) == (right.tokens, right.open_tokens, right.segments)
+    pairs = list(zip(memory_tensors(left), memory_tensors(right), strict=True))
+    assert pairs or left.segments == 0
+    for a, b in pairs:
+        torch.testing.assert_close(a, b, **TIGHT)
+
+
+pieces = st.one_of(
+    st.just([1] * 40),
+    st.just([]),
+    st.lists(st.integers(1, 21), max_size=8),
+    st.lists(st.just(SEGMENT), max_size=4),
+)
+
+
+@settings(max_examples=80)
+@given(
+    st.sampled_from(FAMILIES),
+    st.sampled_from(RULES),
+    st.sampled_from(GATES),
+    st.integers(1, 36),
+    pieces,
+)
+def test_any_split_gives_the_same_memories_and_logits(
+    family: str, rule: str, gate: str, tokens: int, split: list[int]
+) -> None:
+    model, ids = model_of(family, rule, gate), text(tokens, batch=2, seed=tokens)
+    whole, whole_cache = stream(model, ids, [])
+    logits, cache = stream(model, ids, split)
+    torch.testing.assert_close(logits, whole, **TIGHT)
+    assert_same_memories(cache, whole_cache)
+    assert (cache.segments, cache.open_tokens) == divmod(tokens, SEGMENT)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_token_by_token_equals_whole(family: str) -> None:
+    model, ids = model_of(family), text(3 * SEGMENT + 3)
+    (single, single_cache), (whole, whole_cache) = stream(model, ids, [1] * ids.shape[1]), stream(model, ids, [])
+    torch.testing.assert_close(single, whole, **TIGHT)
+    assert_same_memories(single_cache, whole_cache)
+
+
+@pytest.mark.parametrize("segments", [1, 3])
+def test_a_prompt_of_exactly_n_segments_is_written_once(segments: int) -> None:
+    model = model_of("llama", "linear")
+    ids = text(segments * SEGMENT)
+    _, cache = stream(model, ids, [])
+    assert (cache.segments, cache.open_tokens, cache.tokens) == (segments, 0, segments * SEGMENT)
+    assert all(layer.pending == [] and layer.previous is None for layer in cache.memories.values())
+    # z of the first layer is the sum of all its mapped keys: each token counted once.
+    written = keys_of_layer_0(model, ids)
+    layer = cache.memories[0].memory
+    assert layer is not None and layer.norm is not None
+    torch.testing.assert_close(layer.norm, naive.sigma(written).sum(2), **TIGHT)
+    # What follows does not write the last segment again.
+    before = memory_tensors(cache)
+    logits_of(model, text(3), cache)
+    assert all(torch.equal(a, b) for a, b in zip(before, memory_tensors(cache), strict=True))
+
+
+def keys_of_layer_0(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """Memory keys that the first layer writes for a text, ``[B, H, T, D]``."""
+    written = []
+    for start in range(0, ids.shape[1], SEGMENT):
+        cache = InfiniCache(model.get_decoder().config, small_config(segment_length=1000))
+        logits_of(model, ids[:, start : start + SEGMENT], cache)
+        written.append(cache.memories[0].pending[0].keys)
+    return torch.cat(written, 2)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_memories_are_what_the_naive_rules_write_segment_by_segment(rule: str) -> None:
+    model = model_of("qwen3", rule)
+    cache = InfiniCache(model.get_decoder().config, small_config(segment_length=1000, update_rule=rule))
+    memory: Memory | None = None
+    for number in range(3):
+        logits_of(model, text(SEGMENT, seed=number), cache)
+        (write,) = cache.memories[1].pending
+        if memory is None:
+            zeros = torch.zeros(1, 2, 8, 8, dtype=torch.float64)
+            memory = Memory(zeros, None if rule == "deltanet" else zeros[..., 0])
+        memory = naive.update(rule, memory, write)
+        cache.close_segment()
+        held = cache.memories[1].memory
+        assert held is not None
+        torch.testing.assert_close(held.matrix, memory.matrix, **TIGHT)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("key_shift", [True, False])
+def test_a_layer_gives_what_the_naive_layer_gives(rule: str, gate: str, key_shift: bool) -> None:
+    model = memory_model(update_rule=rule, gate=gate, key_shift=key_shift)
+    decoder = model.get_decoder()
+    attention = decoder.layers[1].self_attn
+    seen: dict[str, list[Tensor]] = {"hidden": [], "output": []}
+    attention.register_forward_pre_hook(
+        lambda module, args, kwargs: seen["hidden"].append(kwargs["hidden_states"]), with_kwargs=True
+    )
+    attention.o_proj.register_forward_pre_hook(lambda module, args: seen["output"].append(args[0]))
+    logits_of(model, text(3 * SEGMENT + 2))
+    hidden, output = torch.cat(seen["hidden"], 1)[0], torch.cat(seen["output"], 1)[0]
+    weights = {name: p.detach().double() for name, p in attention.infini.named_parameters()}
+    weights |= {name[0]: getattr(attention, name).weight.detach() for name in ("q_proj", "k_proj", "v_proj")}
+    cos, sin = decoder.rotary_emb(hidden[None], torch.arange(SEGMENT)[None])
+    config = small_config(update_rule=rule, gate=gate, key_shift=key_shift)
+    wanted = naive.attention_layer(weights, config, hidden, cos[0], sin[0], 4, 2)
+    # Strengths, decays and gates meet the float32 parameters as float64, so only their rounding to float32 is left.
+    torch.testing.assert_close(output, wanted.flatten(1), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_open_tokens_stay_in_local_attention_until_their_segment_closes(family: str) -> None:
+    model, base = model_of(family), base_model(family, dtype=torch.float64)
+    ids = text(3 * SEGMENT)
+
+    def without_memories(cache: InfiniCache) -> InfiniCache:
+        for layer in cache.memories.values():
+            layer.memory = None
+        return cache
+
+    for open_tokens in range(1, SEGMENT):
+        read = SEGMENT + open_tokens
+        # The deeper keys of the open segment were made with the memory in view, so it is taken away before them.
+        _, cache = stream(model, ids[:, :SEGMENT], [])
+        cache = without_memories(cache)
+        logits_of(model, ids[:, SEGMENT:read], cache)
+        after = logits_of(model, ids[:, read : read + 1], cache)
+        wanted = logits_of(base, ids[:, SEGMENT : read + 1])[:, -1:]
+        torch.testing.assert_close(after, wanted, **TIGHT)
+    # The segment is closed: nothing of it is seen any more but through memory.
+    assert cache.segments == 2
+    after = logits_of(model, ids[:, 2 * SEGMENT : 2 * SEGMENT + 1], without_memories(cache))
+    torch.testing.assert_close(after, logits_of(base, ids[:, 2 * SEGMENT : 2 * SEGMENT + 1]), **TIGHT)
+
+
+def test_the_memory_is_read_at_every_token_that_follows() -> None:
+    for rule in RULES:
+        for gate in GATES:
+            model = model_of("llama", rule, gate)
+            _, cache = stream(model, text(SEGMENT), [])
+            for index in cache.memories:
+                other = cache.fork()
+                memory = other.memories[index].memory
+                assert memory is not None
+                other.memories[index].memory = memory._replace(matrix=memory.matrix + 0.5)
+                one = cache.fork()
+                for token in text(2 * SEGMENT, seed=9).T:
+                    left, right = (logits_of(model, token[None], c) for c in (one, other))
+                    assert (left - right).abs().max() > 1e-6
+
+
+def test_in_a_one_layer_model_only_the_memory_carries_over_a_border() -> None:
+    # Two texts that differ in their first segment alone: the third token of the second segment can tell them apart.
+    model = memory_model(base={"layers": 1})
+    one, two = text(2 * SEGMENT), text(2 * SEGMENT)
+    two[:, 0] = one[:, 0] % 60 + 1
+    assert not torch.allclose(logits_of(model, one)[:, -1], logits_of(model, two)[:, -1])
+    closed = base_model(dtype=torch.float64, layers=1)
+    inject(closed, small_config(gate_bias=-1e9))
+    torch.testing.assert_close(logits_of(closed, one)[:, SEGMENT:], logits_of(closed, two)[:, SEGMENT:], **TIGHT)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("gate", GATES)
+def test_a_later_token_never_changes_an_earlier_logit(family: str, gate: str) -> None:
+    model, ids = model_of(family, gate=gate), text(3 * SEGMENT)
+    whole = logits_of(model, ids)
+    for place in range(1, 3 * SEGMENT):
+        changed = ids.clone()
+        changed[:, place] = changed[:, place] % 60 + 1
+        logits = logits_of(model, changed)
+        assert torch.equal(logits[:, :place], whole[:, :place])
+        assert not torch.equal(logits[:, place], whole[:, place])
+
+
+def test_batch_rows_do_not_meet() -> None:
+    model, ids = model_of("llama"), text(3 * SEGMENT, batch=3)
+    together = logits_of(model, ids)
+    for row in range(3):
+        torch.testing.assert_close(logits_of(model, ids[row : row + 1]), together[row : row + 1], **TIGHT)
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_query_heads_read_the_memory_of_their_own_kv_head(gate: str) -> None:
+    # Four query heads on two KV heads: the second KV head belongs to the query heads 2 and 3, not to 1 and 3.
+    model = model_of("llama", gate=gate)
+    _, cache = stream(model, text(SEGMENT), [])
+    attention = model.get_decoder().layers[0].self_attn
+    outputs: list[Tensor] = []
+    handle = attention.o_proj.register_forward_pre_hook(lambda module, args: outputs.append(args[0]))
+    for change in (0.0, 1.0):
+        other = cache.fork()
+        memory = other.memories[0].memory
+        assert memory is not None
+        matrix = memory.matrix.clone()
+        matrix[:, 1] += change
+        other.memories[0].memory = memory._replace(matrix=matrix)
+        logits_of(model, text(2), other)
+    handle.remove()
+    moved = (outputs[0] - outputs[1]).unflatten(-1, (4, 8)).abs().amax((0, 1, 3)) > 0
+    assert moved.tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_memory_keys_know_no_position(family: str) -> None:
+    model = memory_model(family, key_shift=False)
+    ids = text(SEGMENT - 1)
+    ids[:, [1, 3, 6]] = 17
+    cache = new_cache(model)
+    logits_of(model, ids, cache)
+    (write,) = cache.memories[0].pending
+    for stretch in (write.keys, write.values):
+        torch.testing.assert_close(stretch[:, :, 1], stretch[:, :, 3], **TIGHT)
+        torch.testing.assert_close(stretch[:, :, 1], stretch[:, :, 6], **TIGHT)
+        assert not torch.allclose(stretch[:, :, 1], stretch[:, :, 2])
+
+
+def test_memory_queries_know_no_position() -> None:
+    model = memory_model(base={"layers": 1})
+    path = model.get_decoder().layers[0].self_attn.infini
+    _, cache = stream(model, text(SEGMENT), [])
+    seen: list[Tensor] = []
+    handle = path.register_forward_pre_hook(lambda module, args: seen.append(args[0].query))
+    logits_of(model, torch.tensor([[5, 17, 3, 17]]), cache)
+    handle.remove()
+    torch.testing.assert_close(seen[0][:, 1], seen[0][:, 3], **TIGHT)
+
+
+def test_the_key_shift_sees_the_token_before_but_never_over_a_border() -> None:
+    model = model_of("llama")
+    for piece_sizes in ([], [1] * 20, [3, 2]):
+        first, second = text(2 * SEGMENT), text(2 * SEGMENT)
+        second[:, SEGMENT - 1] = first[:, SEGMENT - 1] % 60 + 1
+        keys = []
+        for ids in (first, second):
+            _, cache = stream(model, ids[:, : 2 * SEGMENT - 1], piece_sizes)
+            keys.append(torch.cat([write.keys for write in cache.memories[0].pending], 2))
+        assert torch.equal(keys[0][:, :, 0], keys[1][:, :, 0])
+    second = first.clone()
+    second[:, 3] = first[:, 3] % 60 + 1
+    one, two = keys_of_layer_0(model, first)[0, 0], keys_of_layer_0(model, second)[0, 0]
+    moved = (one - two).abs().amax(-1) > 1e-9
+    assert moved.nonzero().flatten().tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("layers", [(0,), (1,), (0, 2)])
+def test_only_the_chosen_layers_carry_a_memory(layers: tuple[int, ...]) -> None:
+    model = memory_model(base={"layers": 3}, layers=layers)
+    decoder = model.get_decoder()
+    assert [hasattr(layer.self_attn, "infini") for layer in decoder.layers] == [i in layers for i in range(3)]
+    ids = text(3 * SEGMENT + 1)
+    (logits, cache), (whole, _) = stream(model, ids, [3, 1, 9]), stream(model, ids, [])
+    assert tuple(cache.memories) == layers
+    torch.testing.assert_close(logits, whole, **TIGHT)
+    base = base_model(dtype=torch.float64, layers=3)
+    assert torch.equal(whole[:, :SEGMENT], logits_of(base, ids[:, :SEGMENT]))
+    assert not torch.allclose(whole[:, SEGMENT : 2 * SEGMENT], logits_of(base, ids[:, SEGMENT : 2 * SEGMENT]))
+
+
+def test_layers_that_the_base_does_not_have_are_refused_by_the_cache_too() -> None:
+    with pytest.raises(ValueError, match="2 layers"):
+        InfiniCache(base_model().config, small_config(layers=(5,)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("rule", RULES)
+def test_memories_are_float32_beside_a_half_precision_base(dtype: torch.dtype, rule: str) -> None:
+    model = memory_model(dtype=dtype, update_rule=rule)
+    logits, cache = stream(model, text(4 * SEGMENT), [5])
+    assert {tensor.dtype for tensor in memory_tensors(cache)} == {torch.float32}
+    assert logits.dtype == dtype and logits.isfinite().all()
+    path = model.get_decoder().layers[0].self_attn.infini
+    assert {parameter.dtype for parameter in path.parameters()} == {torch.float32}
+
+
+def test_a_half_precision_base_reads_a_long_text_without_nan_or_drift_from_its_float32_memory() -> None:
+    model = memory_model(dtype=torch.bfloat16, update_rule="linear")
+    _, cache = stream(model, text(300 * SEGMENT), [])
+    memory = cache.memories[0].memory
+    assert memory is not None and memory.norm is not None
+    before = memory.norm
+    assert before.isfinite().all()
+    logits_of(model, text(SEGMENT, seed=5), cache)
+    after = cache.memories[0].memory
+    assert after is not None and after.norm is not None
+    # In bfloat16 a single segment would vanish in the sum of three hundred.
+    assert ((after.norm - before) > 0.5).all()
+
+
+def test_padding_and_custom_masks_are_refused() -> None:
+    model, ids = model_of("llama"), text(6, batch=2)
+    mask = torch.ones_like(ids)
+    with torch.no_grad():
+        assert model(input_ids=ids, attention_mask=mask).logits.shape[:2] == (2, 6)
+    for place in (0, 5):
+        padded = mask.clone()
+        padded[1, place] = 0
+        with pytest.raises(ValueError, match="no padding"):
+            model(input_ids=ids, attention_mask=padded)
+    with pytest.raises(ValueError, match="no custom masks|no padding"):
+        model(input_ids=ids, attention_mask=torch.ones(2, 1, 6, 6))
+
+
+def test_another_kind_of_cache_is_refused() -> None:
+    from transformers import DynamicCache
+
+    with pytest.raises(ValueError, match="new_cache"):
+        model_of("llama")(input_ids=text(3), past_key_values=DynamicCache())
+
+
+def test_a_cache_of_another_path_is_not_closed_over_its_room() -> None:
+    cache = new_cache(model_of("llama"))
+    with pytest.raises(ValueError, match="do not fit"):
+        cache.advance(SEGMENT + 1)
+
+
+def test_embeddings_can_be_given_instead_of_ids() -> None:
+    model, ids = model_of("llama"), text(2 * SEGMENT + 3)
+    with torch.no_grad():
+        embeds = model.get_input_embeddings()(ids)
+        logits = model(inputs_embeds=embeds).logits
+    assert torch.equal(logits, logits_of(model, ids))
+
+
+def test_hidden_states_are_joined_over_segments() -> None:
+    model, ids = model_of("llama"), text(2 * SEGMENT + 3)
+    with torch.no_grad():
+        outputs = model(input_ids=ids, output_hidden_states=True)
+    assert [tuple(h.shape) for h in outputs.hidden_states] == [(1, 19, 32)] * 3
+    torch.testing.assert_close(model.get_output_embeddings()(outputs.hidden_states[-1]), outputs.logits, **TIGHT)
+
+
+def test_a_fork_goes_on_by_itself() -> None:
+    for family in FAMILIES:
+        model, ids = model_of(family), text(2 * SEGMENT + 5)
+        _, cache = stream(model, ids[:, : SEGMENT + 3], [])
+        before = [tensor.clone() for tensor in memory_tensors(cache)]
+        other = cache.fork()
+        first = logits_of(model, ids[:, SEGMENT + 3 :], other)
+        assert (cache.open_tokens, cache.segments) == (3, 1)
+        assert all(torch.equal(a, b) for a, b in zip(before, memory_tensors(cache), strict=True))
+        assert torch.equal(logits_of(model, ids[:, SEGMENT + 3 :], cache), first)
+
+
+def changes() -> list[dict[str, Any]]:
+    return [{"key_shift": True}, {"key_shift": False}, {"rank": 1}]
+
+
+@pytest.mark.parametrize("change", changes())
+def test_two_models_side_by_side_do_not_disturb_each_other(change: dict[str, Any]) -> None:
+    one, ids = memory_model(), text(2 * SEGMENT)
+    wanted = logits_of(one, ids)
+    other = base_model("mistral", dtype=torch.float64, seed=5)
+    inject(other, small_config(**change))
+    stir(other)
+    logits_of(other, ids)
+    assert torch.equal(logits_of(one, ids), wanted)

@@ -1,0 +1,139 @@
+"""Tiny random models of every family, and the small things that tests do with them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.models.gemma3 import Gemma3TextConfig
+from transformers.models.llama import LlamaConfig
+from transformers.models.mistral import MistralConfig
+from transformers.models.qwen2 import Qwen2Config
+from transformers.models.qwen3 import Qwen3Config
+
+from infini_attention.adaptation.plan import Phase, TrainingPlan
+from infini_attention.cache import InfiniCache
+from infini_attention.config import InfiniConfig
+from infini_attention.inject import inject, memory_parameters, new_cache
+from infini_attention.state import Origin
+
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma3")
+RULES = ("linear", "delta", "deltanet")
+GATES = ("convex", "residual")
+SEGMENT = 8
+VOCABULARY = 61
+ORIGIN = Origin("tiny", "base", "adapter", "config")
+
+
+def family_config(family: str, *, layers: int = 2, **changes: Any) -> PretrainedConfig:
+    """Configuration of a tiny model; four query heads of eight on two KV heads, no special tokens."""
+    sizes: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 512,
+        # Far from the usual 0.02: a model whose layers hardly do anything hides mistakes.
+        "initializer_range": 0.3,
+        "tie_word_embeddings": False,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": 0,
+        **changes,
+    }
+    if family == "llama":
+        return LlamaConfig(**sizes)
+    if family == "mistral":
+        return MistralConfig(**{"sliding_window": 5, **sizes})
+    if family == "qwen2":
+        # Qwen2 has no head size of its own.
+        return Qwen2Config(**{key: value for key, value in sizes.items() if key != "head_dim"})
+    if family == "qwen3":
+        return Qwen3Config(**sizes)
+    kinds = ["sliding_attention" if index % 2 == 0 else "full_attention" for index in range(layers)]
+    return Gemma3TextConfig(
+        **{"sliding_window": 5, "layer_types": kinds, "query_pre_attn_scalar": 8, "rope_theta": 10_000.0, **sizes}
+    )
+
+
+def base_model(
+    family: str = "llama", *, dtype: torch.dtype = torch.float32, seed: int = 0, layers: int = 2, **changes: Any
+) -> PreTrainedModel:
+    """A tiny random model; the same in every call."""
+    torch.manual_seed(seed)
+    config = copy.deepcopy(family_config(family, layers=layers, **changes))
+    return cast(PreTrainedModel, AutoModelForCausalLM.from_config(config, dtype=torch.float32).to(dtype).eval())
+
+
+def small_config(**changes: Any) -> InfiniConfig:
+    """A memory path for tiny models, whose gates are open and whose decay shows."""
+    return InfiniConfig(
+        **{"segment_length": SEGMENT, "rank": 4, "gate_bias": 0.0, "horizons": (20.0, 5.0), **changes}
+    )
+
+
+def stir(model: PreTrainedModel, scale: float = 0.3, seed: int = 1) -> None:
+    """Moves every parameter of the memory path, so that none of its parts is a zero that hides another."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in memory_parameters(model).values():
+            parameter += scale * torch.randn(parameter.shape, generator=generator)
+
+
+def memory_model(
+    family: str = "llama",
+    *,
+    dtype: torch.dtype = torch.float64,
+    seed: int = 0,
+    base: dict[str, Any] | None = None,
+    **changes: Any,
+) -> PreTrainedModel:
+    """A tiny model with a memory path that does something; in float64, where exactness can be seen."""
+    model = base_model(family, dtype=dtype, seed=seed, **(base or {}))
+    inject(model, small_config(**changes))
+    stir(model)
+    return model
+
+
+def text(tokens: int, *, batch: int = 1, seed: int = 3) -> Tensor:
+    """Random token ids, ``[batch, tokens]``, without id 0."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(1, VOCABULARY, (batch, tokens), generator=generator)
+
+
+@torch.no_grad()
+def logits_of(model: PreTrainedModel, ids: Tensor, cache: InfiniCache | None = None) -> Tensor:
+    """Logits of every token of ``ids``."""
+    return cast(Tensor, model(input_ids=ids, past_key_values=cache).logits)
+
+
+@torch.no_grad()
+def stream(model: PreTrainedModel, ids: Tensor, pieces: list[int]) -> tuple[Tensor, InfiniCache]:
+    """Feeds ``ids`` in pieces of the given sizes and the rest at once; logits of all tokens, and the cache."""
+    cache = new_cache(model)
+    logits, start = [], 0
+    for size in [*pieces, ids.shape[1]]:
+        piece = ids[:, start : start + size]
+        if piece.shape[1]:
+            logits.append(logits_of(model, piece, cache))
+            start += piece.shape[1]
+    return torch.cat(logits, 1), cache
+
+
+def memory_tensors(cache: InfiniCache) -> list[Tensor]:
+    """All memory tensors of a cache, layer by layer; a layer without a memory gives none."""
+    return [
+        tensor for layer in cache.memories.values() if layer.memory is not None for tensor in layer.memory if tensor is not None
+    ]
+
+
+def short_plan(steps: int, **changes: Any) -> TrainingPlan:
+    """A plan of one phase with one task, ``task``."""
+    phase = Phase(steps, {"task": 1.0}, lengths=(SEGMENT,), segments=(2, 3), tokens=32)
+    return TrainingPlan((phase,), **{"rate": 3e-2, "gate_rate": 3e-2, "warmup": 2, **changes})

@@ -1,0 +1,189 @@
+"""Token-by-token references of the memory rules and of a whole attention layer: slow, plain, one head at a time.
+
+Written from the equations alone (arXiv 2404.07143, arXiv 2412.06464), so that they share no code and no trick with the
+library. Vectors are rows; ``M`` is ``[D, V]``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from infini_attention.config import InfiniConfig
+from infini_attention.memory import Memory, Write
+
+Head = tuple[Tensor, Tensor]
+
+
+def sigma(x: Tensor) -> Tensor:
+    """ELU + 1 by its definition."""
+    return torch.where(x > 0, x + 1, x.clamp(max=0).exp())
+
+
+def unit(x: Tensor) -> Tensor:
+    """A vector of length one; the zero vector stays."""
+    length = x.square().sum().sqrt()
+    return x / length if length > 0 else x
+
+
+def read_normalised(matrix: Tensor, norm: Tensor, mapped: Tensor) -> Tensor:
+    """sigma(q) M / (sigma(q) z) for one query; nothing where nothing was written."""
+    weight = (mapped * norm).sum()
+    return mapped @ matrix / weight if weight > 0 else torch.zeros_like(matrix[0])
+
+
+def write_linear(matrix: Tensor, norm: Tensor, keys: Tensor, values: Tensor) -> Head:
+    """M += sigma(k)^T v and z += sigma(k), a token after the other."""
+    for key, value in zip(keys, values, strict=True):
+        matrix = matrix + torch.outer(sigma(key), value)
+        norm = norm + sigma(key)
+    return matrix, norm
+
+
+def write_delta(matrix: Tensor, norm: Tensor, keys: Tensor, values: Tensor) -> Head:
+    """As ``write_linear``, but each value less what the memory *before the segment* held for its key."""
+    before, weight = matrix, norm
+    for key, value in zip(keys, values, strict=True):
+        held = read_normalised(before, weight, sigma(key))
+        matrix = matrix + torch.outer(sigma(key), value - held)
+        norm = norm + sigma(key)
+    return matrix, norm
+
+
+def write_deltanet(matrix: Tensor, keys: Tensor, values: Tensor, strength: Tensor, log_decay: Tensor) -> Tensor:
+    """The gated delta rule: let the memory decay, then move what it holds for the key towards the value."""
+    for key, value, b, log_a in zip(keys, values, strength, log_decay, strict=True):
+        matrix = log_a.exp() * matrix
+        direction = unit(key)
+        matrix = matrix + b * torch.outer(direction, value - direction @ matrix)
+    return matrix
+
+
+def update(rule: str, memory: Memory, write: Write) -> Memory:
+    """All heads of all sequences, one by one."""
+    matrices, norms = [], []
+    for b in range(write.keys.shape[0]):
+        for h in range(write.keys.shape[1]):
+            matrix, keys, values = memory.matrix[b, h], write.keys[b, h], write.values[b, h]
+            if rule == "deltanet":
+                assert write.strength is not None and write.log_decay is not None
+                matrices.append(write_deltanet(matrix, keys, values, write.strength[b, h], write.log_decay[b, h]))
+            else:
+                assert memory.norm is not None
+                step = write_linear if rule == "linear" else write_delta
+                matrix, norm = step(matrix, memory.norm[b, h], keys, values)
+                matrices.append(matrix)
+                norms.append(norm)
+    matrix = torch.stack(matrices).reshape(memory.matrix.shape)
+    return Memory(matrix, torch.stack(norms).reshape(matrix.shape[:-1]) if norms else None)
+
+
+def read(rule: str, matrix: Tensor, norm: Tensor | None, query: Tensor) -> Tensor:
+    """What one head's memory holds for one query."""
+    if rule == "deltanet":
+        return unit(query) @ matrix
+    assert norm is not None
+    return read_normalised(matrix, norm, sigma(query))
+
+
+def retrieve(rule: str, memory: Memory, queries: Tensor) -> Tensor:
+    """Query head ``j`` of ``Hq`` reads KV head ``j // (Hq / H)``."""
+    batch, query_heads, tokens, _ = queries.shape
+    share = query_heads // memory.matrix.shape[1]
+    rows = [
+        read(
+            rule,
+            memory.matrix[b, j // share],
+            None if memory.norm is None else memory.norm[b, j // share],
+            queries[b, j, t],
+        )
+        for b in range(batch)
+        for j in range(query_heads)
+        for t in range(tokens)
+    ]
+    if not rows:
+        return memory.matrix.new_zeros(batch, query_heads, 0, memory.matrix.shape[-1])
+    return torch.stack(rows).reshape(batch, query_heads, tokens, -1)
+
+
+def convex(gate_bias: Tensor, held: Tensor, local: Tensor) -> Tensor:
+    """The paper's gate: sigmoid(beta) A_mem + (1 - sigmoid(beta)) A_dot."""
+    share = 1 / (1 + torch.exp(-gate_bias))
+    return share * held + (1 - share) * local
+
+
+def residual(logit: Tensor, held: Tensor, local: Tensor) -> Tensor:
+    """Local attention, and a share of what the memory held."""
+    return local + held / (1 + torch.exp(-logit))
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary embedding of one head's vector: halves are the two coordinates of each plane."""
+    half = len(x) // 2
+    first, second = x[:half], x[half:]
+    return torch.cat([first * cos[:half] - second * sin[:half], second * cos[half:] + first * sin[half:]])
+
+
+def attention_layer(
+    weights: dict[str, Tensor], config: InfiniConfig, hidden: Tensor, cos: Tensor, sin: Tensor, heads: int, kv_heads: int
+) -> Tensor:
+    """One attention layer with its memory over a whole text, a token after the other.
+
+    Args:
+        weights: of the layer: ``q``, ``k``, ``v`` (``[out, in]``, no bias) and the memory path's parameters by name.
+        config: of the memory path.
+        hidden: ``[T, C]``, what the layer's projections see.
+        cos, sin: ``[segment_length, D]``, rotary tables.
+        heads, kv_heads: how many of each.
+
+    Returns:
+        ``[T, heads, D]``, what goes into the output projection.
+    """
+    size, share, rank = cos.shape[-1], heads // kv_heads, config.rank
+    down = {
+        name: weights["down"][:, i * rank : (i + 1) * rank] for i, name in enumerate(("query", "key", "value", "shift"))
+    }
+    matrices: list[Tensor] = [hidden.new_zeros(size, size) for _ in range(kv_heads)]
+    norms: list[Tensor] = [hidden.new_zeros(size) for _ in range(kv_heads)]
+    outputs: list[Tensor] = []
+    for start in range(0, len(hidden), config.segment_length):
+        segment = hidden[start : start + config.segment_length]
+        plain = {name: (segment @ weights[name].T).unflatten(-1, (-1, size)) for name in ("q", "k", "v")}
+        for t, h in enumerate(segment):
+            row = []
+            reading = (weights["q"] @ h + h @ down["query"] @ weights["query_up"]).unflatten(0, (heads, size))
+            for j in range(heads):
+                query = rotate(plain["q"][t, j], cos[t], sin[t])
+                scores = [
+                    query @ rotate(plain["k"][s, j // share], cos[s], sin[s]) / math.sqrt(size) for s in range(t + 1)
+                ]
+                attended = torch.stack(scores).softmax(0) @ plain["v"][: t + 1, j // share]
+                if start == 0:
+                    row.append(attended)
+                    continue
+                held = read(config.update_rule, matrices[j // share], norms[j // share], reading[j])
+                if config.gate == "convex":
+                    row.append(convex(weights["gate_bias"][j], held, attended))
+                else:
+                    logit = h @ weights["gate_weight"][:, j] + weights["gate_bias"][j]
+                    row.append(residual(logit, held, attended))
+            outputs.append(torch.stack(row))
+        for g in range(kv_heads):
+            span = slice(g * size, (g + 1) * size)
+            keys, values = [], []
+            for t, h in enumerate(segment):
+                key = plain["k"][t, g] + h @ down["key"] @ weights["key_up"][:, span]
+                if config.key_shift and t > 0:
+                    key = key + segment[t - 1] @ down["shift"] @ weights["shift_up"][:, span]
+                keys.append(key)
+                values.append(plain["v"][t, g] + h @ down["value"] @ weights["value_up"][:, span])
+            if config.update_rule == "deltanet":
+                strength = torch.sigmoid(segment @ weights["strength_weight"][:, g] + weights["strength_bias"][g])
+                decay = torch.sigmoid(segment @ weights["decay_weight"][:, g] + weights["decay_bias"][g]).log()
+                matrices[g] = write_deltanet(matrices[g], torch.stack(keys), torch.stack(values), strength, decay)
+            else:
+                step = write_linear if config.update_rule == "linear" else write_delta
+                matrices[g], norms[g] = step(matrices[g], norms[g], torch.stack(keys), torch.stack(values))
+    return torch.stack(outputs)
