@@ -37,7 +37,7 @@ class Turn:
     def __init__(self, loaded: Loaded, instruction: str, limit: int) -> None:
         self.loaded = loaded
         self.limit = limit
-        self.prompt = loaded.encode(_prompt(loaded.tokenizer, instruction))
+        self.prompt = loaded.encode(_prompt(loaded.tokenizer, instruction), special=True)
         self.ids: list[int] = []
         self.limit_reached = False
         self.mid_sentence = False
@@ -72,7 +72,7 @@ class Turn:
 
     def transcript(self) -> list[int]:
         """Token ids of the instruction and the answer, closed as the chat template closes them."""
-        return [*self.prompt, *self.ids, *self.loaded.encode(_closing(self.loaded.tokenizer))]
+        return [*self.prompt, *self.ids, *self.loaded.encode(_closing(self.loaded.tokenizer), special=True)]
 
 
 class TokenDecoder:
@@ -125,7 +125,7 @@ def stop_ids(loaded: Loaded) -> frozenset[int]:
         tokenizer.eos_token_id,
     ):
         ids.update([] if found is None else [found] if isinstance(found, int) else found)
-    closing = loaded.encode(_closing(tokenizer).strip())
+    closing = loaded.encode(_closing(tokenizer).strip(), special=True)
     if closing and closing[0] in tokenizer.added_tokens_decoder:
         ids.add(closing[0])
     return frozenset(ids)

@@ -17,9 +17,7 @@ from infini_cli.errors import CliError, one_line
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
-_UNWRITABLE_HINT = (
-    "Free some space or choose another place with -o; a file that was there before is unchanged."
-)
+_UNWRITABLE_HINT = "Free some space or choose another place with -o; a file that was there before is unchanged."
 
 
 class Console:
@@ -145,9 +143,7 @@ def atomic_writer(path: str | os.PathLike[str], *, binary: bool = False) -> Iter
     with _explained(path):
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        descriptor, temporary = tempfile.mkstemp(
-            prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent
-        )
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
         try:
             with _opened(descriptor, binary) as file:
                 yield file

@@ -117,6 +117,7 @@ class Session:
         ]
         total = sum(len(each) for each in ids)
         read = 0
+        self.console.detail(f"reading {total:,} tokens")
         with _deferred_interrupt() as interrupted, self.console.progress(total, "reading") as advance:
             for number, (document, tokens) in enumerate(zip(documents, ids, strict=True)):
                 done = self._read(document, tokens, advance, interrupted)

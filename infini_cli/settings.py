@@ -121,9 +121,7 @@ def _from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
             ) from None
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageFailure(
-            f"the settings file {path} is not valid TOML: {error}", "Correct that line."
-        ) from None
+        raise UsageFailure(f"the settings file {path} is not valid TOML: {error}", "Correct that line.") from None
     except OSError as error:
         raise UsageFailure(
             f"the settings file {path} cannot be read: {error.strerror}",
@@ -140,9 +138,7 @@ def _check(values: Mapping[str, Any], where: str) -> None:
     for key, value in values.items():
         if key in _SWITCHES:
             if not isinstance(value, bool):
-                raise UsageFailure(
-                    f"{key} in {where} is neither true nor false", f"Write {key} = true or false."
-                )
+                raise UsageFailure(f"{key} in {where} is neither true nor false", f"Write {key} = true or false.")
         elif not isinstance(value, str) or not value:
             raise UsageFailure(f"{key} in {where} is not a text", f'Write {key} = "..." with a value inside.')
     if values.get("format", "text") not in FORMATS:

@@ -56,9 +56,9 @@ rank = 4
 warmup = 1
 [[training.phases]]
 steps = 20
-lengths = [48]
+lengths = [160]
 segments = [2, 3]
-tokens = 96
+tokens = 320
 [training.phases.tasks]
 language_modelling = 0.5
 passkey = 0.5

@@ -6,22 +6,24 @@ import copy
 from typing import Any, cast
 
 import torch
+from infini_attention.adaptation.plan import Phase, TrainingPlan
+from infini_attention.cache import InfiniCache
+from infini_attention.config import InfiniConfig, UpdateRule
+from infini_attention.inject import inject, memory_parameters, new_cache
+from infini_attention.state import Origin
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PretrainedConfig
 from transformers.models.gemma3 import Gemma3TextConfig
 from transformers.models.llama import LlamaConfig
 from transformers.models.mistral import MistralConfig
 from transformers.models.qwen2 import Qwen2Config
 from transformers.models.qwen3 import Qwen3Config
 
-from infini_attention.adaptation.plan import Phase, TrainingPlan
-from infini_attention.cache import InfiniCache
-from infini_attention.config import InfiniConfig
-from infini_attention.inject import inject, memory_parameters, new_cache
-from infini_attention.state import Origin
+# transformers leaves much of its models' interface untyped.
+Model = Any
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma3")
-RULES = ("linear", "delta", "deltanet")
+RULES: tuple[UpdateRule, ...] = ("linear", "delta", "deltanet")
 GATES = ("convex", "residual")
 SEGMENT = 8
 VOCABULARY = 61
@@ -64,26 +66,29 @@ def family_config(family: str, *, layers: int = 2, **changes: Any) -> Pretrained
 
 def base_model(
     family: str = "llama", *, dtype: torch.dtype = torch.float32, seed: int = 0, layers: int = 2, **changes: Any
-) -> PreTrainedModel:
+) -> Model:
     """A tiny random model; the same in every call."""
     torch.manual_seed(seed)
     config = copy.deepcopy(family_config(family, layers=layers, **changes))
-    return cast(PreTrainedModel, AutoModelForCausalLM.from_config(config, dtype=torch.float32).to(dtype).eval())
+    return cast(Any, AutoModelForCausalLM).from_config(config, dtype=torch.float32).to(dtype).eval()
 
 
 def small_config(**changes: Any) -> InfiniConfig:
     """A memory path for tiny models, whose gates are open and whose decay shows."""
-    return InfiniConfig(
-        **{"segment_length": SEGMENT, "rank": 4, "gate_bias": 0.0, "horizons": (20.0, 5.0), **changes}
-    )
+    return InfiniConfig(**{"segment_length": SEGMENT, "rank": 4, "gate_bias": 0.0, "horizons": (20.0, 5.0), **changes})
 
 
-def stir(model: PreTrainedModel, scale: float = 0.3, seed: int = 1) -> None:
+def decoder_of(model: Model) -> Any:
+    """The decoder inside a language model."""
+    return model.get_decoder()
+
+
+def stir(model: Model, scale: float = 0.3, seed: int = 1) -> None:
     """Moves every parameter of the memory path, so that none of its parts is a zero that hides another."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in memory_parameters(model).values():
-            parameter += scale * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
 
 
 def memory_model(
@@ -93,7 +98,7 @@ def memory_model(
     seed: int = 0,
     base: dict[str, Any] | None = None,
     **changes: Any,
-) -> PreTrainedModel:
+) -> Model:
     """A tiny model with a memory path that does something; in float64, where exactness can be seen."""
     model = base_model(family, dtype=dtype, seed=seed, **(base or {}))
     inject(model, small_config(**changes))
@@ -108,13 +113,13 @@ def text(tokens: int, *, batch: int = 1, seed: int = 3) -> Tensor:
 
 
 @torch.no_grad()
-def logits_of(model: PreTrainedModel, ids: Tensor, cache: InfiniCache | None = None) -> Tensor:
+def logits_of(model: Model, ids: Tensor, cache: InfiniCache | None = None) -> Tensor:
     """Logits of every token of ``ids``."""
     return cast(Tensor, model(input_ids=ids, past_key_values=cache).logits)
 
 
 @torch.no_grad()
-def stream(model: PreTrainedModel, ids: Tensor, pieces: list[int]) -> tuple[Tensor, InfiniCache]:
+def stream(model: Model, ids: Tensor, pieces: list[int]) -> tuple[Tensor, InfiniCache]:
     """Feeds ``ids`` in pieces of the given sizes and the rest at once; logits of all tokens, and the cache."""
     cache = new_cache(model)
     logits, start = [], 0
@@ -129,11 +134,15 @@ def stream(model: PreTrainedModel, ids: Tensor, pieces: list[int]) -> tuple[Tens
 def memory_tensors(cache: InfiniCache) -> list[Tensor]:
     """All memory tensors of a cache, layer by layer; a layer without a memory gives none."""
     return [
-        tensor for layer in cache.memories.values() if layer.memory is not None for tensor in layer.memory if tensor is not None
+        tensor
+        for layer in cache.memories.values()
+        if layer.memory is not None
+        for tensor in layer.memory
+        if tensor is not None
     ]
 
 
 def short_plan(steps: int, **changes: Any) -> TrainingPlan:
     """A plan of one phase with one task, ``task``."""
-    phase = Phase(steps, {"task": 1.0}, lengths=(SEGMENT,), segments=(2, 3), tokens=32)
+    phase = Phase(steps, {"task": 1.0}, lengths=(SEGMENT,), segments=(2, 3), tokens=192)
     return TrainingPlan((phase,), **{"rate": 3e-2, "gate_rate": 3e-2, "warmup": 2, **changes})

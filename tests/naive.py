@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
-
 from infini_attention.config import InfiniConfig
 from infini_attention.memory import Memory, Write
+from torch import Tensor
 
 Head = tuple[Tensor, Tensor]
 
@@ -127,7 +126,13 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def attention_layer(
-    weights: dict[str, Tensor], config: InfiniConfig, hidden: Tensor, cos: Tensor, sin: Tensor, heads: int, kv_heads: int
+    weights: dict[str, Tensor],
+    config: InfiniConfig,
+    hidden: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    heads: int,
+    kv_heads: int,
 ) -> Tensor:
     """One attention layer with its memory over a whole text, a token after the other.
 
@@ -150,10 +155,10 @@ def attention_layer(
     outputs: list[Tensor] = []
     for start in range(0, len(hidden), config.segment_length):
         segment = hidden[start : start + config.segment_length]
-        plain = {name: (segment @ weights[name].T).unflatten(-1, (-1, size)) for name in ("q", "k", "v")}
+        plain = {name: (segment @ weights[name].T).reshape(len(segment), -1, size) for name in ("q", "k", "v")}
         for t, h in enumerate(segment):
             row = []
-            reading = (weights["q"] @ h + h @ down["query"] @ weights["query_up"]).unflatten(0, (heads, size))
+            reading = (weights["q"] @ h + h @ down["query"] @ weights["query_up"]).reshape(heads, size)
             for j in range(heads):
                 query = rotate(plain["q"][t, j], cos[t], sin[t])
                 scores = [

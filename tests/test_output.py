@@ -191,9 +191,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
         "with closed_pipe_ends_quietly():\n"
         "    write_answer(('word ' * 999 for _ in range(999)), sys.stdout)\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.read(10)

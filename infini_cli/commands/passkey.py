@@ -9,10 +9,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from infini_cli.commands import options
-from infini_cli.documents import load_document
 from infini_cli.errors import UsageFailure
 from infini_cli.output import answer_file, emit_json
-from infini_cli.session import load_model, model_of_state, open_state
+from infini_cli.session import load_model, model_of_state, open_documents, open_state
 
 if TYPE_CHECKING:
     from infini_attention.evaluation.passkey import Cell
@@ -69,7 +68,7 @@ def passkey_test(
 
         check_plot(plot)
     state = None if memory is None else open_state(memory)
-    document = None if haystack == "repeat" else load_document(haystack)
+    document = None if haystack == "repeat" else open_documents([haystack], None, run.console)[0]
     loaded = load_model(run.settings, run.console, None if state is None else model_of_state(state, model))
     hay = None if document is None else loaded.encode(document.text)
     from infini_attention.evaluation.passkey import run as run_test
@@ -153,7 +152,8 @@ def _print_table(cells: list[Cell], lengths: list[int], depths: list[float], tri
     from rich.table import Table
 
     exact = {(cell.length, cell.depth): cell.exact for cell in cells}
-    table = Table(box=SIMPLE, title=f"exact match in percent, {trials} trials a cell", title_justify="left")
+    file.write(f"exact match in percent, trials a cell: {trials}\n")
+    table = Table(box=SIMPLE)
     table.add_column("depth", justify="right", no_wrap=True)
     for length in lengths:
         table.add_column(f"{length:,}", justify="right", no_wrap=True)

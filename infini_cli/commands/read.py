@@ -51,10 +51,16 @@ def read(
     try:
         session.read(documents)
     except ReadingInterrupted as interruption:
+        if not interruption.tokens:
+            run.console.note("interrupted before anything was read: no state was written")
+            raise
         session.snapshot().save(output)
         for note in _how_to_go_on(interruption, sources, output):
             run.console.note(note)
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    except KeyboardInterrupt:
+        run.console.note("interrupted: no state was written")
+        raise
     saved = session.snapshot()
     saved.save(output)
     size = output.stat().st_size / 1e6

@@ -17,9 +17,7 @@ from infini_cli.documents.chapters import is_chapter_heading
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
 _NUMBER = re.compile(r"[0-9]+")
-_BARE_NUMBER = re.compile(
-    r"(?:[Pp]age|PAGE|p\.)?[\W_]*([0-9]{1,4})(?:\s*(?:/|of|von|sur|de)\s*[0-9]{1,4})?[\W_]*"
-)
+_BARE_NUMBER = re.compile(r"(?:[Pp]age|PAGE|p\.)?[\W_]*([0-9]{1,4})(?:\s*(?:/|of|von|sur|de)\s*[0-9]{1,4})?[\W_]*")
 _HYPHENATED = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)+")
 _LINE_END = re.compile(r"([^\W\d_]+)-$")
 _LINE_START = re.compile(r"[^\W\d_]+")
@@ -210,9 +208,7 @@ def _bare_numbers(numbers: Sequence[int], lines_of: Sequence[list[str]]) -> set[
     pages_with = Counter(offset for _, offset in {(page, offset) for page, _, offset in found})
     alone = {page for page, lines in enumerate(lines_of) if sum(map(bool, lines)) == 1}
     return {
-        (page, index)
-        for page, index, offset in found
-        if pages_with[offset] >= 2 or (offset == 0 and page not in alone)
+        (page, index) for page, index, offset in found if pages_with[offset] >= 2 or (offset == 0 and page not in alone)
     }
 
 

@@ -120,9 +120,7 @@ def _open(data: bytes, name: str) -> tuple[PdfReader, bool]:
         return reader, True
 
 
-def _unlock(
-    reader: PdfReader, name: str, password: str | None, ask_password: Callable[[str], str] | None
-) -> None:
+def _unlock(reader: PdfReader, name: str, password: str | None, ask_password: Callable[[str], str] | None) -> None:
     if not reader.is_encrypted or _opens(reader, name, ""):
         return
     if password is None and ask_password is None:
@@ -199,9 +197,7 @@ def _going_on(outline: list[tuple[int, str]], total: int) -> dict[int, str]:
     return titles
 
 
-def _blocks(
-    numbers: list[int], paragraphs: list[list[str]], outline: list[tuple[int, str]]
-) -> tuple[Block, ...]:
+def _blocks(numbers: list[int], paragraphs: list[list[str]], outline: list[tuple[int, str]]) -> tuple[Block, ...]:
     starts = [page for page, _ in outline]
     blocks: list[Block] = []
     heading: str | None = None

@@ -36,7 +36,5 @@ def with_new_end(data: bytes) -> bytes | None:
 
 def _page_numbers(data: bytes, found: list[re.Match[bytes]]) -> list[int]:
     ends = [match.start() for match in found[1:]] + [len(data)]
-    numbers = [
-        int(match[1]) for match, end in zip(found, ends, strict=True) if _PAGE.search(data, match.end(), end)
-    ]
+    numbers = [int(match[1]) for match, end in zip(found, ends, strict=True) if _PAGE.search(data, match.end(), end)]
     return list(dict.fromkeys(numbers))

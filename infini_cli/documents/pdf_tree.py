@@ -101,11 +101,7 @@ def _walk(
     for kid in _kids(node):
         child: Any = attempt(kid.get_object)
         number = kid.idnum if isinstance(kid, IndirectObject) else None
-        known = (
-            isinstance(child, DictionaryObject)
-            and (number is None or number not in path)
-            and depth < _DEEPEST_TREE
-        )
+        known = isinstance(child, DictionaryObject) and (number is None or number not in path) and depth < _DEEPEST_TREE
         if len(leaves) >= _MOST_PAGES:
             return
         if known and "/Kids" in child:

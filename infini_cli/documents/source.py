@@ -52,9 +52,7 @@ def load_document(
     if start is not None:
         from infini_cli.documents.pdf import read_pdf
 
-        return read_pdf(
-            data[start:], name, digest, selection=pages, password=password, ask_password=ask_password
-        )
+        return read_pdf(data[start:], name, digest, selection=pages, password=password, ask_password=ask_password)
     if pages is not None:
         raise UsageFailure(f"{name} is not a PDF and has no pages to select", "Leave --pages out.")
     return _read_text(data, name, digest, source)

@@ -57,7 +57,9 @@ class InfiniConfig:
         """Plain JSON and TOML values; ``from_dict`` reads them back."""
         values = dataclasses.asdict(self)
         values["layers"] = None if self.layers is None else list(self.layers)
-        values["horizons"] = [horizon for horizon in self.horizons]
+        # -3 and -3.0 are one configuration, so they must have one digest.
+        values["gate_bias"] = float(self.gate_bias)
+        values["horizons"] = [float(horizon) for horizon in self.horizons]
         return values
 
     @classmethod

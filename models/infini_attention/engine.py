@@ -90,6 +90,7 @@ class Engine:
 
         The prompt stands in the open segment, with the tokens that wait there in view. Where the prompt and the answer
         would not fit into it any more, the open segment is closed first (in a copy), so that neither is torn apart.
+        Without a prompt the open segment itself is continued, over its border where the answer needs it.
 
         Args:
             prompt: token ids, at least one unless tokens wait in the open segment.
@@ -104,7 +105,8 @@ class Engine:
         if max_new_tokens < 1:
             return
         other = self.fork()
-        if len(other.open_ids) + len(prompt) + max_new_tokens > self.config.segment_length:
+        # Without a prompt there would be nothing left to go on from.
+        if prompt and len(other.open_ids) + len(prompt) + max_new_tokens > self.config.segment_length:
             other._flush()
         view = other.open_ids + list(prompt)
         if not view:

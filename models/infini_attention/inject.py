@@ -101,9 +101,8 @@ def inject(model: PreTrainedModel, config: InfiniConfig) -> None:
     local_attention = base_attention if base_attention in ALL_ATTENTION_FUNCTIONS else "sdpa"
     taps = {}
     for index, attention in attentions.items():
-        device = cast(nn.Module, attention.q_proj).weight.device
         attention.infini = MemoryPath(
-            config, _head_shape(attention), cast(torch.device, device), seed=index, shard=_shard(attention)
+            config, _head_shape(attention), _device(model, attention), seed=index, shard=_shard(attention)
         )
         taps[index] = _Tap(attention, index, attention.infini)
         attention._infini_tap = taps[index]
@@ -212,6 +211,19 @@ def _attention(layer: nn.Module) -> Any:
     return attention
 
 
+def _device(model: PreTrainedModel, attention: nn.Module) -> torch.device:
+    """Where a layer computes."""
+    # Offloaded weights stand on "meta" between two calls; accelerate's hook knows where they come to.
+    hook = getattr(attention.q_proj, "_hf_hook", None)
+    place = getattr(hook, "execution_device", None)
+    if place is not None:
+        return torch.device(place)
+    # A quantised projection need not have a weight; some keep no tensor of their own at all.
+    for tensor in (*attention.parameters(), *attention.buffers()):
+        return tensor.device
+    return cast(Tensor, model.get_input_embeddings().weight).device
+
+
 def _head_shape(attention: Any) -> HeadShape:
     size = attention.head_dim
     return HeadShape(
@@ -224,7 +236,7 @@ def _head_shape(attention: Any) -> HeadShape:
 
 def _shard(attention: Any) -> Shard:
     """Which heads of a layer this process holds: those of its slice of the query projection."""
-    weight = attention.q_proj.weight
+    weight = getattr(attention.q_proj, "weight", None)
     if not isinstance(weight, DTensor) or all(placement.is_replicate() for placement in weight.placements):
         return UNSHARDED
     return Shard(weight.device_mesh.get_local_rank(), weight.device_mesh.size())

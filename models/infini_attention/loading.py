@@ -48,9 +48,17 @@ class Loaded:
         """A new engine that has read nothing; engines of one model share its weights."""
         return Engine(self.model, use_memory=use_memory)
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of a text, without special tokens."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of a text; none are added.
+
+        Args:
+            text: any text.
+            special: whether the names of special tokens in it, such as an end of turn, become those tokens. A document
+                that happens to contain them, or was made to, must not; a chat template's output must.
+        """
+        ids: list[int] = self.tokenizer(
+            text, add_special_tokens=False, split_special_tokens=not special, verbose=False
+        )["input_ids"]
         return ids
 
 
@@ -82,6 +90,7 @@ def load(
     path = pull(recipe.base, notify) if fetch else local_path(recipe.base)
     if path is None:
         raise ModelUnavailable(f"the weights of {recipe.name} are not here", f"run: infini models pull {recipe.name}")
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
@@ -90,7 +99,7 @@ def load(
         base = AutoModelForCausalLM.from_pretrained(path, dtype=placement.dtype).eval()
         base.to(device=placement.device)
         tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelUnavailable(
             f"the model in {path} cannot be loaded: {str(error).splitlines()[0]}",
             "it must be a decoder-only language model in transformers' format with its tokenizer",

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
@@ -195,7 +195,10 @@ def _unpack(path: Path, content: bytes) -> tuple[str, dict[str, Tensor]]:
             f"{path} is not a memory state: it holds objects other than tensors, which were not loaded",
             "do not open files of unknown origin; make a state with: infini read FILE -o state.pt",
         ) from error
-    except (RuntimeError, zipfile.BadZipFile, SafetensorError, KeyError, TypeError, AttributeError, EOFError) as error:
+    except StateError:
+        raise
+    except Exception as error:
+        # What a flipped byte makes zipfile, zlib, torch or safetensors raise has no common type.
         raise _damaged(path) from error
     raise StateError(f"{path} is not a memory state", "make one with: infini read FILE -o state.pt")
 

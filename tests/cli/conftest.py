@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_helpers import SENTENCES, TEMPLATE, Infini, Outcome, write_recipe
@@ -29,7 +30,9 @@ def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         show_progress=False,
     )
     tokenizer.train_from_iterator(SENTENCES, trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>")
+    fast: Any = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer, eos_token="<|endoftext|>"
+    )
     fast.add_special_tokens({"additional_special_tokens": special[1:]})
     fast.chat_template = TEMPLATE
     fast.save_pretrained(folder)

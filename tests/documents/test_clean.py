@@ -94,9 +94,7 @@ def test_pages_with_one_line_each_are_kept() -> None:
 
 
 def test_a_scanned_page_with_a_head_is_empty() -> None:
-    pages = [
-        (n, "\n".join(["The Miller of Dorn", *(body(n) if n != 3 else []), str(n)])) for n in range(1, 7)
-    ]
+    pages = [(n, "\n".join(["The Miller of Dorn", *(body(n) if n != 3 else []), str(n)])) for n in range(1, 7)]
     assert clean_pages(pages)[0][2] == []
 
 
@@ -115,9 +113,7 @@ def test_hyphens_at_line_ends() -> None:
 
 
 def test_paragraphs_lists_and_headings_are_kept_apart() -> None:
-    text = "\n".join(
-        ["The Ford", *body(1), "• a lamp for the boat", "• a rope for the lamp", "", "The end came."]
-    )
+    text = "\n".join(["The Ford", *body(1), "• a lamp for the boat", "• a rope for the lamp", "", "The end came."])
     paragraphs, _ = clean_pages([(1, text)])
     assert [text.split()[0] + " " + text.split()[1] for text in paragraphs[0]] == [
         "The Ford",

@@ -23,9 +23,7 @@ def test_selection_of_ten_pages(text: str, pages: tuple[int, ...]) -> None:
     assert PageSelection.parse(text).resolve(10) == pages
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a", "1,,2", "-", "0", "0-3", "-0", "5-2", "1-2-3", "1;2", "²", "1" * 5000]
-)
+@pytest.mark.parametrize("text", ["", "a", "1,,2", "-", "0", "0-3", "-0", "5-2", "1-2-3", "1;2", "²", "1" * 5000])
 def test_nonsense_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageFailure) as caught:
         PageSelection.parse(text)

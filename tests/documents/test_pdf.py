@@ -15,10 +15,7 @@ from infini_cli.documents import PageSelection, load_document
 from infini_cli.errors import CliError, InputError, UsageFailure
 
 NUMBERS = ["one", "two", "three", "four", "five", "six"]
-STORY = [
-    [f"On day {word} the miller came to the river and he saw", f"a boat with {word} lamps."]
-    for word in NUMBERS
-]
+STORY = [[f"On day {word} the miller came to the river and he saw", f"a boat with {word} lamps."] for word in NUMBERS]
 PLAIN = make_pdf(STORY)
 
 
@@ -30,9 +27,7 @@ def test_pages_and_headings() -> None:
     assert [block.page for block in document.blocks] == [1, 2, 3, 4, 5, 6]
     headings = [block.heading for block in document.blocks]
     assert headings == [None, "The Ford", "The Ford", "The Wheel", "The Wheel", "The Wheel"]
-    assert (
-        document.blocks[0].text == "On day one the miller came to the river and he saw a boat with one lamps."
-    )
+    assert document.blocks[0].text == "On day one the miller came to the river and he saw a boat with one lamps."
     assert document.text.count("\n\n") == 5
     assert document.notes == ()
 

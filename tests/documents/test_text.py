@@ -105,9 +105,7 @@ def test_markdown_is_told_by_content() -> None:
 
 
 def test_chapters_of_plain_text() -> None:
-    text = (
-        "CHAPTER I\n\nIt began.\n\nChapter twenty-one: The Ford\n\nPart of it was lost.\n\nEpilogue\n\nEnd."
-    )
+    text = "CHAPTER I\n\nIt began.\n\nChapter twenty-one: The Ford\n\nPart of it was lost.\n\nEpilogue\n\nEnd."
     headings = [block.heading for block in split_blocks(text, "text")]
     first, ford, last = "CHAPTER I", "Chapter twenty-one: The Ford", "Epilogue"
     assert headings == [first, first, ford, ford, last, last]

@@ -11,9 +11,9 @@ import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
-from models import GATES, RULES
-
 from infini_attention.config import InfiniConfig
+
+from models import GATES, RULES
 
 configs = st.builds(
     InfiniConfig,

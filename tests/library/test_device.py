@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from infini_attention.device import choose
 from infini_attention.errors import DeviceUnavailable
 
@@ -81,7 +80,9 @@ def test_an_unknown_device_is_an_error(machine: Machine, name: str) -> None:
         choose(name)
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)]
+)
 def test_a_named_dtype_is_taken_as_asked(machine: Machine, name: str, dtype: torch.dtype) -> None:
     chosen = choose("cpu", name)
     assert chosen.dtype == dtype

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
-from models import FAMILIES, GATES, RULES, SEGMENT, base_model, logits_of, memory_model, small_config, stir, text
+from infini_attention.inject import eject, inject, injection, load_adapter, memory_off, memory_parameters, new_cache
 from torch import nn
-from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from infini_attention.inject import eject, inject, injection, load_adapter, memory_off, memory_parameters, new_cache
+from models import (
+    FAMILIES,
+    GATES,
+    RULES,
+    SEGMENT,
+    Model,
+    base_model,
+    decoder_of,
+    logits_of,
+    memory_model,
+    small_config,
+    stir,
+    text,
+)
 
 
-def with_path(base: PreTrainedModel, **changes: Any) -> PreTrainedModel:
+def with_path(base: Model, **changes: Any) -> Model:
     model = copy.deepcopy(base)
     inject(model, small_config(**changes))
     stir(model)
@@ -27,8 +39,8 @@ def hooks(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if module._forward_hooks or module._forward_pre_hooks]
 
 
-def attentions(model: PreTrainedModel) -> Iterator[nn.Module]:
-    return (layer.self_attn for layer in model.get_decoder().layers)
+def attentions(model: Model) -> Iterator[nn.Module]:
+    return (layer.self_attn for layer in decoder_of(model).layers)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -83,7 +95,7 @@ def test_ejecting_gives_the_base_back_bit_for_bit(family: str, rule: str) -> Non
     eject(model)
     assert injection(model) is None
     assert hooks(model) == []
-    assert "forward" not in vars(model.get_decoder())
+    assert "forward" not in vars(decoder_of(model))
     assert not any(hasattr(a, "infini") or hasattr(a, "_infini_tap") for a in attentions(model))
     assert {name for name, _ in model.named_parameters()} == {name for name, _ in base.named_parameters()}
     assert model.config._attn_implementation == base.config._attn_implementation
@@ -181,8 +193,8 @@ def test_a_base_without_separate_projections_is_refused_and_left_untouched() -> 
     from transformers import AutoModelForCausalLM
     from transformers.models.phi3 import Phi3Config
 
-    sizes = {"vocab_size": 61, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1}
-    model = AutoModelForCausalLM.from_config(
+    sizes: dict[str, Any] = {"vocab_size": 61, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1}
+    model = cast(Any, AutoModelForCausalLM).from_config(
         Phi3Config(**sizes, num_attention_heads=4, pad_token_id=0, bos_token_id=None, eos_token_id=None)
     )
     with pytest.raises(ValueError, match="separate query, key and value"):

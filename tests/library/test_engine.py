@@ -10,17 +10,29 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from models import FAMILIES, ORIGIN, RULES, SEGMENT, base_model, logits_of, memory_model, memory_tensors, stream, text
-from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
-
 from infini_attention.engine import Engine
 from infini_attention.inject import injection, new_cache
 from infini_attention.state import OPEN_IDS, MemoryState
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
+
+from models import (
+    FAMILIES,
+    ORIGIN,
+    RULES,
+    SEGMENT,
+    Model,
+    base_model,
+    logits_of,
+    memory_model,
+    memory_tensors,
+    stream,
+    text,
+)
 
 
 @functools.cache
-def model_of(family: str = "llama", rule: str = "deltanet", segment_length: int = SEGMENT) -> PreTrainedModel:
+def model_of(family: str = "llama", rule: str = "deltanet", segment_length: int = SEGMENT) -> Model:
     return memory_model(family, dtype=torch.float32, update_rule=rule, segment_length=segment_length)
 
 
@@ -73,7 +85,8 @@ def test_what_is_read_is_what_one_pass_through_the_model_writes(rule: str) -> No
 
 
 def test_each_closed_segment_is_told_once() -> None:
-    engine, told = reader(), []
+    engine = reader()
+    told: list[int] = []
     for size in (SEGMENT - 1, 1, 0, 2 * SEGMENT + 3):
         engine.read(text(size)[0], on_segment=told.append)
     assert told == [SEGMENT] * 3
@@ -185,7 +198,7 @@ def test_two_answers_at_once_do_not_meet() -> None:
     assert record is not None and record.enabled
 
 
-def greedy(model: PreTrainedModel, view: Tensor, cache: Any, tokens: int) -> list[int]:
+def greedy(model: Model, view: Tensor, cache: Any, tokens: int) -> list[int]:
     answer: list[int] = []
     for _ in range(tokens):
         view = logits_of(model, view, cache)[:, -1:].argmax(-1)
@@ -275,7 +288,7 @@ class Only(LogitsProcessor):
     def __init__(self, token: int) -> None:
         self.token, self.histories = token, list[list[int]]()
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         self.histories.append(input_ids[0].tolist())
         only = torch.full_like(scores, -torch.inf)
         only[:, self.token] = 0

@@ -7,11 +7,17 @@ from typing import Any, cast
 
 import pytest
 import torch
+from infini_attention.cache import InfiniCache
+from infini_attention.engine import Engine
+from infini_attention.inject import inject, new_cache
+from torch import Tensor
+
 from models import (
     FAMILIES,
     GATES,
     RULES,
     SEGMENT,
+    Model,
     base_model,
     logits_of,
     memory_model,
@@ -20,22 +26,16 @@ from models import (
     stream,
     text,
 )
-from torch import Tensor
-from transformers import PreTrainedModel
 
-from infini_attention.cache import InfiniCache
-from infini_attention.engine import Engine
-from infini_attention.inject import inject, new_cache
-
-TIGHT = {"rtol": 1e-7, "atol": 1e-8}
+TIGHT: dict[str, Any] = {"rtol": 1e-7, "atol": 1e-8}
 
 
 @functools.cache
-def model_of(family: str, rule: str = "deltanet", gate: str = "residual") -> PreTrainedModel:
+def model_of(family: str, rule: str = "deltanet", gate: str = "residual") -> Model:
     return memory_model(family, update_rule=rule, gate=gate)
 
 
-def generate(model: PreTrainedModel, ids: Tensor, tokens: int, **options: Any) -> Tensor:
+def generate(model: Model, ids: Tensor, tokens: int, **options: Any) -> Tensor:
     options = {"do_sample": False, "past_key_values": new_cache(model), **options}
     return cast(Tensor, model.generate(ids, max_new_tokens=tokens, **options))
 
@@ -117,7 +117,7 @@ def test_beam_scores_are_those_of_a_fresh_pass_so_each_beam_keeps_its_own_memory
     assert (best.diff(dim=1) <= 1e-9).all()
 
 
-def generate_beams(model: PreTrainedModel, prompts: Tensor, **options: Any) -> Any:
+def generate_beams(model: Model, prompts: Tensor, **options: Any) -> Any:
     return generate(model, prompts, 2 * SEGMENT, **options)
 
 

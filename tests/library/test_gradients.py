@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import pytest
 import torch
-from models import GATES, RULES, SEGMENT, base_model, logits_of, memory_model, small_config, stir, text
-from torch import Tensor
-from transformers import PreTrainedModel
-
 from infini_attention.adaptation.rollout import IGNORED, Rollout, Segment, training_cache
 from infini_attention.inject import inject, memory_parameters, new_cache
+from torch import Tensor
+
+from models import (
+    GATES,
+    RULES,
+    SEGMENT,
+    Model,
+    base_model,
+    decoder_of,
+    logits_of,
+    memory_model,
+    small_config,
+    stir,
+    text,
+)
 
 
-def trainable(model: PreTrainedModel) -> dict[str, torch.nn.Parameter]:
+def trainable(model: Model) -> dict[str, torch.nn.Parameter]:
     """Freezes the base, as training does."""
     model.requires_grad_(False)
     parameters = memory_parameters(model)
@@ -32,7 +43,7 @@ def segments_of(count: int, *, full: tuple[bool, ...] | None = None, length: int
     return made
 
 
-def gradients(model: PreTrainedModel, segments: list[Segment]) -> dict[str, Tensor]:
+def gradients(model: Model, segments: list[Segment]) -> dict[str, Tensor]:
     parameters = trainable(model)
     Rollout(model)(segments).loss.backward()
     return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in parameters.items()}
@@ -46,7 +57,7 @@ def test_a_loss_in_the_third_segment_reaches_what_the_first_one_wrote(rule: str,
     cache = training_cache(model)
     first = []
     for number in range(3):
-        hidden = model.get_decoder()(input_ids=text(SEGMENT, seed=number), past_key_values=cache).last_hidden_state
+        hidden = decoder_of(model)(input_ids=text(SEGMENT, seed=number), past_key_values=cache).last_hidden_state
         if number == 0:
             first = [layer.pending[0] for layer in cache.memories.values()]
         cache.close_segment()
@@ -133,7 +144,7 @@ def test_cheap_segments_keep_no_graph_of_the_network() -> None:
     for layer in cache.memories.values():
         layer.learn_writes = True
     with torch.no_grad():
-        hidden = model.get_decoder()(input_ids=text(SEGMENT), past_key_values=cache).last_hidden_state
+        hidden = decoder_of(model)(input_ids=text(SEGMENT), past_key_values=cache).last_hidden_state
     assert not hidden.requires_grad
     for layer in cache.memories.values():
         assert layer.pending[0].keys.requires_grad

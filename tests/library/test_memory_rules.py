@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import naive
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from models import RULES
+from infini_attention.config import UpdateRule
+from infini_attention.memory import Memory, Write, empty_memory, feature_map, retrieve, unit_norm, update
 from torch import Tensor
 
-from infini_attention.memory import Memory, Write, empty_memory, feature_map, retrieve, unit_norm, update
+from models import RULES
 
-EXACT = {"rtol": 1e-9, "atol": 1e-10}
+EXACT: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-10}
+
+
+Pack = TypeVar("Pack", Memory, Write)
 
 
 class Sizes(NamedTuple):
@@ -40,7 +45,7 @@ sizes = st.builds(
 rules = st.sampled_from(RULES)
 
 
-def draw(rule: str, s: Sizes, dtype: torch.dtype = torch.float64) -> tuple[Memory, Write, Tensor]:
+def draw(rule: UpdateRule, s: Sizes, dtype: torch.dtype = torch.float64) -> tuple[Memory, Write, Tensor]:
     """A memory that holds something, a write and queries, all leaves that want gradients."""
     generator = torch.Generator().manual_seed(s.seed)
 
@@ -65,6 +70,12 @@ def tensors(pack: Memory | Write) -> list[Tensor]:
     return [tensor for tensor in pack if tensor is not None]
 
 
+def mapped(pack: Pack, change: Callable[[Tensor], Tensor]) -> Pack:
+    """The same memory or write with every tensor changed."""
+    changed: list[Any] = [None if tensor is None else change(tensor) for tensor in pack]
+    return type(pack)(*changed)
+
+
 def probe(outputs: list[Tensor], inputs: list[Tensor]) -> list[Tensor]:
     """Gradients of a sum that weighs every output differently."""
     total = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -81,12 +92,12 @@ def assert_close(ours: list[Tensor], wanted: list[Tensor]) -> None:
 
 
 @given(rules, sizes)
-def test_update_and_retrieve_give_the_value_state_and_gradient_of_the_naive_loops(rule: str, s: Sizes) -> None:
+def test_update_and_retrieve_give_the_value_state_and_gradient_of_the_naive_loops(rule: UpdateRule, s: Sizes) -> None:
     memory, write, queries = draw(rule, s)
-    ours = update(rule, memory, write)  # type: ignore[arg-type]
+    ours = update(rule, memory, write)
     wanted = naive.update(rule, memory, write)
     assert_close(tensors(ours), tensors(wanted))
-    read, wanted_read = retrieve(rule, ours, queries), naive.retrieve(rule, wanted, queries)  # type: ignore[arg-type]
+    read, wanted_read = retrieve(rule, ours, queries), naive.retrieve(rule, wanted, queries)
     assert read.shape == (s.batch, s.heads * s.group, 3, s.value)
     assert_close([read], [wanted_read])
     leaves = [*tensors(memory), *tensors(write), queries]
@@ -94,27 +105,28 @@ def test_update_and_retrieve_give_the_value_state_and_gradient_of_the_naive_loop
 
 
 @given(rules, sizes)
-def test_the_first_update_starts_from_an_empty_memory(rule: str, s: Sizes) -> None:
+def test_the_first_update_starts_from_an_empty_memory(rule: UpdateRule, s: Sizes) -> None:
     _, write, queries = draw(rule, s)
-    empty = empty_memory(rule, write)  # type: ignore[arg-type]
+    empty = empty_memory(rule, write)
     assert all(not tensor.any() for tensor in tensors(empty))
-    ours, wanted = update(rule, empty, write), naive.update(rule, empty, write)  # type: ignore[arg-type]
+    ours, wanted = update(rule, empty, write), naive.update(rule, empty, write)
     assert_close(tensors(ours), tensors(wanted))
     leaves = tensors(write)
     assert_close(probe(tensors(ours), leaves), probe(tensors(wanted), leaves))
     assert_close(
-        [retrieve(rule, ours, queries)], [naive.retrieve(rule, wanted, queries)]  # type: ignore[arg-type]
+        [retrieve(rule, ours, queries)],
+        [naive.retrieve(rule, wanted, queries)],
     )
 
 
 @given(st.sampled_from(["linear", "deltanet"]), sizes, st.data())
-def test_writing_two_parts_equals_writing_the_whole(rule: str, s: Sizes, data: st.DataObject) -> None:
+def test_writing_two_parts_equals_writing_the_whole(rule: UpdateRule, s: Sizes, data: st.DataObject) -> None:
     memory, write, _ = draw(rule, s)
     cut = data.draw(st.integers(0, s.tokens))
-    first = Write(*(None if x is None else x[:, :, :cut] for x in write))  # type: ignore[arg-type]
-    second = Write(*(None if x is None else x[:, :, cut:] for x in write))  # type: ignore[arg-type]
-    parts = update(rule, update(rule, memory, first), second)  # type: ignore[arg-type]
-    assert_close(tensors(parts), tensors(update(rule, memory, write)))  # type: ignore[arg-type]
+    first = mapped(write, lambda x: x[:, :, :cut])
+    second = mapped(write, lambda x: x[:, :, cut:])
+    parts = update(rule, update(rule, memory, first), second)
+    assert_close(tensors(parts), tensors(update(rule, memory, write)))
 
 
 def test_delta_takes_one_difference_for_the_whole_segment_so_parts_are_not_the_whole() -> None:
@@ -125,32 +137,32 @@ def test_delta_takes_one_difference_for_the_whole_segment_so_parts_are_not_the_w
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_writing_nothing_changes_nothing(rule: str) -> None:
+def test_writing_nothing_changes_nothing(rule: UpdateRule) -> None:
     memory, write, _ = draw(rule, Sizes(2, 2, 2, 0, 4, 3, 0))
-    after = update(rule, memory, write)  # type: ignore[arg-type]
+    after = update(rule, memory, write)
     assert all(torch.equal(a, b) for a, b in zip(tensors(after), tensors(memory), strict=True))
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_no_function_changes_its_arguments(rule: str) -> None:
+def test_no_function_changes_its_arguments(rule: UpdateRule) -> None:
     memory, write, queries = draw(rule, Sizes(1, 2, 2, 65, 4, 3, 0))
     before = [tensor.detach().clone() for tensor in (*tensors(memory), *tensors(write), queries)]
-    retrieve(rule, update(rule, memory, write), queries)  # type: ignore[arg-type]
+    retrieve(rule, update(rule, memory, write), queries)
     after = (*tensors(memory), *tensors(write), queries)
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_half_precision_writes_are_accumulated_in_float32(rule: str, half: torch.dtype) -> None:
+def test_half_precision_writes_are_accumulated_in_float32(rule: UpdateRule, half: torch.dtype) -> None:
     memory, write, queries = draw(rule, Sizes(1, 2, 2, 70, 4, 3, 0), half)
-    start = Memory(*(None if x is None else x.float() for x in memory))  # type: ignore[arg-type]
-    after = update(rule, start, write)  # type: ignore[arg-type]
+    start = mapped(memory, lambda x: x.float())
+    after = update(rule, start, write)
     assert {tensor.dtype for tensor in tensors(after)} == {torch.float32}
-    assert {tensor.dtype for tensor in tensors(empty_memory(rule, write))} == {torch.float32}  # type: ignore[arg-type]
-    assert retrieve(rule, after, queries).dtype == torch.float32  # type: ignore[arg-type]
-    exact = Write(*(None if x is None else x.double() for x in write))  # type: ignore[arg-type]
-    wanted = naive.update(rule, Memory(*(None if x is None else x.double() for x in start)), exact)  # type: ignore[arg-type]
+    assert {tensor.dtype for tensor in tensors(empty_memory(rule, write))} == {torch.float32}
+    assert retrieve(rule, after, queries).dtype == torch.float32
+    exact = mapped(write, lambda x: x.double())
+    wanted = naive.update(rule, mapped(start, lambda x: x.double()), exact)
     for ours, reference in zip(tensors(after), tensors(wanted), strict=True):
         torch.testing.assert_close(ours.double(), reference, rtol=1e-4, atol=1e-4)
 
@@ -163,9 +175,7 @@ def test_a_query_head_reads_the_memory_of_its_own_kv_head_not_of_every_other() -
     queries[..., 0] = 1
     assert retrieve("deltanet", memory, queries)[0, :, 0, 0].tolist() == [0, 0, 1, 1, 2, 2]
     normalised = Memory(heads.contiguous(), torch.ones(1, 3, 4))
-    torch.testing.assert_close(
-        retrieve("linear", normalised, queries)[0, :, 0, 0], torch.tensor([0.0, 0, 1, 1, 2, 2])
-    )
+    torch.testing.assert_close(retrieve("linear", normalised, queries)[0, :, 0, 0], torch.tensor([0.0, 0, 1, 1, 2, 2]))
 
 
 def test_the_first_delta_segment_has_finite_gradients_whatever_flows_back() -> None:
@@ -178,7 +188,7 @@ def test_the_first_delta_segment_has_finite_gradients_whatever_flows_back() -> N
 def test_reading_an_empty_memory_gives_nothing_and_no_nan() -> None:
     for rule in RULES:
         write = Write(torch.randn(1, 2, 4, 3), torch.randn(1, 2, 4, 2))
-        assert not retrieve(rule, empty_memory(rule, write), torch.randn(1, 4, 5, 3)).any()  # type: ignore[arg-type]
+        assert not retrieve(rule, empty_memory(rule, write), torch.randn(1, 4, 5, 3)).any()
 
 
 def test_strong_decay_over_many_tokens_neither_overflows_nor_loses_the_gradient() -> None:
@@ -224,9 +234,7 @@ def test_deltanet_agrees_with_the_gated_delta_rules_of_transformers(s: Sizes) ->
     generator = torch.Generator().manual_seed(s.seed)
     queries = torch.randn(write.keys.shape, generator=generator)
     # Theirs are [B, T, H, D], normalise as told, scale queries by 1/sqrt(D) and read after the token was written.
-    theirs = [
-        x.detach().transpose(1, 2) for x in (queries, write.keys, write.values, write.log_decay, write.strength)
-    ]
+    theirs = [x.detach().transpose(1, 2) for x in (queries, write.keys, write.values, write.log_decay, write.strength)]
     ours = update("deltanet", memory, write)
     last = retrieve("deltanet", ours, queries[:, :, -1:])
     for rule in (qwen.torch_chunk_gated_delta_rule, qwen.torch_recurrent_gated_delta_rule):

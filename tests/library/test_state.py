@@ -17,12 +17,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import ORIGIN, RULES, SEGMENT, memory_model, text
-from safetensors.torch import save_file
-
 from infini_attention.engine import Engine
 from infini_attention.errors import InfiniError, StateError
 from infini_attention.state import HEADER, OPEN_IDS, MemoryState, Origin, Source, fingerprint
+from safetensors.torch import save_file
+
+from models import ORIGIN, RULES, SEGMENT, memory_model, text
 
 SOURCES = (
     Source("a book.pdf", "pdf", "ab" * 32, 12, 27, "pypdf 7.1.0"),
@@ -254,7 +254,7 @@ def test_another_version_is_refused_with_both_numbers(form: str, tmp_path: Path)
         torch.save({HEADER: header, "tensors": state.tensors}, path)
     else:
         save_file(state.tensors, path, {HEADER: header})
-    with pytest.raises(StateError, match="version 7.*knows 1"):
+    with pytest.raises(StateError, match=r"version 7.*knows 1"):
         MemoryState.load(path)
 
 

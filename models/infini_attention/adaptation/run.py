@@ -60,7 +60,14 @@ def adapt(
         tasks[LanguageModelling.name] = LanguageModelling(corpus)
     elif LanguageModelling.name in wanted:
         raise InfiniError("language modelling needs texts", "pass --data FILE or --data FOLDER with long texts")
-    tasks[PasskeyRecall.name] = PasskeyRecall(Passkey(loaded.encode), corpus)
+    recall = PasskeyRecall(Passkey(loaded.encode), corpus)
+    for phase in plan.phases:
+        if phase.tasks.get(recall.name, 0) > 0 and not recall.fits(phase.segments[0], min(phase.lengths)):
+            raise InfiniError(
+                f"{phase.segments[0]} segments of {min(phase.lengths)} tokens have no room for a passkey",
+                "give the plan's phase longer segments, or more of them",
+            )
+    tasks[recall.name] = recall
     identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}".encode()).hexdigest()
     train(loaded.model, tasks, plan, out, identity, on_step=on_step)
     write_recipe(loaded, plan, out)

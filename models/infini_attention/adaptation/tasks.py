@@ -66,12 +66,17 @@ class PasskeyRecall:
 
     def __init__(self, passkey: Passkey, corpus: Corpus | None, book_share: float = 0.5) -> None:
         self.passkey, self.corpus, self.book_share = passkey, corpus, book_share
+        self.asked = passkey.question_tokens + passkey.answer_tokens
+        self.hidden = len(passkey.intro) + len(passkey.needle(10_000))
+
+    def fits(self, segments: int, length: int) -> bool:
+        """Whether a key fits before the last segment, and the question and its answer into that."""
+        return (segments - 1) * length >= self.hidden and length > self.asked
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
         book = self.corpus is not None and rng.random() < self.book_share
         # The question's segment ends anywhere: after a short rest of the hay as well as after a long one.
-        asked = self.passkey.question_tokens + self.passkey.answer_tokens
-        rest = int(rng.integers(0, max(1, plan.length - asked)))
+        rest = int(rng.integers(0, max(1, plan.length - self.asked)))
         rows, labels = [], []
         for _ in range(plan.batch):
             before = (plan.segments - 1) * plan.length + rest

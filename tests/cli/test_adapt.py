@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_helpers import SENTENCES, Infini, assert_error
+from infini_attention.adaptation.plan import Phase, TrainingPlan
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"{number}.txt").write_text(" ".join(SENTENCES[number:] * 12))
+    return folder
+
+
+def test_trains_goes_on_and_can_be_used(infini: Infini, data: Path, tmp_path: Path, model: str) -> None:
+    out = tmp_path / "adapted"
+    command = ("adapt", "--data", data, "-o", out, "--steps", "3", "--seed", "5", "--format", "json")
+    outcome = infini(*command)
+    assert outcome.code == 0, outcome.err
+    value = json.loads(outcome.out)
+    assert value["schema"] == "infini.adapt/1"
+    assert (value["steps"], value["last"]["step"]) == (3, 3)
+    assert "step 3/3" in outcome.err and "loss" in outcome.err
+    assert {"adapter.safetensors", "recipe.toml", "log.jsonl", "checkpoint.pt"} <= {p.name for p in out.iterdir()}
+    assert json.loads(infini(*command).out)["last"] is None
+    state = tmp_path / "s.pt"
+    outcome = infini("read", "-o", state, "--model", out, stdin=SENTENCES[0].encode() * 4)
+    assert outcome.code == 0
+    assert "untrained" not in outcome.err
+    # Found again by the state alone, and not taken for the model it was trained from.
+    assert infini("ask", "--memory", state, "Who?", "--max-tokens", "2").code == 0
+    assert_error(infini("ask", "--memory", state, "Who?", "--model", model), 5, model, str(out))
+
+
+def test_dry_run_and_usage(infini: Infini, data: Path, tmp_path: Path, base_folder: Path, model: str) -> None:
+    out = tmp_path / "adapted"
+    outcome = infini("adapt", "-o", out, "--dry-run", "--steps", "7", "--recipe", Path(model) / "recipe.toml")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "7 steps" in outcome.out and "320 tokens" in outcome.out
+    value = json.loads(infini("adapt", "-o", out, "--dry-run", "--seed", "9", "--format", "json").out)
+    assert (value["steps"], value["tokens"], value["plan"]["seed"]) == (20, 6400, 9)
+    assert not out.exists()
+    assert_error(infini("adapt", "-o", out, "--data", tmp_path / "none"), 3, "does not exist")
+    assert_error(infini("adapt", "-o", out), 1, "--data")
+    assert_error(infini("adapt", "-o", out, "--model", base_folder, "--dry-run"), 2, "no training plan")
+    assert_error(infini("adapt", "--data", data), 2, "--output")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert_error(infini("adapt", "-o", out, "--data", empty), 1, "no training texts")
+
+
+def test_a_plan_scaled_keeps_its_shares() -> None:
+    plan = TrainingPlan(tuple(Phase(steps, {"passkey": 1.0}) for steps in (10, 30, 60)), warmup=20)
+    assert [phase.steps for phase in plan.scaled(50).phases] == [5, 15, 30]
+    assert plan.scaled(50).warmup == 10
+    for steps in range(1, 12):
+        assert plan.scaled(steps).steps == steps
+
+
+def test_only_the_first_process_prints(
+    infini: Infini, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    outcome = infini("adapt", "-o", tmp_path / "a", "--dry-run")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")

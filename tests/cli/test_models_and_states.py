@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_helpers import STORY, Infini, assert_error
+
+
+def test_models_list_and_show(infini: Infini, model: str) -> None:
+    assert "smollm2-135m" in infini("models", "list").out
+    listed = json.loads(infini("models", "list", "--format", "json").out)
+    assert listed["schema"] == "infini.models/1"
+    shipped = next(entry for entry in listed["models"] if entry["name"] == "smollm2-135m")
+    # The cache of these tests is empty.
+    assert (shipped["licence"], shipped["weights"]) == ("Apache-2.0", False)
+    text = infini("models", "show", "smollm2-135m").out
+    assert "sha256: b179c9523d0e" in text and "segment_length: 1024" in text and "inf" in text
+    shown = json.loads(infini("models", "show", "--format", "json").out)
+    assert (shown["name"], shown["adapter"], shown["config"]["segment_length"]) == ("tiny", None, 32)
+    assert shown["training"]["phases"][0]["steps"] == 20
+
+
+def test_models_pull_of_weights_that_are_here(infini: Infini, base_folder: Path) -> None:
+    outcome = infini("models", "pull")
+    assert (outcome.code, outcome.out) == (0, f"{base_folder}\n")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_state_show_and_verify(infini: Infini, tmp_path: Path, model: str, suffix: str) -> None:
+    (tmp_path / "book.txt").write_text(STORY)
+    state = tmp_path / f"state{suffix}"
+    assert infini("read", tmp_path / "book.txt", "-o", state).code == 0
+    shown = json.loads(infini("state", "show", state, "--format", "json").out)
+    assert shown["schema"] == "infini.state/1"
+    assert shown["origin"]["model"] == model
+    assert shown["sources"][0]["name"] == "book.txt"
+    assert shown["bytes"] == state.stat().st_size
+    text = infini("state", "show", state, "-v").out
+    assert f"{shown['tokens']:,} tokens" in text and shown["sources"][0]["sha256"] in text
+    assert "unaltered" in infini("state", "verify", state).out
+    verified = json.loads(infini("state", "verify", state, "--format", "json").out)
+    assert (verified["verified"], verified["digest"]) == (True, shown["digest"])
+    # By content, not by name.
+    moved = tmp_path / "state.bin"
+    moved.write_bytes(state.read_bytes())
+    assert infini("state", "verify", moved).code == 0
+
+
+@pytest.mark.parametrize("group", ["models", "state"])
+def test_group_alone_shows_its_help(infini: Infini, group: str) -> None:
+    outcome = infini(group)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "show" in outcome.err
+    assert_error(infini(group, "frob"), 2, "frob")

@@ -1,0 +1,82 @@
+"""Every command of the README runs as it stands there, on a tiny model; its tree names what exists."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if "infini " in line]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory, model: str) -> tuple[Path, dict[str, str]]:
+    """A folder with the files that the README speaks of, and an environment in which the default model is tiny."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "samples").mkdir()
+    sample = ROOT / "samples" / "four-pounds-of-lead.pdf"
+    for name in ("book.pdf", "more.pdf", "samples/four-pounds-of-lead.pdf"):
+        shutil.copy(sample, folder / name)
+    (folder / "notes.txt").write_text("The kettle is in the blue cupboard. The keys hang by the door.\n")
+    path = os.pathsep.join([str(ROOT / "models"), str(ROOT)])
+    return folder, {**os.environ, "INFINI_MODEL": model, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(COMMANDS) >= 7
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_runs(command: str, workplace: tuple[Path, dict[str, str]]) -> None:
+    folder, environment = workplace
+    if "both.pt" in command or "--memory" in command:
+        # Each test may run alone, in any order: what an earlier example leaves behind is made here.
+        _run("infini read book.pdf --pages 2 -o state.pt", folder, environment)
+    done = _run(command, folder, environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or " -o " in command
+
+
+def test_the_python_example_runs(workplace: tuple[Path, dict[str, str]]) -> None:
+    folder, environment = workplace
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    code = code.replace('"smollm2-135m"', repr(environment["INFINI_MODEL"]))
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"make (\w+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_tree_names_what_exists() -> None:
+    tree = README.split("## The tree")[1]
+    folder = ROOT
+    for line in re.findall(r"```text\n(.*?)```", tree, re.DOTALL)[0].splitlines():
+        names = list(itertools.takewhile(re.compile(r"[\w./-]+(\.py|/)$").match, line.split()))
+        assert names, line
+        if not line.startswith(" "):
+            folder = ROOT / names[0]
+        for name in names:
+            place = folder if not line.startswith(" ") else folder / name
+            assert place.exists(), f"{folder.name}/{name}"
+
+
+def _run(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    # `infini` as a module, so that the test needs no installed script.
+    line = re.sub(r"\binfini(?= )", f"{shlex.quote(sys.executable)} -m infini_cli", command)
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], cwd=folder, env=environment, capture_output=True, text=True
+    )

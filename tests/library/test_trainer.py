@@ -1,0 +1,166 @@
+"""The training loop: it learns, goes on after an interruption as if there was none, and knows its own checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from infini_attention.adaptation.plan import TrainingPlan
+from infini_attention.adaptation.rollout import Segment
+from infini_attention.adaptation.tasks import Plan
+from infini_attention.adaptation.trainer import CHECKPOINT, LOG, Progress, train
+from infini_attention.errors import InfiniError
+from infini_attention.inject import inject, memory_parameters
+
+from models import (
+    VOCABULARY,
+    Model,
+    base_model,
+    short_plan,
+    small_config,
+)
+
+
+class Announced:
+    """The first segment says one token over and over; whatever follows it, that token is asked for later."""
+
+    name = "task"
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        token = torch.from_numpy(rng.choice([5, 50], (plan.batch, 1)))
+        first = token.expand(plan.batch, plan.length)
+        made = [Segment(first, None, full=True)]
+        for number in range(1, plan.segments):
+            noise = torch.from_numpy(rng.integers(51, VOCABULARY, (plan.batch, plan.length)))
+            last = number + 1 == plan.segments
+            made.append(Segment(noise, first if last else None, full=last))
+        return made
+
+
+def untrained() -> Model:
+    model = base_model()
+    inject(model, small_config())
+    return model
+
+
+def run(
+    model: Model, plan: TrainingPlan, out: Path, *, stop: int | None = None, every: int = 20, name: str = "run"
+) -> list[Progress]:
+    """Trains; ``stop`` interrupts after that many steps, as Ctrl-C does."""
+    told: list[Progress] = []
+
+    def on_step(progress: Progress) -> None:
+        told.append(progress)
+        if progress.step == stop:
+            raise KeyboardInterrupt
+
+    train(model, {"task": Announced()}, plan, out, name, every=every, on_step=on_step)
+    return told
+
+
+def values(model: Model) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in memory_parameters(model).items()}
+
+
+def same(one: Model, two: Model) -> bool:
+    left, right = values(one), values(two)
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_the_loss_falls_and_the_base_stays(tmp_path: Path) -> None:
+    model, base = untrained(), base_model()
+    told = run(model, short_plan(40), tmp_path)
+    losses = [progress.loss for progress in told]
+    assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
+    assert np.mean([progress.accuracy for progress in told[-5:]]) > 0.8
+    state = model.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in base.state_dict().items())
+    moved, start = values(model), values(untrained())
+    assert all(not torch.equal(moved[name], start[name]) for name in moved)
+
+
+def test_the_same_seed_trains_the_same_bits_and_another_others(tmp_path: Path) -> None:
+    models = [untrained() for _ in range(3)]
+    for number, (model, seed) in enumerate(zip(models, (0, 0, 1), strict=True)):
+        run(model, short_plan(5, seed=seed), tmp_path / str(number))
+    assert same(models[0], models[1]) and not same(models[0], models[2])
+
+
+@pytest.mark.parametrize(("stop", "every"), [(6, 6), (8, 3), (11, 4)])
+def test_an_interrupted_run_goes_on_to_the_same_bits(stop: int, every: int, tmp_path: Path) -> None:
+    plan, straight, first = short_plan(12), untrained(), untrained()
+    whole = run(straight, plan, tmp_path / "whole", every=every)
+    with pytest.raises(KeyboardInterrupt):
+        run(first, plan, tmp_path / "cut", stop=stop, every=every)
+    second = untrained()
+    rest = run(second, plan, tmp_path / "cut", every=every)
+    saved = stop // every * every
+    assert [progress.step for progress in rest] == list(range(saved + 1, 13))
+    assert same(second, straight)
+    assert [(p.loss, p.gradient, p.tokens) for p in rest] == [(p.loss, p.gradient, p.tokens) for p in whole[saved:]]
+    checkpoints = [torch.load(tmp_path / run / CHECKPOINT, weights_only=True)["parameters"] for run in ("whole", "cut")]
+    assert all(torch.equal(checkpoints[0][name], checkpoints[1][name]) for name in checkpoints[0])
+
+
+def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
+    plan, model = short_plan(3), untrained()
+    run(model, plan, tmp_path)
+    again = untrained()
+    assert run(again, plan, tmp_path) == []
+    assert same(again, model)
+
+
+def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    run(untrained(), short_plan(2), tmp_path, name="one")
+    model = untrained()
+    with pytest.raises(InfiniError, match="another run"):
+        run(model, short_plan(2), tmp_path, name="two")
+    assert same(model, untrained())
+
+
+def test_the_log_has_a_json_line_a_step(tmp_path: Path) -> None:
+    told = run(untrained(), short_plan(4), tmp_path)
+    records = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [record["step"] for record in records] == [1, 2, 3, 4]
+    for record, progress in zip(records, told, strict=True):
+        assert record["loss"] == progress.loss and record["phase"] == 0 and record["task"] == "task"
+        assert record["steps"] == 4 and record["tokens_per_second"] > 0
+    assert records[-1]["tokens"] == sum(p.batch * p.segments * p.length for p in told)
+
+
+def test_gates_learn_at_their_own_rate(tmp_path: Path) -> None:
+    model = untrained()
+    run(model, short_plan(3, gate_rate=0.0), tmp_path)
+    start, after = values(untrained()), values(model)
+    for name, tensor in after.items():
+        still = name.rsplit(".", 1)[-1].startswith(("gate_", "strength_", "decay_"))
+        assert torch.equal(tensor, start[name]) == still, name
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing(tmp_path: Path) -> None:
+    class Broken(Announced):
+        def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+            with torch.no_grad():
+                next(iter(memory_parameters(model).values())).fill_(torch.inf)
+            return super().sample(plan, rng)
+
+    model = untrained()
+    train(model, {"task": Broken()}, short_plan(1), tmp_path, "run")
+    start, after = values(untrained()), values(model)
+    changed = [name for name in start if not torch.equal(start[name], after[name])]
+    assert changed == [next(iter(start))]
+
+
+def test_a_bfloat16_base_trains_float32_parts(tmp_path: Path) -> None:
+    model = base_model(dtype=torch.bfloat16)
+    inject(model, small_config())
+    told = run(model, short_plan(15), tmp_path)
+    assert {parameter.dtype for parameter in memory_parameters(model).values()} == {torch.float32}
+    assert np.isfinite([progress.loss for progress in told]).all()
+    assert told[-1].loss < told[0].loss
+    content = cast(dict[str, torch.Tensor], torch.load(tmp_path / CHECKPOINT, weights_only=True)["parameters"])
+    assert {tensor.dtype for tensor in content.values()} == {torch.float32}

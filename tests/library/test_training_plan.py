@@ -1,0 +1,115 @@
+"""Phases and training plans: validation, draws, round trips."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import tomllib
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+from infini_attention.adaptation.plan import Phase, TrainingPlan
+
+PLAN = TrainingPlan(
+    (
+        Phase(30, {"language_modelling": 1.0}, lengths=(128, 256), segments=(2, 6), tokens=2048),
+        Phase(20, {"language_modelling": 1.0, "passkey": 3.0}, lengths=(64,), segments=(4, 32), full=2),
+    ),
+    seed=7,
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": 0},
+        {"tasks": {}},
+        {"tasks": {"passkey": 0.0}},
+        {"lengths": ()},
+        {"lengths": (1, 64)},
+        {"segments": (1, 3)},
+        {"segments": (4, 3)},
+    ],
+)
+def test_a_phase_that_cannot_be_trained_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        Phase(**{"steps": 1, "tasks": {"passkey": 1.0}, **changes})
+
+
+@given(st.integers(0, 10_000), st.integers(16, 4096), st.integers(1, 8))
+def test_a_draw_keeps_to_its_phase(seed: int, tokens: int, full: int) -> None:
+    phase = Phase(1, {"a": 1.0, "b": 2.0, "never": 0.0}, lengths=(16, 64), segments=(2, 9), tokens=tokens, full=full)
+    task, shape = phase.draw(np.random.default_rng(seed))
+    assert (task, shape) == phase.draw(np.random.default_rng(seed))
+    assert task in ("a", "b") and shape.length in (16, 64) and 2 <= shape.segments <= 9
+    assert shape.batch >= 1 and shape.full == min(full, shape.segments)
+    assert shape.batch == 1 or shape.batch * shape.segments * shape.length <= tokens
+    # A step's tokens are exceeded only by the fewest segments that a roll-out can have.
+    assert shape.segments == 2 or shape.segments * shape.length <= tokens
+
+
+def test_tasks_are_drawn_by_their_weights() -> None:
+    rng = np.random.default_rng(0)
+    names = [PLAN.phases[1].draw(rng)[0] for _ in range(2000)]
+    assert 0.7 < names.count("passkey") / len(names) < 0.8
+
+
+def test_every_step_belongs_to_its_phase() -> None:
+    assert PLAN.steps == 50
+    assert [PLAN.phase_at(step)[0] for step in (0, 29, 30, 49)] == [0, 0, 1, 1]
+    assert PLAN.phase_at(30)[1] is PLAN.phases[1]
+    with pytest.raises(ValueError):
+        PLAN.phase_at(50)
+
+
+def test_the_rate_rises_then_falls_to_its_last_share() -> None:
+    shares = [PLAN.rate_share(step) for step in range(PLAN.steps)]
+    assert shares[0] == pytest.approx(1 / 20) and shares[19] == shares[20] == 1
+    assert all(a < b for a, b in itertools.pairwise(shares[:20]))
+    assert all(a > b for a, b in itertools.pairwise(shares[20:]))
+    assert PLAN.last_share < shares[-1] < PLAN.last_share + 0.05
+    assert dataclasses.replace(PLAN, warmup=0).rate_share(0) == 1
+
+
+def test_a_plan_comes_back_from_its_dictionary_json_and_toml() -> None:
+    values = PLAN.to_dict()
+    for back in (values, json.loads(json.dumps(values)), tomllib.loads(tomli_w.dumps(values))):
+        assert TrainingPlan.from_dict(back) == PLAN
+        assert TrainingPlan.from_dict(back).digest() == PLAN.digest()
+
+
+def test_the_digest_changes_with_every_field() -> None:
+    others: dict[str, Any] = {
+        "phases": PLAN.phases[:1],
+        "rate": 2e-3,
+        "gate_rate": 1e-2,
+        "warmup": 10,
+        "last_share": 0.2,
+        "clip": 2.0,
+        "seed": 8,
+    }
+    assert set(others) == {field.name for field in dataclasses.fields(TrainingPlan)}
+    digests = {dataclasses.replace(PLAN, **{name: value}).digest() for name, value in others.items()}
+    assert len(digests | {PLAN.digest()}) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"phases": [{"steps": 1}]},
+        {"phases": [{"steps": 1, "tasks": {"passkey": 1.0}, "colour": 3}]},
+        {"phases": [{"steps": 1, "tasks": {"passkey": 1.0}}], "speed": 3},
+        {"phases": [{"steps": 0, "tasks": {"passkey": 1.0}}]},
+        {"phases": 3},
+        {"phases": [{"steps": 1, "tasks": {"passkey": 1.0}, "lengths": 64}]},
+    ],
+)
+def test_plans_with_missing_unknown_or_wrong_values_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        TrainingPlan.from_dict(values)
