@@ -417,8 +417,10 @@ def test_an_untrained_path_writes_and_reads_with_what_the_base_projects_and_norm
     logits_of(model, text(5), cache)
 
     def projected(name: str, norm: str) -> Tensor:
-        states = getattr(attention, name)(hidden[0]).reshape(1, 5, -1, 8)
-        return getattr(attention, norm)(states) if family in ("qwen3", "gemma3") and norm else states
+        states: Tensor = getattr(attention, name)(hidden[0]).reshape(1, 5, -1, 8)
+        if family in ("qwen3", "gemma3") and norm:
+            states = getattr(attention, norm)(states)
+        return states
 
     (write,) = cache.memories[1].pending
     torch.testing.assert_close(write.keys, projected("k_proj", "k_norm").transpose(1, 2), **TIGHT)

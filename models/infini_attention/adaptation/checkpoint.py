@@ -32,7 +32,10 @@ def save_checkpoint(
         "optimiser": optimiser.state_dict(),
     }
     temporary = path.with_name(path.name + ".part")
-    torch.save(content, temporary)
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(temporary, path)
 
 

@@ -105,10 +105,18 @@ def _texts(files: list[Path]) -> Iterator[str]:
         if file.name.endswith((".jsonl", ".jsonl.gz")):
             opener: Any = gzip.open if file.suffix == ".gz" else open
             with opener(file, "rt", encoding="utf-8") as lines:
-                for line in lines:
-                    yield json.loads(line)["text"]
+                for number, line in enumerate(lines, 1):
+                    if line.strip():
+                        yield _text_of(line, f"{file}, line {number}")
         else:
             yield file.read_text(encoding="utf-8", errors="replace")
+
+
+def _text_of(line: str, place: str) -> str:
+    try:
+        return str(json.loads(line)["text"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InfiniError(f'{place}: no JSON object with a "text"', "write a JSON object a line") from error
 
 
 def _fraction(text: str) -> float:

@@ -96,7 +96,7 @@ def train(
     rollout: nn.Module = Rollout(model)
     rollout, optimiser = accelerator.prepare(rollout, optimiser)
     out.mkdir(parents=True, exist_ok=True)
-    read = _tokens_so_far(out / LOG, done) if accelerator.is_main_process else 0
+    read = _resume_log(out / LOG, done) if accelerator.is_main_process else 0
     for step in range(done, plan.steps):
         began = time.monotonic()
         number, phase = plan.phase_at(step)
@@ -157,12 +157,11 @@ def _to(segment: Segment, device: torch.device) -> Segment:
     return Segment(segment.ids.to(device), labels, segment.full)
 
 
-def _tokens_so_far(log: Path, done: int) -> int:
+def _resume_log(log: Path, done: int) -> int:
+    """Drops the lines of steps that a cut run did after its last checkpoint; returns the tokens read up to that."""
     if not log.exists():
         return 0
-    read = 0
-    for line in log.read_text().splitlines():
-        record = json.loads(line)
-        if record["step"] <= done:
-            read = max(read, record["tokens"])
-    return read
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    kept = [record for record in records if record["step"] <= done]
+    log.write_text("".join(json.dumps(record) + "\n" for record in kept))
+    return max((int(record["tokens"]) for record in kept), default=0)

@@ -1,0 +1,55 @@
+"""The main job on the real default model: a book read, saved, asked and summarised."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from infini_attention.base import local_path
+from infini_attention.recipes import DEFAULT, find
+
+ROOT = Path(__file__).parents[2]
+BOOK = ROOT / "samples" / "four-pounds-of-lead.pdf"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(local_path(find(DEFAULT).base) is None, reason="needs the default model: infini models pull"),
+]
+
+
+def _infini(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "models"), str(ROOT)])}
+    return subprocess.run(
+        [sys.executable, "-m", "infini_cli", *map(str, arguments)],
+        input=stdin,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_a_book_is_read_saved_and_asked(tmp_path: Path) -> None:
+    state = tmp_path / "state.pt"
+    read = _infini("read", BOOK, "-o", state)
+    assert read.returncode == 0, read.stderr
+    assert read.stdout == b""
+    assert b"38 of 38 pages" in read.stderr
+    shown = json.loads(_infini("state", "show", state, "--format", "json").stdout)
+    # Longer than the 8,192 tokens that the base could attend to.
+    assert shown["tokens"] >= 12_000
+    before = state.read_bytes()
+    asked = _infini("ask", "--memory", state, "What is Hester Quill's profession?")
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stdout.strip()
+    assert state.read_bytes() == before
+
+
+def test_piped_text_is_summarised() -> None:
+    text = (ROOT / "samples" / "four-pounds-of-lead.md").read_bytes()[:8000]
+    done = _infini("summarize", "--length", "short", stdin=text)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) >= 10
