@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -61,7 +62,7 @@ def base_of_two_heads(tmp_path: Path) -> Path:
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without torch.distributed")
 def test_two_processes_give_what_one_gives(base_of_two_heads: Path, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
-    outcomes = []
+    outcomes: list[dict[str, Any]] = []
     for launcher in ([], ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]):
         out = tmp_path / f"{len(outcomes)}.json"
         done = subprocess.run(
