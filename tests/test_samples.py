@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import sys
 from functools import cache
@@ -13,13 +12,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from infini_attention.base import local_path
+from infini_attention.recipes import DEFAULT, find
 from pypdf import PdfReader
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 MARKDOWN = SAMPLES / "four-pounds-of-lead.md"
 PDF = MARKDOWN.with_suffix(".pdf")
 TITLE = "Four Pounds of Lead"
-DEFAULT_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 @cache
@@ -83,13 +83,10 @@ def make_pdf_module() -> ModuleType:
 
 
 def default_tokenizer() -> Any | None:
-    """The default model's tokenizer from INFINI_MODEL or the local hub cache, without the network."""
+    """The default model's tokenizer, if its weights are here already."""
     transformers = pytest.importorskip("transformers")
-    source = os.environ.get("INFINI_MODEL", DEFAULT_BASE)
-    try:
-        return transformers.AutoTokenizer.from_pretrained(source, local_files_only=True)
-    except (OSError, ValueError):
-        return None
+    folder = local_path(find(DEFAULT).base)
+    return None if folder is None else transformers.AutoTokenizer.from_pretrained(folder)
 
 
 def test_markdown_has_at_least_ten_thousand_words() -> None:
@@ -99,7 +96,7 @@ def test_markdown_has_at_least_ten_thousand_words() -> None:
 def test_markdown_is_longer_than_the_base_context() -> None:
     tokenizer = default_tokenizer()
     if tokenizer is None:
-        pytest.skip(f"no tokenizer of the default model here: set INFINI_MODEL or cache {DEFAULT_BASE}")
+        pytest.skip("needs the default model: infini models pull")
     assert len(tokenizer(markdown())["input_ids"]) >= 12_000
 
 

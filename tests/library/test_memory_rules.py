@@ -234,13 +234,14 @@ def test_deltanet_agrees_with_the_gated_delta_rules_of_transformers(s: Sizes) ->
     generator = torch.Generator().manual_seed(s.seed)
     queries = torch.randn(write.keys.shape, generator=generator)
     # Theirs are [B, T, H, D], normalise as told, scale queries by 1/sqrt(D) and read after the token was written.
-    theirs = [x.detach().transpose(1, 2) for x in (queries, write.keys, write.values, write.log_decay, write.strength)]
+    # Their norm adds 1e-6 under the root, which shows in short rows; rows of length one are the same to both.
+    rows = (unit_norm(queries), unit_norm(write.keys), write.values, write.log_decay, write.strength)
+    theirs = [x.detach().transpose(1, 2) for x in rows]
     ours = update("deltanet", memory, write)
     last = retrieve("deltanet", ours, queries[:, :, -1:])
     for rule in (qwen.torch_chunk_gated_delta_rule, qwen.torch_recurrent_gated_delta_rule):
         output, state = rule(
             *theirs, initial_state=memory.matrix.detach(), output_final_state=True, use_qk_l2norm_in_kernel=True
         )
-        # Their norm adds 1e-6 under the root: with keys of one number that is all that differs.
-        torch.testing.assert_close(ours.matrix, state, rtol=1e-2, atol=1e-3)
-        torch.testing.assert_close(last[:, :, 0], output[:, -1] * s.key**0.5, rtol=1e-2, atol=2e-3)
+        torch.testing.assert_close(ours.matrix, state, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(last[:, :, 0], output[:, -1] * s.key**0.5, rtol=1e-3, atol=1e-3)
