@@ -67,16 +67,24 @@ def open_documents(sources: Sequence[str], pages: PageSelection | None, console:
     return documents
 
 
-def load_model(settings: Settings, console: Console, model: str | None = None) -> Loaded:
-    """Load the model of the settings, or the one named, with notes about fetching and placing it."""
+def load_model(settings: Settings, console: Console, model: str | None = None, *, untrained: bool = False) -> Loaded:
+    """Load the model of the settings, or the one named, with notes about fetching and placing it.
+
+    Args:
+        settings: Of the run.
+        console: Where notes go.
+        model: A model's name; that of the settings if None.
+        untrained: Leave its adapter out.
+    """
     from infini_attention import load
-    from infini_attention.recipes import DEFAULT
+    from infini_attention.recipes import DEFAULT, find
     from transformers.utils import logging
 
     if not console.verbose:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     name = model or settings.model or DEFAULT
-    loaded = load(name, device=settings.device, dtype=settings.dtype, notify=console.note)
+    config = find(name).config if untrained else None
+    loaded = load(name, device=settings.device, dtype=settings.dtype, config=config, notify=console.note)
     console.detail(f"model {loaded.recipe.name} on {loaded.placement.reason}")
     if loaded.recipe.adapter_file is None:
         console.note(f"{loaded.recipe.name} has no adapter: its memory path is untrained (see: infini adapt)")

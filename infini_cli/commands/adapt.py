@@ -45,6 +45,9 @@ def adapt(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, help="Instead of the plan's.", show_default=False)
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start from an untrained memory path, not from the model's adapter.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the steps and the tokens of each.")] = False,
     model: options.Model = None,
     device: options.Device = None,
@@ -81,7 +84,7 @@ def adapt(
                 else:
                     emit_json({"schema": "infini.adapt/1", **_in_figures(plan)}, file, jsonl=form == "jsonl")
         return
-    loaded = load_model(run.settings, run.console, model or recipe)
+    loaded = load_model(run.settings, run.console, model or recipe, untrained=fresh)
     from infini_attention.adaptation.run import adapt as train
 
     with training_progress(run.console, plan.steps) as on_step:
