@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 GRACE = 64
 _NO_REPEAT = 4
 _PENALTY = 1.1
-_MARK = "infini-answer-mark"
 _SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u2019\u201d)\]]*\s*")
 
 
@@ -35,9 +34,11 @@ class Turn:
     """
 
     def __init__(self, loaded: Loaded, instruction: str, limit: int) -> None:
+        from infini_attention.chat import turn_start
+
         self.loaded = loaded
         self.limit = limit
-        self.prompt = loaded.encode(_prompt(loaded.tokenizer, instruction), special=True)
+        self.prompt = loaded.encode(turn_start(loaded.tokenizer, instruction), special=True)
         self.ids: list[int] = []
         self.limit_reached = False
         self.mid_sentence = False
@@ -72,7 +73,9 @@ class Turn:
 
     def transcript(self) -> list[int]:
         """Token ids of the instruction and the answer, closed as the chat template closes them."""
-        return [*self.prompt, *self.ids, *self.loaded.encode(_closing(self.loaded.tokenizer), special=True)]
+        from infini_attention.chat import turn_end
+
+        return [*self.prompt, *self.ids, *self.loaded.encode(turn_end(self.loaded.tokenizer), special=True)]
 
 
 class TokenDecoder:
@@ -117,6 +120,8 @@ def tell_limit(turn: Turn, console: Console, option: str) -> None:
 
 def stop_ids(loaded: Loaded) -> frozenset[int]:
     """Tokens that end an answer: the model's, the tokenizer's, and the chat template's end of turn."""
+    from infini_attention.chat import turn_end
+
     tokenizer, model = loaded.tokenizer, loaded.model
     ids: set[int] = set()
     for found in (
@@ -125,24 +130,10 @@ def stop_ids(loaded: Loaded) -> frozenset[int]:
         tokenizer.eos_token_id,
     ):
         ids.update([] if found is None else [found] if isinstance(found, int) else found)
-    closing = loaded.encode(_closing(tokenizer).strip(), special=True)
+    closing = loaded.encode(turn_end(tokenizer).strip(), special=True)
     if closing and closing[0] in tokenizer.added_tokens_decoder:
         ids.add(closing[0])
     return frozenset(ids)
-
-
-def _prompt(tokenizer: Any, instruction: str) -> str:
-    if not tokenizer.chat_template:
-        return f"{instruction}\n\n"
-    messages = [{"role": "user", "content": instruction}]
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-
-
-def _closing(tokenizer: Any) -> str:
-    if not tokenizer.chat_template:
-        return "\n\n"
-    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
-    return str(tokenizer.apply_chat_template(messages, tokenize=False)).rpartition(_MARK)[2]
 
 
 def _tail(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infini_cli import prompts
 from infini_cli.commands import options
 from infini_cli.errors import InputError, UsageFailure
 from infini_cli.output import answer_file, emit_json
@@ -28,6 +29,15 @@ def adapt(
         Path | None,
         typer.Option(
             "--data", metavar="FILE|DIR", help="Long texts: .txt, .md, .jsonl, .jsonl.gz.", show_default=False
+        ),
+    ] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(
+            "--questions",
+            metavar="FILE|DIR",
+            help="Texts with questions or summaries: .jsonl, .jsonl.gz.",
+            show_default=False,
         ),
     ] = None,
     recipe: Annotated[
@@ -71,8 +81,9 @@ def adapt(
         quiet=quiet if first else True,
         verbose=verbose if first else None,
     )
-    if data is not None and not data.exists():
-        raise InputError(f"{data} does not exist", "Give a text file, or a folder of texts.")
+    for path in (data, questions):
+        if path is not None and not path.exists():
+            raise InputError(f"{path} does not exist", "Give a text file, or a folder of texts.")
     chosen = _recipe(recipe or run.settings.model)
     plan = _plan(chosen, steps, seed)
     form = run.settings.format
@@ -85,10 +96,23 @@ def adapt(
                     emit_json({"schema": "infini.adapt/1", **_in_figures(plan)}, file, jsonl=form == "jsonl")
         return
     loaded = load_model(run.settings, run.console, model or recipe, untrained=fresh)
+    from infini_attention.adaptation.run import Prompts
     from infini_attention.adaptation.run import adapt as train
 
+    asked = Prompts(
+        lambda question: prompts.fill("ask", question=question), lambda words: prompts.fill("summarize", words=words)
+    )
     with training_progress(run.console, plan.steps) as on_step:
-        folder = train(loaded, plan, output, data, on_step=on_step, notify=run.console.note)
+        folder = train(
+            loaded,
+            plan,
+            output,
+            data,
+            questions=questions,
+            prompts=asked,
+            on_step=on_step,
+            notify=run.console.note,
+        )
     if not first:
         return
     run.console.note(f"trained: use it with --model {folder}")

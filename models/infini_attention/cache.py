@@ -35,6 +35,10 @@ class LayerMemory:
     previous: Tensor | None = None
     learn_writes: bool = False
 
+    def open_write(self) -> Write:
+        """What the open segment will write; it must not be empty."""
+        return _join(self.pending)
+
     def map(self, change: Callable[[Tensor], Tensor]) -> None:
         """Replaces every tensor by ``change(tensor)``; the batch is always the first axis."""
 
@@ -99,7 +103,7 @@ class InfiniCache(Cache):
             return
         rule = self.config.update_rule
         for layer in self.memories.values():
-            write = _join(layer.pending)
+            write = layer.open_write()
             before = empty_memory(rule, write) if layer.memory is None else layer.memory
             layer.memory = update(rule, before, write)
             layer.pending = []

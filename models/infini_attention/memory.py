@@ -124,6 +124,48 @@ def update(rule: UpdateRule, memory: Memory, write: Write) -> Memory:
     return Memory(memory.matrix + mapped.transpose(-1, -2) @ values, memory.norm + mapped.sum(-2))
 
 
+class Transition(NamedTuple):
+    """A stretch's update under ``deltanet`` as an affine map of the memory: ``M' = P M + Q``.
+
+    Attributes:
+        kept: ``P``, ``[B, H, D, D]``, what the stretch leaves of the memory before it.
+        written: ``Q``, ``[B, H, D, V]``, what it writes into an empty one.
+    """
+
+    kept: Tensor
+    written: Tensor
+
+    def apply(self, matrix: Tensor) -> Tensor:
+        """The memory matrix after the stretch."""
+        return self.kept @ matrix + self.written
+
+    def roll(self, rows: int) -> Transition:
+        """The same maps, each moved ``rows`` rows down the batch."""
+        return Transition(self.kept.roll(rows, 0), self.written.roll(rows, 0)) if rows else self
+
+
+def transition(write: Write) -> Transition:
+    """What a stretch does to any memory, from one pass over it: to apply it again costs one small product.
+
+    Raises:
+        ValueError: the write is not a ``deltanet`` one; the paper's rules depend on how much was written before.
+    """
+    if write.strength is None or write.log_decay is None:
+        raise ValueError("only a deltanet update is an affine map of the memory alone")
+    keys, values = accumulator(write.keys), accumulator(write.values)
+    batch, heads, _, size = keys.shape
+    # Columns of the memory do not mix: those of an identity become P, those of nothing become Q.
+    identity = torch.eye(size, dtype=keys.dtype, device=keys.device).expand(batch, heads, size, size)
+    matrix = gated_delta_rule(
+        torch.cat([identity, keys.new_zeros(batch, heads, size, values.shape[-1])], -1),
+        unit_norm(keys),
+        torch.cat([torch.zeros_like(keys), values], -1),
+        accumulator(write.strength),
+        accumulator(write.log_decay),
+    )
+    return Transition(*matrix.split([size, values.shape[-1]], -1))
+
+
 def _normalised_read(memory: Memory, mapped: Tensor) -> Tensor:
     assert memory.norm is not None
     weight = mapped @ memory.norm[..., None]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,39 @@ def test_trains_goes_on_and_can_be_used(infini: Infini, data: Path, tmp_path: Pa
     # Found again by the state alone, and not taken for the model it was trained from.
     assert infini("ask", "--memory", state, "Who?", "--max-tokens", "2").code == 0
     assert_error(infini("ask", "--memory", state, "Who?", "--model", model), 5, model, str(out))
+
+
+def test_trains_on_from_an_adapter_unless_told_to_start_fresh(
+    infini: Infini, data: Path, tmp_path: Path, model: str
+) -> None:
+    def first_loss(out: str, *options: object) -> float:
+        assert infini("adapt", "--data", data, "-o", tmp_path / out, "--steps", "4", *options).code == 0
+        return float(json.loads((tmp_path / out / "log.jsonl").read_text().splitlines()[0])["loss"])
+
+    start = first_loss("first")
+    trained = ("--model", tmp_path / "first", "--recipe", Path(model) / "recipe.toml")
+    assert first_loss("fresh", *trained, "--fresh") == start
+    assert first_loss("on", *trained) != start
+    adapters = [(tmp_path / out / "adapter.safetensors").read_bytes() for out in ("first", "fresh", "on")]
+    assert adapters[0] == adapters[1] != adapters[2]
+
+
+def test_trains_on_questions_and_summaries(infini: Infini, tmp_path: Path, model: str) -> None:
+    folder = tmp_path / "plan"
+    shutil.copytree(model, folder)
+    plan = (folder / "recipe.toml").read_text().partition("[training.phases.tasks]")[0]
+    (folder / "recipe.toml").write_text(plan + "[training.phases.tasks]\nquestions = 1\nsummaries = 1\n")
+    record = {"text": " ".join(SENTENCES * 3), "questions": [{"question": "Who came?", "answers": ["the miller"]}]}
+    stories = tmp_path / "stories.jsonl"
+    stories.write_text(json.dumps(record | {"summaries": ["A miller comes to a river."]}))
+    command = ("adapt", "-o", tmp_path / "out", "--recipe", folder, "--steps", "4")
+    outcome = infini(*command, "--questions", stories)
+    assert outcome.code == 0, outcome.err
+    assert "questions: loss" in outcome.err and "summaries: loss" in outcome.err
+    assert_error(infini(*command), 1, "questions", "--questions")
+    stories.write_text(json.dumps({"text": "No questions."}))
+    assert_error(infini(*command, "--questions", stories), 1, "no text comes with")
+    assert_error(infini(*command, "--questions", tmp_path / "none"), 3, "does not exist")
 
 
 def test_dry_run_and_usage(infini: Infini, data: Path, tmp_path: Path, base_folder: Path, model: str) -> None:

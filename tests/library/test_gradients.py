@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import pytest
 import torch
 from infini_attention.adaptation.rollout import IGNORED, Rollout, Segment, training_cache
 from infini_attention.inject import inject, memory_parameters, new_cache
+from infini_attention.memory import Write, update
 from torch import Tensor
 
 from models import (
@@ -148,6 +152,52 @@ def test_cheap_segments_keep_no_graph_of_the_network() -> None:
     assert not hidden.requires_grad
     for layer in cache.memories.values():
         assert layer.pending[0].keys.requires_grad
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_echoes_give_the_loss_and_gradient_of_writing_the_segments_again(full: bool) -> None:
+    model = memory_model()
+    plain = segments_of(3, full=(full, full, True))
+    found = []
+    for echoes in ((0, 1, 0), ()):
+        parameters = trainable(model)
+        segments = [plain[0], dataclasses.replace(plain[1], echoes=echoes), plain[2]]
+        if echoes:
+            loss = Rollout(model)(segments).loss
+        else:
+            cache, writes = training_cache(model), []
+            for segment in segments[:2]:
+                for layer in cache.memories.values():
+                    layer.learn_writes = not full
+                with torch.set_grad_enabled(full):
+                    decoder_of(model)(input_ids=segment.ids, past_key_values=cache)
+                writes.append({index: layer.open_write() for index, layer in cache.memories.items()})
+                cache.close_segment()
+            # Rows take turns: the second echo of two rows is the other row's.
+            for turn, number in enumerate((0, 1, 0)):
+                for index, layer in cache.memories.items():
+                    parts: list[Any] = [part.roll(turn % 2, 0) for part in writes[number][index] if part is not None]
+                    again = Write(*parts)
+                    assert layer.memory is not None
+                    layer.memory = update("deltanet", layer.memory, again)
+            logits = model(input_ids=segments[2].ids, past_key_values=cache).logits
+            assert segments[2].labels is not None
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), segments[2].labels.flatten())
+        loss.backward()
+        found.append((loss.detach().double(), {n: p.grad.clone() for n, p in parameters.items() if p.grad is not None}))
+    (ours, gradient), (wanted, wanted_gradient) = found
+    torch.testing.assert_close(ours, wanted, rtol=1e-6, atol=1e-6)
+    assert gradient.keys() == wanted_gradient.keys()
+    for name in gradient:
+        torch.testing.assert_close(gradient[name], wanted_gradient[name], rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_several_questions_read_the_memory_of_one_text() -> None:
+    model, ids = memory_model(), text(SEGMENT)
+    rows = text(2 * SEGMENT, batch=3, seed=4)[:, : SEGMENT + 1]
+    together = Rollout(model)([Segment(ids), Segment(rows[:, :-1], rows[:, 1:])]).loss
+    alone = [Rollout(model)([Segment(ids), Segment(row[None, :-1], row[None, 1:])]).loss for row in rows]
+    torch.testing.assert_close(together, torch.stack(alone).mean())
 
 
 def test_nothing_is_tracked_without_gradients() -> None:

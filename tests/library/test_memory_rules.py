@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.config import UpdateRule
-from infini_attention.memory import Memory, Write, empty_memory, feature_map, retrieve, unit_norm, update
+from infini_attention.memory import Memory, Write, empty_memory, feature_map, retrieve, transition, unit_norm, update
 from torch import Tensor
 
 from models import RULES
@@ -127,6 +127,29 @@ def test_writing_two_parts_equals_writing_the_whole(rule: UpdateRule, s: Sizes, 
     second = mapped(write, lambda x: x[:, :, cut:])
     parts = update(rule, update(rule, memory, first), second)
     assert_close(tensors(parts), tensors(update(rule, memory, write)))
+
+
+@given(sizes)
+def test_a_transition_is_the_update_of_any_memory(s: Sizes) -> None:
+    memory, write, _ = draw("deltanet", s)
+    after = transition(write).apply(memory.matrix)
+    wanted = naive.update("deltanet", memory, write)
+    assert_close([after], [wanted.matrix])
+    leaves = [*tensors(memory), *tensors(write)]
+    assert_close(probe([after], leaves), probe([wanted.matrix], leaves))
+
+
+def test_a_transition_moves_down_the_batch_with_its_maps() -> None:
+    memory, write, _ = draw("deltanet", Sizes(3, 2, 1, 5, 4, 3, 0))
+    moved = mapped(write, lambda x: x.roll(1, 0))
+    assert_close([transition(write).roll(1).apply(memory.matrix)], [update("deltanet", memory, moved).matrix])
+
+
+@pytest.mark.parametrize("rule", ["linear", "delta"])
+def test_the_papers_rules_have_no_transition(rule: UpdateRule) -> None:
+    _, write, _ = draw(rule, Sizes(1, 1, 1, 4, 3, 2, 0))
+    with pytest.raises(ValueError, match="deltanet"):
+        transition(write)
 
 
 def test_delta_takes_one_difference_for_the_whole_segment_so_parts_are_not_the_whole() -> None:

@@ -12,6 +12,9 @@ import numpy as np
 
 from .tasks import Plan
 
+# Each is kept for the way back: more of them would cost memory, not time.
+MOST_ECHOES = 64
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Phase:
@@ -24,6 +27,7 @@ class Phase:
         segments: fewest and most segments of a roll-out.
         tokens: tokens a step and process; decides the batch.
         full: last segments of a roll-out that learn through the whole network; those before learn what they write.
+        echoes: most tokens that hay is written again for, before a key and after it (see ``echoes``).
     """
 
     steps: int
@@ -32,6 +36,7 @@ class Phase:
     segments: tuple[int, int] = (2, 6)
     tokens: int = 2048
     full: int = 4
+    echoes: int = 0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.tasks or sum(self.tasks.values()) <= 0:
@@ -50,7 +55,13 @@ class Phase:
         # Long segments leave room for few of them within a step's tokens, but never for less than the fewest.
         most = max(self.segments[0], min(self.segments[1], self.tokens // length))
         count = int(rng.integers(self.segments[0], most + 1))
-        return task, Plan(max(1, self.tokens // (count * length)), count, length, min(self.full, count))
+        return task, Plan(
+            max(1, self.tokens // (count * length)),
+            count,
+            length,
+            min(self.full, count),
+            min(self.echoes // length, MOST_ECHOES),
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

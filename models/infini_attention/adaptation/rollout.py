@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from ..cache import InfiniCache
 from ..inject import injection, new_cache
+from .echoes import Echoes
 
 IGNORED = -100
 # A roll-out decides itself where its segments end, so that training can draw their length.
@@ -23,16 +24,20 @@ class Segment:
     """A segment of a batch of sequences.
 
     Attributes:
-        ids: ``[B, T]``, int64.
+        ids: ``[B, T]``, int64. A segment may have more rows than the one before it, a multiple of them: each memory is
+            read by that many rows, in turn, such as several questions to one text.
         labels: ``[B, T]``, the token that should follow each; ``IGNORED`` where it does not matter. ``None``: nowhere.
         full: gradients flow through the whole network. Otherwise the network runs without them and only what the
             segment writes is learned, through the chain of memories that leads to later segments: about a third of the
             cost, so that roll-outs can be long.
+        echoes: numbers of segments, this one or earlier ones, that are written again after it, in this order: what a
+            long text does to a memory, at the cost of a few small products (``deltanet`` only).
     """
 
     ids: Tensor
     labels: Tensor | None = None
     full: bool = True
+    echoes: tuple[int, ...] = ()
 
 
 class Outcome(NamedTuple):
@@ -61,11 +66,15 @@ class Rollout(nn.Module):
             ValueError: no segment has a label.
         """
         cache = training_cache(self.model)
+        echoes = Echoes(cache, {number for segment in segments for number in segment.echoes})
         total: Tensor | None = None
-        correct, labelled = torch.zeros((), dtype=torch.long), 0
+        correct, labelled, rows = torch.zeros((), dtype=torch.long), 0, 0
         for number, segment in enumerate(segments):
             for layer in cache.memories.values():
                 layer.learn_writes = not segment.full and torch.is_grad_enabled()
+            if number and len(segment.ids) > rows:
+                cache.batch_repeat_interleave(len(segment.ids) // rows)
+            rows = len(segment.ids)
             with torch.set_grad_enabled(torch.is_grad_enabled() and segment.full):
                 hidden = self.model.get_decoder()(input_ids=segment.ids, past_key_values=cache).last_hidden_state
             if segment.labels is not None:
@@ -77,7 +86,9 @@ class Rollout(nn.Module):
                 correct = correct.to(labels.device) + (logits.detach().argmax(-1) == labels).sum()
                 labelled += labels.numel()
             if number + 1 < len(segments):
+                echoes.note(number)
                 cache.close_segment()
+                echoes.replay(segment.echoes)
         if total is None or not labelled:
             raise ValueError("a roll-out needs a label somewhere")
         return Outcome(total / labelled, correct, torch.tensor(labelled, device=correct.device))

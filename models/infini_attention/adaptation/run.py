@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tomli_w
@@ -16,11 +17,27 @@ from ..loading import Loaded
 from ..passkey import Passkey
 from ..recipes import ADAPTER, RECIPE
 from .plan import TrainingPlan
+from .questions import Instructions, question_task, summary_task
+from .stories import load_stories
 from .tasks import LanguageModelling, PasskeyRecall, Task
-from .texts import load_corpus
+from .texts import Corpus, load_corpus
 from .trainer import Progress, train
 
-TASKS = (LanguageModelling.name, PasskeyRecall.name)
+QUESTIONS, SUMMARIES = "questions", "summaries"
+TASKS = (LanguageModelling.name, PasskeyRecall.name, QUESTIONS, SUMMARIES)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prompts:
+    """How a person's wishes are put to the model.
+
+    Attributes:
+        question: a question to an instruction.
+        summary: a number of words to an instruction.
+    """
+
+    question: Callable[[str], str] = "Question: {}".format
+    summary: Callable[[int], str] = "Summarize the text in about {} words.".format
 
 
 def adapt(
@@ -29,6 +46,8 @@ def adapt(
     out: Path,
     data: Path | None,
     *,
+    questions: Path | None = None,
+    prompts: Prompts = Prompts(),
     on_step: Callable[[Progress], None] = lambda progress: None,
     notify: Callable[[str], None] = lambda text: None,
 ) -> Path:
@@ -40,6 +59,8 @@ def adapt(
         out: folder for ``adapter.safetensors``, ``recipe.toml``, the checkpoint and the log. A checkpoint there of
             the same run is gone on from.
         data: texts for language modelling and for hay (see ``texts.load_corpus``).
+        questions: texts with questions and summaries (see ``stories.load_stories``).
+        prompts: how these are asked for.
         on_step: called after each optimiser step.
         notify: told what is going on.
 
@@ -52,14 +73,25 @@ def adapt(
     wanted = {name for phase in plan.phases for name, weight in phase.tasks.items() if weight > 0}
     if unknown := sorted(wanted - set(TASKS)):
         raise InfiniError(f"unknown training tasks: {', '.join(unknown)}", f"known tasks are {', '.join(TASKS)}")
+    tasks: dict[str, Task] = {}
     corpus = None
     if data is not None:
         corpus = load_corpus(data, loaded.encode, loaded.origin.base, cache_dir() / "tokens", notify=notify)
-    tasks: dict[str, Task] = {}
-    if corpus is not None:
         tasks[LanguageModelling.name] = LanguageModelling(corpus)
-    elif LanguageModelling.name in wanted:
-        raise InfiniError("language modelling needs texts", "pass --data FILE or --data FOLDER with long texts")
+    tasks[PasskeyRecall.name] = _passkeys(loaded, plan, corpus)
+    if questions is not None and wanted & {QUESTIONS, SUMMARIES}:
+        stories = load_stories(questions)
+        tasks[QUESTIONS] = question_task(loaded, stories, prompts.question)
+        tasks[SUMMARIES] = summary_task(loaded, stories, prompts.summary)
+    for name in sorted(wanted):
+        _check(name, tasks)
+    identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}".encode()).hexdigest()
+    train(loaded.model, tasks, plan, out, identity, on_step=on_step)
+    write_recipe(loaded, plan, out)
+    return out
+
+
+def _passkeys(loaded: Loaded, plan: TrainingPlan, corpus: Corpus | None) -> PasskeyRecall:
     recall = PasskeyRecall(Passkey(loaded.encode), corpus)
     for phase in plan.phases:
         if phase.tasks.get(recall.name, 0) > 0 and not recall.fits(phase.segments[0], min(phase.lengths)):
@@ -67,11 +99,20 @@ def adapt(
                 f"{phase.segments[0]} segments of {min(phase.lengths)} tokens have no room for a passkey",
                 "give the plan's phase longer segments, or more of them",
             )
-    tasks[recall.name] = recall
-    identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}".encode()).hexdigest()
-    train(loaded.model, tasks, plan, out, identity, on_step=on_step)
-    write_recipe(loaded, plan, out)
-    return out
+        if phase.echoes and loaded.config.update_rule != "deltanet":
+            raise InfiniError(
+                f"the {loaded.config.update_rule} rule cannot write a segment again", "set echoes to 0 in the plan"
+            )
+    return recall
+
+
+def _check(name: str, tasks: Mapping[str, Task]) -> None:
+    if name not in tasks:
+        option, what = ("--data", "long texts") if name == LanguageModelling.name else ("--questions", "JSON lines")
+        raise InfiniError(f"the task {name} needs texts", f"pass {option} FILE or {option} FOLDER with {what}")
+    task = tasks[name]
+    if isinstance(task, Instructions) and not task.examples:
+        raise InfiniError(f"no text comes with {name}", "leave the task out of the plan, or pass other texts")
 
 
 def write_recipe(loaded: Loaded, plan: TrainingPlan, out: Path) -> None:

@@ -16,12 +16,21 @@ from .texts import Corpus
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """Shape of a batch: sequences, segments of each, tokens of a segment, and how many last segments learn fully."""
+    """Shape of a batch.
+
+    Attributes:
+        batch: sequences.
+        segments: segments of each.
+        length: tokens of a segment.
+        full: how many last segments learn fully.
+        echoes: how often hay may be written again, before a key and after it.
+    """
 
     batch: int
     segments: int
     length: int
     full: int
+    echoes: int = 0
 
 
 class Task(Protocol):
@@ -77,27 +86,52 @@ class PasskeyRecall:
         book = self.corpus is not None and rng.random() < self.book_share
         # The question's segment ends anywhere: after a short rest of the hay as well as after a long one.
         rest = int(rng.integers(0, max(1, plan.length - self.asked)))
-        rows, labels = [], []
+        # With echoes, the keys of all rows stand in one segment, so that the others can be written again.
+        together = int(rng.integers(plan.segments - 1)) if plan.echoes else None
+        rows, labels, with_key = [], [], set[int]()
         for _ in range(plan.batch):
             before = (plan.segments - 1) * plan.length + rest
             key = self.passkey.draw(rng)
             hay = self._hay(before, book, rng)
-            # Seldom in the open segment, where plain attention finds it.
-            place = rng.random() * ((plan.segments - 1) * plan.length / max(before, 1) if rng.random() < 0.9 else 1)
-            prompt = torch.cat([*self.passkey.hide(hay, key, place), self.passkey.question])
+            place = self._place(plan, before, together, rng)
+            first, second = self.passkey.hide(hay, key, place)
+            ends = len(first) + len(self.passkey.needle(key)) - 1
+            with_key |= {len(first) // plan.length, ends // plan.length}
+            prompt = torch.cat([first, second, self.passkey.question])
             answer = self.passkey.answer(key)
             rows.append(torch.cat([prompt, answer]))
             labels.append(torch.cat([torch.full((len(prompt),), IGNORED), answer]))
         ids, wanted = torch.stack(rows), torch.stack(labels)
+        echoes = self._echoes(plan, with_key, rng) if plan.echoes else {}
         segments = []
         for s in range(plan.segments):
             start, end = s * plan.length, (s + 1) * plan.length
             if s + 1 < plan.segments:
                 # Where the hay matters is not known to the model, so every write is learned, but cheaply.
-                segments.append(Segment(ids[:, start:end], None, full=bool(rng.random() < plan.full / plan.segments)))
+                full = bool(rng.random() < plan.full / plan.segments)
+                segments.append(Segment(ids[:, start:end], None, full, echoes.get(s, ())))
             else:
                 segments.append(Segment(ids[:, start:-1], wanted[:, start + 1 :], full=True))
         return segments
+
+    def _place(self, plan: Plan, before: int, together: int | None, rng: np.random.Generator) -> float:
+        """Where in the hay, 0 to 1: seldom in the open segment, where plain attention finds it."""
+        closed = (plan.segments - 1) * plan.length
+        if together is None:
+            return rng.random() * (closed / max(before, 1) if rng.random() < 0.9 else 1)
+        return float(np.clip((together + rng.random()) * plan.length / before, 0, 1))
+
+    def _echoes(self, plan: Plan, with_key: set[int], rng: np.random.Generator) -> dict[int, tuple[int, ...]]:
+        """Segments written again: after one before the key, and after the last one before the question."""
+        made: dict[int, tuple[int, ...]] = {}
+        for after, likely in ((min(with_key) - 1, 0.4), (plan.segments - 2, 0.8)):
+            # The introduction comes once, at the beginning.
+            hay = [s for s in range(min(1, after), after + 1) if s >= 0 and s not in with_key]
+            if hay and rng.random() < likely:
+                # Every order of length counts, the longest ones more.
+                count = int((plan.echoes + 1) ** np.sqrt(rng.random()))
+                made[after] = made.get(after, ()) + tuple(int(s) for s in rng.choice(hay, count))
+        return made
 
     def _hay(self, length: int, book: bool, rng: np.random.Generator) -> Tensor:
         if book and self.corpus is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ def load_corpus(
         raise InfiniError(f"no training texts at {path}", f"give a file or a folder of {', '.join(TEXT_SUFFIXES)}")
     key = hashlib.sha256(tokenizer_id.encode())
     for file in files:
-        key.update(f"{file.resolve()}:{file.stat().st_size}:{file.stat().st_mtime_ns}".encode())
+        with file.open("rb") as content:
+            key.update(hashlib.file_digest(content, "sha256").digest())
     stem = f"{key.hexdigest()[:16]}-{'held' if held_out else 'train'}-{share}"
     tokens_file, ends_file = cache_dir / f"{stem}.tokens.npy", cache_dir / f"{stem}.ends.npy"
     if not ends_file.exists():
@@ -95,9 +97,17 @@ def load_corpus(
                 f"no training texts at {path}", "the files are empty, or all texts fell to the other share"
             )
         cache_dir.mkdir(parents=True, exist_ok=True)
-        np.save(tokens_file, np.concatenate(pieces))
-        np.save(ends_file, np.asarray(ends, dtype=np.int64))
+        _save(tokens_file, np.concatenate(pieces))
+        _save(ends_file, np.asarray(ends, dtype=np.int64))
     return Corpus(np.load(tokens_file, mmap_mode="r"), np.load(ends_file))
+
+
+def _save(path: Path, values: np.ndarray[Any, Any]) -> None:
+    """Whole or not at all: several processes of a run may tokenise the same texts."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with temporary.open("wb") as file:
+        np.save(file, values)
+    os.replace(temporary, path)
 
 
 def _texts(files: list[Path]) -> Iterator[str]:
