@@ -139,8 +139,21 @@ class Transition(NamedTuple):
         """The memory matrix after the stretch."""
         return self.kept @ matrix + self.written
 
+    def then(self, other: Transition) -> Transition:
+        """This map and another one after it, as one map."""
+        return Transition(other.kept @ self.kept, other.apply(self.written))
+
+    def times(self, count: int) -> Transition:
+        """This map ``count`` times, at least once, as one map: squared where it can be, so thousands cost little."""
+        if count == 1:
+            return self
+        half = self.times(count // 2)
+        twice = half.then(half)
+        return twice.then(self) if count % 2 else twice
+
     def roll(self, rows: int) -> Transition:
-        """The same maps, each moved ``rows`` rows down the batch."""
+        """The same maps, each moved ``rows`` rows down the batch, the last ones to its top."""
+        rows %= len(self.kept)
         return Transition(self.kept.roll(rows, 0), self.written.roll(rows, 0)) if rows else self
 
 

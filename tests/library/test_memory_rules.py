@@ -139,10 +139,19 @@ def test_a_transition_is_the_update_of_any_memory(s: Sizes) -> None:
     assert_close(probe([after], leaves), probe([wanted.matrix], leaves))
 
 
+@given(sizes, st.integers(1, 9))
+def test_a_transition_many_times_is_as_many_updates(s: Sizes, times: int) -> None:
+    memory, write, _ = draw("deltanet", s)
+    after = memory
+    for _ in range(times):
+        after = update("deltanet", after, write)
+    assert_close([transition(write).times(times).apply(memory.matrix)], [after.matrix])
+
+
 def test_a_transition_moves_down_the_batch_with_its_maps() -> None:
     memory, write, _ = draw("deltanet", Sizes(3, 2, 1, 5, 4, 3, 0))
     moved = mapped(write, lambda x: x.roll(1, 0))
-    assert_close([transition(write).roll(1).apply(memory.matrix)], [update("deltanet", memory, moved).matrix])
+    assert_close([transition(write).roll(4).apply(memory.matrix)], [update("deltanet", memory, moved).matrix])
 
 
 @pytest.mark.parametrize("rule", ["linear", "delta"])

@@ -7,6 +7,7 @@ the segment, read again, would have written a little differently, because it wou
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
 
 from ..cache import InfiniCache
@@ -30,17 +31,15 @@ class Echoes:
         if number in self.wanted:
             self.maps[number] = {index: transition(layer.open_write()) for index, layer in self.cache.memories.items()}
 
-    def replay(self, numbers: Sequence[int]) -> None:
-        """Writes segments again, in this order.
+    def replay(self, numbers: Sequence[int], times: int) -> None:
+        """Writes segments again, in this order, and all of that several times.
 
         The rows of a batch take turns, so that a row is not filled with nothing but its own text.
         """
         if not numbers:
             return
         for index, layer in self.cache.memories.items():
+            maps = [self.maps[number][index].roll(turn) for turn, number in enumerate(numbers)]
             assert layer.memory is not None
-            matrix = layer.memory.matrix
-            for turn, number in enumerate(numbers):
-                shift = turn % len(matrix)
-                matrix = self.maps[number][index].roll(shift).apply(matrix)
+            matrix = functools.reduce(Transition.then, maps).times(times).apply(layer.memory.matrix)
             layer.memory = Memory(matrix, None)

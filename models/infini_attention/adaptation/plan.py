@@ -12,9 +12,6 @@ import numpy as np
 
 from .tasks import Plan
 
-# Each is kept for the way back: more of them would cost memory, not time.
-MOST_ECHOES = 64
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Phase:
@@ -60,7 +57,7 @@ class Phase:
             count,
             length,
             min(self.full, count),
-            min(self.echoes // length, MOST_ECHOES),
+            self.echoes // length,
         )
 
 

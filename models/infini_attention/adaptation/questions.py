@@ -17,6 +17,8 @@ from .tasks import Plan
 
 # Rows of one step: more questions about a text cost little beside reading it.
 MOST_QUESTIONS = 8
+# Tokens of the text that may still be in view: every row has to read them.
+MOST_REST = 128
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Instructions:
         example = self.examples[int(rng.integers(len(self.examples)))]
         text = example.text
         # As when an answer has no room beside what waits in the open segment, or when it has.
-        rest = int(rng.integers(plan.length // 2 + 1)) if rng.random() < 0.5 else 0
+        rest = int(rng.integers(min(plan.length // 2, MOST_REST) + 1)) if rng.random() < 0.5 else 0
         closed = max(1, len(text) - rest)
         pieces = text[:closed].split(plan.length)
         learned = set(rng.choice(len(pieces), min(plan.full, len(pieces)), replace=False).tolist())

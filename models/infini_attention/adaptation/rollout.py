@@ -32,12 +32,14 @@ class Segment:
             cost, so that roll-outs can be long.
         echoes: numbers of segments, this one or earlier ones, that are written again after it, in this order: what a
             long text does to a memory, at the cost of a few small products (``deltanet`` only).
+        times: how often the echoes come.
     """
 
     ids: Tensor
     labels: Tensor | None = None
     full: bool = True
     echoes: tuple[int, ...] = ()
+    times: int = 1
 
 
 class Outcome(NamedTuple):
@@ -88,7 +90,7 @@ class Rollout(nn.Module):
             if number + 1 < len(segments):
                 echoes.note(number)
                 cache.close_segment()
-                echoes.replay(segment.echoes)
+                echoes.replay(segment.echoes, segment.times)
         if total is None or not labelled:
             raise ValueError("a roll-out needs a label somewhere")
         return Outcome(total / labelled, correct, torch.tensor(labelled, device=correct.device))

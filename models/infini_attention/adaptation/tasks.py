@@ -13,6 +13,9 @@ from ..passkey import Passkey
 from .rollout import IGNORED, Segment
 from .texts import Corpus
 
+# Segments that echoes draw one by one; a longer stretch repeats them.
+CHAPTER = 16
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
@@ -109,7 +112,7 @@ class PasskeyRecall:
             if s + 1 < plan.segments:
                 # Where the hay matters is not known to the model, so every write is learned, but cheaply.
                 full = bool(rng.random() < plan.full / plan.segments)
-                segments.append(Segment(ids[:, start:end], None, full, echoes.get(s, ())))
+                segments.append(Segment(ids[:, start:end], None, full, *echoes.get(s, ((), 1))))
             else:
                 segments.append(Segment(ids[:, start:-1], wanted[:, start + 1 :], full=True))
         return segments
@@ -121,16 +124,20 @@ class PasskeyRecall:
             return rng.random() * (closed / max(before, 1) if rng.random() < 0.9 else 1)
         return float(np.clip((together + rng.random()) * plan.length / before, 0, 1))
 
-    def _echoes(self, plan: Plan, with_key: set[int], rng: np.random.Generator) -> dict[int, tuple[int, ...]]:
-        """Segments written again: after one before the key, and after the last one before the question."""
-        made: dict[int, tuple[int, ...]] = {}
-        for after, likely in ((min(with_key) - 1, 0.4), (plan.segments - 2, 0.8)):
-            # The introduction comes once, at the beginning.
-            hay = [s for s in range(min(1, after), after + 1) if s >= 0 and s not in with_key]
-            if hay and rng.random() < likely:
+    def _echoes(
+        self, plan: Plan, with_key: set[int], rng: np.random.Generator
+    ) -> dict[int, tuple[tuple[int, ...], int]]:
+        """Segments written again and how often: after the one before the key, and after the last before the question."""
+        made = {}
+        for after, likely in ((min(with_key) - 1, 0.4), (plan.segments - 2, 0.9)):
+            hay = [s for s in range(after + 1) if s not in with_key]
+            # The introduction comes once, at the beginning, where there is any other hay.
+            hay = hay[1:] if hay[:1] == [0] and len(hay) > 1 else hay
+            if hay and after not in made and rng.random() < likely:
                 # Every order of length counts, the longest ones more.
                 count = int((plan.echoes + 1) ** np.sqrt(rng.random()))
-                made[after] = made.get(after, ()) + tuple(int(s) for s in rng.choice(hay, count))
+                chapter = tuple(int(s) for s in rng.choice(hay, min(count, CHAPTER)))
+                made[after] = (chapter, round(count / len(chapter)))
         return made
 
     def _hay(self, length: int, book: bool, rng: np.random.Generator) -> Tensor:
