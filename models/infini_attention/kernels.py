@@ -1,0 +1,49 @@
+"""The gated delta rule's fused kernel: flash-linear-attention's, where ``fla-core`` is installed (the extra ``cuda``)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@functools.cache
+def _chunk_gated_delta_rule() -> Any:
+    try:
+        from fla.ops.gated_delta_rule import chunk_gated_delta_rule
+    except (ImportError, RuntimeError):
+        # Without Triton, or with one that does not suit the driver, the package cannot be imported.
+        return None
+    return chunk_gated_delta_rule
+
+
+def fits(keys: Tensor) -> bool:
+    """Whether the kernel can take what a segment writes: half precision, on CUDA, without a need for exact float32."""
+    return keys.is_cuda and keys.dtype in (torch.bfloat16, torch.float16) and _chunk_gated_delta_rule() is not None
+
+
+def fused_gated_delta_rule(
+    matrix: Tensor, keys: Tensor, values: Tensor, strength: Tensor, log_decay: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """``memory.gated_delta_rule`` with products in half precision; the memory itself stays float32.
+
+    Args:
+        matrix: ``M_0``, ``[B, H, D, V]``, float32.
+        keys: ``[B, H, T, D]``, unit norm.
+        values: ``[B, H, T, V]``.
+        strength: ``[B, H, T]``.
+        log_decay: ``[B, H, T]``.
+        dtype: of the products.
+
+    Returns:
+        ``M_T``, ``[B, H, D, V]``, float32.
+    """
+    keys, values = (x.transpose(1, 2).to(dtype).contiguous() for x in (keys, values))
+    strength, log_decay = (x.transpose(1, 2).float().contiguous() for x in (strength, log_decay))
+    # Only the state is wanted; what the queries would read is thrown away.
+    _, after = _chunk_gated_delta_rule()(
+        keys, keys, values, g=log_decay, beta=strength, initial_state=matrix.contiguous(), output_final_state=True
+    )
+    return after  # type: ignore[no-any-return]
