@@ -95,6 +95,8 @@ def adapt(
                 else:
                     emit_json({"schema": "infini.adapt/1", **_in_figures(plan)}, file, jsonl=form == "jsonl")
         return
+    # Set before torch is imported: its notes about unused parameters, one a process, help nobody here.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     loaded = load_model(run.settings, run.console, model or recipe, untrained=fresh)
     from infini_attention.adaptation.run import Prompts
     from infini_attention.adaptation.run import adapt as train

@@ -20,8 +20,8 @@ def write_of(dtype: torch.dtype, tokens: int = 70) -> tuple[Memory, Write]:
     normal = functools.partial(torch.randn, generator=generator)
     keys, values = normal(2, 3, tokens, 8), normal(2, 3, tokens, 4)
     strength, log_decay = torch.sigmoid(normal(2, 3, tokens)), -torch.sigmoid(normal(2, 3, tokens))
-    leaves: list[Any] = [x.to(dtype).requires_grad_() for x in (keys, values)]
-    return Memory(normal(2, 3, 8, 4), None), Write(*leaves, strength.requires_grad_(), log_decay.requires_grad_())
+    parts: list[Any] = [keys.to(dtype), values.to(dtype), strength, log_decay]
+    return Memory(normal(2, 3, 8, 4), None), Write(*(part.requires_grad_() for part in parts))
 
 
 def as_float64(pack: Any) -> Any:

@@ -117,7 +117,7 @@ def train(
         )
         counts = accelerator.gather(counts[None])
         if accelerator.is_main_process:
-            tokens = shape.batch * sum(segment.ids.shape[1] for segment in segments) * accelerator.num_processes
+            tokens = sum(segment.ids.numel() for segment in segments) * accelerator.num_processes
             read += tokens
             progress = Progress(
                 step + 1,
