@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.adaptation.rollout import IGNORED, Segment
-from infini_attention.adaptation.tasks import CHAPTER, LanguageModelling, PasskeyRecall, Plan
+from infini_attention.adaptation.tasks import LanguageModelling, PasskeyRecall, Plan
 from infini_attention.adaptation.texts import Corpus
 from infini_attention.passkey import NEEDLE, Passkey
 from torch import Tensor
@@ -134,43 +134,3 @@ def test_keys_have_five_digits_and_the_filler_repeats() -> None:
     assert torch.equal(PASSKEY.filler(3 * size, 0), PASSKEY.filler_ids.repeat(3))
     assert torch.equal(PASSKEY.filler(size, 5), PASSKEY.filler_ids.roll(-5))
     assert PASSKEY.answer_tokens == 7 and PASSKEY.question_tokens == len(PASSKEY.question)
-
-
-echoed = st.builds(
-    Plan, st.integers(1, 3), st.integers(2, 6), st.sampled_from([200, 300]), st.integers(1, 5), st.integers(1, 40)
-)
-
-
-@given(echoed, st.integers(0, 999), st.sampled_from([0.0, 1.0]))
-def test_what_is_written_again_is_hay_that_was_read_before(plan: Plan, seed: int, book_share: float) -> None:
-    segments = PasskeyRecall(PASSKEY, CORPUS, book_share).sample(plan, np.random.default_rng(seed))
-    ids = torch.cat([s.ids for s in segments], 1)
-    with_key = set[int]()
-    for row, key in zip(ids, keys_of(segments), strict=True):
-        needle = NEEDLE.format(key=key)
-        start = decode(row).index(needle)
-        with_key |= set(range(start // plan.length, (start + len(needle) - 1) // plan.length + 1))
-    # So that a segment without a key exists at all.
-    assert len(with_key) <= 2
-    for number, segment in enumerate(segments):
-        assert len(segment.echoes) * segment.times <= plan.echoes + CHAPTER // 2 + 1
-        assert all(0 <= s <= number and s not in with_key for s in segment.echoes)
-    assert not segments[-1].echoes
-
-
-def test_hay_is_written_again_before_keys_and_after_them_from_once_to_the_most() -> None:
-    rng, plan = np.random.default_rng(0), Plan(1, 5, 300, 2, echoes=32)
-    before, after = [], []
-    for _ in range(200):
-        segments = PasskeyRecall(PASSKEY, None).sample(plan, rng)
-        counts = [len(segment.echoes) * segment.times for segment in segments]
-        before.append(sum(counts[:-2]))
-        after.append(counts[-2])
-    for counts, least in ((before, 30), (after, 100)):
-        assert sum(count > 0 for count in counts) > least
-        assert max(counts) > 24 and 0 in counts
-
-
-def test_without_echoes_nothing_is_written_again() -> None:
-    segments = PasskeyRecall(PASSKEY, None).sample(Plan(2, 4, 300, 2), np.random.default_rng(0))
-    assert all(segment.echoes == () for segment in segments)

@@ -24,7 +24,7 @@ class Phase:
         segments: fewest and most segments of a roll-out.
         tokens: tokens a step and process; decides the batch.
         full: last segments of a roll-out that learn through the whole network; those before learn what they write.
-        echoes: most tokens that hay is written again for, before a key and after it (see ``echoes``).
+        echoes: most tokens of hay before a distant passkey, and after it (see ``distant``).
     """
 
     steps: int

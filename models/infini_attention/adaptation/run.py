@@ -16,15 +16,16 @@ from ..inject import memory_parameters
 from ..loading import Loaded
 from ..passkey import Passkey
 from ..recipes import ADAPTER, RECIPE
-from .plan import TrainingPlan
+from .distant import DistantRecall
+from .plan import Phase, TrainingPlan
 from .questions import Instructions, question_task, summary_task
 from .stories import load_stories
 from .tasks import LanguageModelling, PasskeyRecall, Task
-from .texts import Corpus, load_corpus
+from .texts import load_corpus
 from .trainer import Progress, train
 
 QUESTIONS, SUMMARIES = "questions", "summaries"
-TASKS = (LanguageModelling.name, PasskeyRecall.name, QUESTIONS, SUMMARIES)
+TASKS = (LanguageModelling.name, PasskeyRecall.name, DistantRecall.name, QUESTIONS, SUMMARIES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,32 +79,21 @@ def adapt(
     if data is not None:
         corpus = load_corpus(data, loaded.encode, loaded.origin.base, cache_dir() / "tokens", notify=notify)
         tasks[LanguageModelling.name] = LanguageModelling(corpus)
-    tasks[PasskeyRecall.name] = _passkeys(loaded, plan, corpus)
+    passkey = Passkey(loaded.encode)
+    tasks[PasskeyRecall.name] = PasskeyRecall(passkey, corpus)
+    tasks[DistantRecall.name] = DistantRecall(passkey, corpus)
     if questions is not None and wanted & {QUESTIONS, SUMMARIES}:
         stories = load_stories(questions)
         tasks[QUESTIONS] = question_task(loaded, stories, prompts.question)
         tasks[SUMMARIES] = summary_task(loaded, stories, prompts.summary)
     for name in sorted(wanted):
         _check(name, tasks)
+    for phase in plan.phases:
+        _check_room(phase, tasks, loaded)
     identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}".encode()).hexdigest()
     train(loaded.model, tasks, plan, out, identity, on_step=on_step)
     write_recipe(loaded, plan, out)
     return out
-
-
-def _passkeys(loaded: Loaded, plan: TrainingPlan, corpus: Corpus | None) -> PasskeyRecall:
-    recall = PasskeyRecall(Passkey(loaded.encode), corpus)
-    for phase in plan.phases:
-        if phase.tasks.get(recall.name, 0) > 0 and not recall.fits(phase.segments[0], min(phase.lengths)):
-            raise InfiniError(
-                f"{phase.segments[0]} segments of {min(phase.lengths)} tokens have no room for a passkey",
-                "give the plan's phase longer segments, or more of them",
-            )
-        if phase.echoes and loaded.config.update_rule != "deltanet":
-            raise InfiniError(
-                f"the {loaded.config.update_rule} rule cannot write a segment again", "set echoes to 0 in the plan"
-            )
-    return recall
 
 
 def _check(name: str, tasks: Mapping[str, Task]) -> None:
@@ -113,6 +103,21 @@ def _check(name: str, tasks: Mapping[str, Task]) -> None:
     task = tasks[name]
     if isinstance(task, Instructions) and not task.examples:
         raise InfiniError(f"no text comes with {name}", "leave the task out of the plan, or pass other texts")
+
+
+def _check_room(phase: Phase, tasks: Mapping[str, Task], loaded: Loaded) -> None:
+    for name in (name for name, weight in phase.tasks.items() if weight > 0):
+        task = tasks[name]
+        if isinstance(task, PasskeyRecall | DistantRecall) and not task.fits(phase.segments[0], min(phase.lengths)):
+            raise InfiniError(
+                f"{phase.segments[0]} segments of {min(phase.lengths)} tokens have no room for a {name}",
+                "give the plan's phase longer segments, or more of them",
+            )
+        if isinstance(task, DistantRecall) and loaded.config.update_rule != "deltanet":
+            raise InfiniError(
+                f"the {loaded.config.update_rule} rule cannot write a segment again, as the task {name} does",
+                "leave the task out of the plan",
+            )
 
 
 def write_recipe(loaded: Loaded, plan: TrainingPlan, out: Path) -> None:

@@ -13,9 +13,6 @@ from ..passkey import Passkey
 from .rollout import IGNORED, Segment
 from .texts import Corpus
 
-# Segments that echoes draw one by one; a longer stretch repeats them.
-CHAPTER = 16
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
@@ -26,7 +23,7 @@ class Plan:
         segments: segments of each.
         length: tokens of a segment.
         full: how many last segments learn fully.
-        echoes: how often hay may be written again, before a key and after it.
+        echoes: how many more segments of hay may come before a key and after it.
     """
 
     batch: int
@@ -89,58 +86,34 @@ class PasskeyRecall:
         book = self.corpus is not None and rng.random() < self.book_share
         # The question's segment ends anywhere: after a short rest of the hay as well as after a long one.
         rest = int(rng.integers(0, max(1, plan.length - self.asked)))
-        # With echoes, the keys of all rows stand in one segment, so that the others can be written again.
-        together = int(rng.integers(plan.segments - 1)) if plan.echoes else None
-        rows, labels, with_key = [], [], set[int]()
+        rows, labels = [], []
         for _ in range(plan.batch):
             before = (plan.segments - 1) * plan.length + rest
             key = self.passkey.draw(rng)
             hay = self._hay(before, book, rng)
-            place = self._place(plan, before, together, rng)
-            first, second = self.passkey.hide(hay, key, place)
-            ends = len(first) + len(self.passkey.needle(key)) - 1
-            with_key |= {len(first) // plan.length, ends // plan.length}
-            prompt = torch.cat([first, second, self.passkey.question])
+            # Seldom in the open segment, where plain attention finds it.
+            place = rng.random() * ((plan.segments - 1) * plan.length / max(before, 1) if rng.random() < 0.9 else 1)
+            prompt = torch.cat([*self.passkey.hide(hay, key, place), self.passkey.question])
             answer = self.passkey.answer(key)
             rows.append(torch.cat([prompt, answer]))
             labels.append(torch.cat([torch.full((len(prompt),), IGNORED), answer]))
         ids, wanted = torch.stack(rows), torch.stack(labels)
-        echoes = self._echoes(plan, with_key, rng) if plan.echoes else {}
         segments = []
         for s in range(plan.segments):
             start, end = s * plan.length, (s + 1) * plan.length
             if s + 1 < plan.segments:
                 # Where the hay matters is not known to the model, so every write is learned, but cheaply.
-                full = bool(rng.random() < plan.full / plan.segments)
-                segments.append(Segment(ids[:, start:end], None, full, *echoes.get(s, ((), 1))))
+                segments.append(Segment(ids[:, start:end], None, full=bool(rng.random() < plan.full / plan.segments)))
             else:
                 segments.append(Segment(ids[:, start:-1], wanted[:, start + 1 :], full=True))
         return segments
 
-    def _place(self, plan: Plan, before: int, together: int | None, rng: np.random.Generator) -> float:
-        """Where in the hay, 0 to 1: seldom in the open segment, where plain attention finds it."""
-        closed = (plan.segments - 1) * plan.length
-        if together is None:
-            return rng.random() * (closed / max(before, 1) if rng.random() < 0.9 else 1)
-        return float(np.clip((together + rng.random()) * plan.length / before, 0, 1))
-
-    def _echoes(
-        self, plan: Plan, with_key: set[int], rng: np.random.Generator
-    ) -> dict[int, tuple[tuple[int, ...], int]]:
-        """Segments written again and how often: after the one before the key, and after the last before the question."""
-        made = {}
-        for after, likely in ((min(with_key) - 1, 0.4), (plan.segments - 2, 0.9)):
-            hay = [s for s in range(after + 1) if s not in with_key]
-            # The introduction comes once, at the beginning, where there is any other hay.
-            hay = hay[1:] if hay[:1] == [0] and len(hay) > 1 else hay
-            if hay and after not in made and rng.random() < likely:
-                # Every order of length counts, the longest ones more.
-                count = int((plan.echoes + 1) ** np.sqrt(rng.random()))
-                chapter = tuple(int(s) for s in rng.choice(hay, min(count, CHAPTER)))
-                made[after] = (chapter, round(count / len(chapter)))
-        return made
-
     def _hay(self, length: int, book: bool, rng: np.random.Generator) -> Tensor:
-        if book and self.corpus is not None:
-            return self.corpus.window(length, rng)
-        return self.passkey.filler(length, offset=int(rng.integers(len(self.passkey.filler_ids))))
+        return draw_hay(self.passkey, self.corpus if book else None, length, rng)
+
+
+def draw_hay(passkey: Passkey, corpus: Corpus | None, length: int, rng: np.random.Generator) -> Tensor:
+    """``length`` tokens of a text, or of the filler from anywhere in it."""
+    if corpus is not None:
+        return corpus.window(length, rng)
+    return passkey.filler(length, offset=int(rng.integers(len(passkey.filler_ids))))

@@ -1,0 +1,100 @@
+"""Keys far back: many keys a step, and between them and their questions hay by the hundred thousand tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..passkey import Passkey
+from .rollout import IGNORED, Segment
+from .tasks import Plan, draw_hay
+from .texts import Corpus
+
+# Segments that echoes draw one by one; a longer stretch repeats them.
+CHAPTER = 16
+# Tokens of hay that may stand in view before the question: every row has to read them.
+MOST_REST = 128
+
+
+class DistantRecall:
+    """Say a five-digit key that was read long ago. Most of the hay is written from echoes, not read (see ``echoes``).
+
+    Either the key stands at the beginning and hay is read after it, or hay is read once for all rows and each row has a
+    key in a segment after that. Rows then differ in their keys alone, so that a step learns from many of them.
+
+    Args:
+        passkey: the prompt's pieces as token ids.
+        corpus: long texts to hide keys in; ``None`` hides them in the repeated filler only.
+        book_share: how often the hay is a stretch of a text.
+    """
+
+    name = "distant_passkey"
+
+    def __init__(self, passkey: Passkey, corpus: Corpus | None, book_share: float = 0.5) -> None:
+        self.passkey, self.corpus, self.book_share = passkey, corpus, book_share
+
+    def fits(self, segments: int, length: int) -> bool:
+        """Whether a key and the introduction fit into one segment."""
+        return length >= len(self.passkey.intro) + len(self.passkey.needle(10_000))
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        """Two segments before the question, or three; the plan's number of tokens decides how many keys there are."""
+        corpus = self.corpus if rng.random() < self.book_share else None
+        tokens = plan.batch * plan.segments * plan.length
+        if rng.random() < 0.4:
+            return self._at_the_start(plan, max(1, tokens // (2 * plan.length)), corpus, rng)
+        return self._in_the_middle(plan, max(1, tokens // plan.length - 2), corpus, rng)
+
+    def _at_the_start(self, plan: Plan, rows: int, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
+        keys = [self.passkey.draw(rng) for _ in range(rows)]
+        stretches = []
+        for key in keys:
+            # As often right behind the introduction, as the test has it, as anywhere in the segment. The other segment
+            # must not hold any part of a key: it is written again.
+            hay = draw_hay(self.passkey, corpus, 2 * plan.length, rng)
+            spare = len(self.passkey.intro) + len(self.passkey.needle(key))
+            most = (plan.length - spare) / (len(hay) - spare + 1)
+            depth = 0.0 if rng.random() < 0.5 else rng.random() * most
+            stretches.append(torch.cat(self.passkey.hide(hay, key, depth)))
+        ids = torch.stack(stretches)
+        first, second = ids.split(plan.length, 1)
+        echoes, times = self._echoes(plan, [1], rng)
+        full = bool(rng.random() < plan.full / 4)
+        return [
+            Segment(first, full=full),
+            Segment(second, None, False, echoes, times),
+            self._question(keys, corpus, rng),
+        ]
+
+    def _in_the_middle(self, plan: Plan, rows: int, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
+        hay = draw_hay(self.passkey, corpus, 3 * plan.length, rng)
+        hay = torch.cat([self.passkey.intro, hay])[: 3 * plan.length]
+        first, second, third = hay.split(plan.length)
+        keys, stretches = [self.passkey.draw(rng) for _ in range(rows)], []
+        for key in keys:
+            needle = self.passkey.needle(key)
+            place = int(rng.integers(plan.length - len(needle) + 1))
+            stretches.append(torch.cat([third[:place], needle, third[place:]])[: plan.length])
+        before, after = self._echoes(plan, [0, 1], rng), self._echoes(plan, [0, 1], rng)
+        return [
+            Segment(first[None], full=False),
+            Segment(second[None], None, False, *(before if rng.random() < 0.5 else ((), 1))),
+            Segment(torch.stack(stretches), None, bool(rng.random() < plan.full / 4), *after),
+            self._question(keys, corpus, rng),
+        ]
+
+    def _echoes(self, plan: Plan, hay: list[int], rng: np.random.Generator) -> tuple[tuple[int, ...], int]:
+        """Numbers of segments to write again, and how often. Every order of length counts, the longest ones more."""
+        count = int((plan.echoes + 1) ** np.sqrt(rng.random()))
+        chapter = tuple(int(s) for s in rng.choice(hay, min(count, CHAPTER)))
+        return chapter, round(count / len(chapter))
+
+    def _question(self, keys: list[int], corpus: Corpus | None, rng: np.random.Generator) -> Segment:
+        rest = draw_hay(self.passkey, corpus, int(rng.integers(1, MOST_REST + 1)), rng)
+        ids = [torch.cat([rest, self.passkey.question, self.passkey.answer(key)]) for key in keys]
+        labels: list[Tensor] = []
+        for key, row in zip(keys, ids, strict=True):
+            answer = self.passkey.answer(key)
+            labels.append(torch.cat([torch.full((len(row) - len(answer),), IGNORED), answer]))
+        return Segment(torch.stack(ids)[:, :-1], torch.stack(labels)[:, 1:])

@@ -1,0 +1,95 @@
+"""Distant passkeys: many keys a step, and hay between them and their questions that is written from echoes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from infini_attention.adaptation.distant import CHAPTER, MOST_REST, DistantRecall
+from infini_attention.adaptation.rollout import IGNORED, Segment
+from infini_attention.adaptation.tasks import Plan
+from infini_attention.adaptation.texts import Corpus
+from infini_attention.passkey import ANSWER, INTRO, NEEDLE, QUESTION, Passkey
+from torch import Tensor
+
+
+def encode(text: str) -> list[int]:
+    """A token a letter: five digits always take five tokens."""
+    return [ord(letter) for letter in text]
+
+
+def decode(ids: Tensor) -> str:
+    return "".join(chr(i) if 0 <= i < 1000 else "?" for i in ids.tolist())
+
+
+PASSKEY = Passkey(encode)
+CORPUS = Corpus(np.arange(1000, 7000, dtype=np.uint32), np.asarray([2500, 6000]))
+plans = st.builds(
+    Plan, st.integers(1, 3), st.integers(2, 6), st.sampled_from([250, 400]), st.integers(0, 4), st.integers(1, 99)
+)
+
+
+def keys_of(question: Segment) -> list[str]:
+    """The key that each row asks for, read from the labels."""
+    assert question.labels is not None
+    return [decode(row[row != IGNORED]) for row in question.labels]
+
+
+@given(plans, st.integers(0, 999), st.sampled_from([0.0, 1.0]))
+def test_each_row_asks_for_the_key_that_its_own_segments_hold(plan: Plan, seed: int, book_share: float) -> None:
+    *before, question = DistantRecall(PASSKEY, CORPUS, book_share).sample(plan, np.random.default_rng(seed))
+    keys = keys_of(question)
+    rows = len(keys)
+    assert len(set(keys)) == rows
+    # Rows may only grow, as the roll-out needs it.
+    assert [len(segment.ids) for segment in before] in ([rows] * 2, [1, 1, rows])
+    assert all(segment.ids.shape[1] == plan.length and segment.labels is None for segment in before)
+    for number, key in enumerate(keys):
+        text = "".join(decode(segment.ids[min(number, len(segment.ids) - 1)]) for segment in before)
+        needle = NEEDLE.format(key=key[1:-1])
+        assert key == ANSWER.format(key=key[1:-1])
+        assert text.count(needle) == 1 and text.count("pass key is") == 1
+        assert text.startswith(INTRO)
+        assert ("The grass is green" in text) == (book_share == 0.0)
+        asked = decode(question.ids[number])
+        # The end of the answer is asked for, not shown.
+        assert asked.endswith((QUESTION + key)[:-1])
+        assert 1 <= len(asked) - len((QUESTION + key)[:-1]) <= MOST_REST
+    assert question.labels is not None and question.full
+    shown = question.labels[:, :-1] != IGNORED
+    assert torch.equal(question.labels[:, :-1][shown], question.ids[:, 1:][shown])
+
+
+@given(plans, st.integers(0, 999))
+def test_what_is_written_again_is_hay_without_a_key_that_was_read_before(plan: Plan, seed: int) -> None:
+    segments = DistantRecall(PASSKEY, None).sample(plan, np.random.default_rng(seed))
+    for number, segment in enumerate(segments):
+        assert all(0 <= s <= number for s in segment.echoes)
+        assert len(segment.echoes) * segment.times <= plan.echoes + CHAPTER // 2 + 1
+        for s in set(segment.echoes):
+            assert not any("pass key is" in decode(row) for row in segments[s].ids)
+    assert segments[-2].echoes
+
+
+def test_distances_reach_from_nothing_to_the_most() -> None:
+    rng, plan = np.random.default_rng(0), Plan(1, 3, 250, 2, echoes=64)
+    counts = []
+    for _ in range(200):
+        segment = DistantRecall(PASSKEY, None).sample(plan, rng)[-2]
+        counts.append(len(segment.echoes) * segment.times)
+    assert min(counts) <= 2 and max(counts) > 50
+    assert sum(count > 16 for count in counts) > 80
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    task, plan = DistantRecall(PASSKEY, CORPUS), Plan(2, 3, 300, 2, 20)
+    one, two, other = (task.sample(plan, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    assert all(torch.equal(a.ids, b.ids) and a.echoes == b.echoes for a, b in zip(one, two, strict=True))
+    assert keys_of(one[-1]) != keys_of(other[-1])
+
+
+def test_a_key_needs_room_in_a_segment() -> None:
+    task = DistantRecall(PASSKEY, None)
+    least = len(PASSKEY.intro) + len(PASSKEY.needle(12345))
+    assert task.fits(3, least) and not task.fits(3, least - 1)
