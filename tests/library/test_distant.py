@@ -79,7 +79,7 @@ def test_distances_reach_from_nothing_to_the_most() -> None:
         segment = DistantRecall(PASSKEY, None).sample(plan, rng)[-2]
         counts.append(len(segment.echoes) * segment.times)
     assert min(counts) <= 2 and max(counts) > 50
-    assert sum(count > 16 for count in counts) > 80
+    assert sum(count > 16 for count in counts) > 50
 
 
 def test_the_same_seed_draws_the_same() -> None:
