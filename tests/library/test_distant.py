@@ -7,39 +7,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.adaptation.distant import CHAPTER, MOST_REST, DistantRecall
-from infini_attention.adaptation.rollout import IGNORED, Segment
+from infini_attention.adaptation.rollout import IGNORED
 from infini_attention.adaptation.tasks import Plan
-from infini_attention.adaptation.texts import Corpus
-from infini_attention.passkey import ANSWER, INTRO, NEEDLE, QUESTION, Passkey
-from torch import Tensor
+from infini_attention.passkey import ANSWER, INTRO, NEEDLE, QUESTION
+from letters import CORPUS, PASSKEY, answers_of, decode
 
-
-def encode(text: str) -> list[int]:
-    """A token a letter: five digits always take five tokens."""
-    return [ord(letter) for letter in text]
-
-
-def decode(ids: Tensor) -> str:
-    return "".join(chr(i) if 0 <= i < 1000 else "?" for i in ids.tolist())
-
-
-PASSKEY = Passkey(encode)
-CORPUS = Corpus(np.arange(1000, 7000, dtype=np.uint32), np.asarray([2500, 6000]))
 plans = st.builds(
     Plan, st.integers(1, 3), st.integers(2, 6), st.sampled_from([250, 400]), st.integers(0, 4), st.integers(1, 99)
 )
 
 
-def keys_of(question: Segment) -> list[str]:
-    """The key that each row asks for, read from the labels."""
-    assert question.labels is not None
-    return [decode(row[row != IGNORED]) for row in question.labels]
-
-
 @given(plans, st.integers(0, 999), st.sampled_from([0.0, 1.0]))
 def test_each_row_asks_for_the_key_that_its_own_segments_hold(plan: Plan, seed: int, book_share: float) -> None:
     *before, question = DistantRecall(PASSKEY, CORPUS, book_share).sample(plan, np.random.default_rng(seed))
-    keys = keys_of(question)
+    keys = answers_of(question)
     rows = len(keys)
     assert len(set(keys)) == rows
     # Rows may only grow, as the roll-out needs it.
@@ -86,7 +67,7 @@ def test_the_same_seed_draws_the_same() -> None:
     task, plan = DistantRecall(PASSKEY, CORPUS), Plan(2, 3, 300, 2, 20)
     one, two, other = (task.sample(plan, np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert all(torch.equal(a.ids, b.ids) and a.echoes == b.echoes for a, b in zip(one, two, strict=True))
-    assert keys_of(one[-1]) != keys_of(other[-1])
+    assert answers_of(one[-1]) != answers_of(other[-1])
 
 
 def test_a_key_needs_room_in_a_segment() -> None:

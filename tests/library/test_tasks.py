@@ -9,23 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.adaptation.rollout import IGNORED, Segment
 from infini_attention.adaptation.tasks import LanguageModelling, PasskeyRecall, Plan
-from infini_attention.adaptation.texts import Corpus
-from infini_attention.passkey import NEEDLE, Passkey
-from torch import Tensor
+from infini_attention.passkey import NEEDLE
+from letters import CORPUS, PASSKEY, answers_of, decode
 
-
-def encode(text: str) -> list[int]:
-    """A token a letter: five digits always take five tokens."""
-    return [ord(letter) for letter in text]
-
-
-def decode(ids: Tensor) -> str:
-    return "".join(chr(i) if i >= 0 else "?" for i in ids.tolist())
-
-
-PASSKEY = Passkey(encode)
-# Ids above all letters, so that hay from a text can be told from everything else.
-CORPUS = Corpus(np.arange(1000, 7000, dtype=np.uint32), np.asarray([2500, 6000]))
 plans = st.builds(Plan, st.integers(1, 3), st.integers(2, 5), st.sampled_from([300, 400]), st.integers(1, 5))
 
 
@@ -50,9 +36,7 @@ def test_language_modelling_shows_consecutive_segments_and_asks_for_the_next_tok
 
 def keys_of(segments: list[Segment]) -> list[str]:
     """The key that each row asks for, read from the labels."""
-    labels = segments[-1].labels
-    assert labels is not None
-    answers = [decode(row[row != IGNORED]) for row in labels]
+    answers = answers_of(segments[-1])
     assert all(len(answer) == 7 and answer[0] == " " and answer[-1] == "." for answer in answers)
     return [answer[1:-1] for answer in answers]
 
