@@ -28,6 +28,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, model: str) -> tuple[Pat
     for name in ("book.pdf", "more.pdf", "samples/four-pounds-of-lead.pdf"):
         shutil.copy(sample, folder / name)
     (folder / "notes.txt").write_text("The kettle is in the blue cupboard. The keys hang by the door.\n")
+    (folder / "texts").mkdir()
+    shutil.copy(ROOT / "samples" / "four-pounds-of-lead.md", folder / "texts" / "book.md")
     path = os.pathsep.join([str(ROOT / "models"), str(ROOT)])
     return folder, {**os.environ, "INFINI_MODEL": model, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
@@ -42,6 +44,8 @@ def test_command_runs(command: str, workplace: tuple[Path, dict[str, str]]) -> N
     if "both.pt" in command or "--memory" in command:
         # Each test may run alone, in any order: what an earlier example leaves behind is made here.
         _run("infini read book.pdf --pages 2 -o state.pt", folder, environment)
+    if "--model adapted" in command:
+        _run("infini adapt --data texts/ --steps 2 -o adapted", folder, environment)
     done = _run(command, folder, environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout or " -o " in command

@@ -102,6 +102,12 @@ def test_the_second_load_comes_from_the_cache_until_something_changes(folder: Pa
     assert len(calls) > 2 * done
 
 
+def test_a_single_text_is_trained_on_whatever_its_share(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("the only text")
+    corpus = load_corpus(tmp_path / "a.txt", encode, "id", tmp_path / "cache", share=1.0)
+    assert texts_of(corpus) == ["the only text"]
+
+
 def test_no_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InfiniError, match="no training texts"):

@@ -85,20 +85,20 @@ def load_corpus(
     tokens_file, ends_file = cache_dir / f"{stem}.tokens.npy", cache_dir / f"{stem}.ends.npy"
     if not ends_file.exists():
         notify(f"tokenising {path} (once)")
-        pieces, ends, total = [], [], 0
-        for text in _texts(files):
-            if (_fraction(text) < share) == held_out:
-                ids = np.asarray(encode(text), dtype=np.uint32)
-                total += len(ids)
-                pieces.append(ids)
-                ends.append(total)
-        if not total:
+        pieces = [
+            np.asarray(encode(text), dtype=np.uint32) for text in _texts(files) if (_fraction(text) < share) == held_out
+        ]
+        if not pieces and not held_out:
+            # Whoever has a single text wants it trained on.
+            pieces = [np.asarray(encode(text), dtype=np.uint32) for text in _texts(files)]
+        ends = np.cumsum([len(piece) for piece in pieces])
+        if not pieces or not ends[-1]:
             raise InfiniError(
                 f"no training texts at {path}", "the files are empty, or all texts fell to the other share"
             )
         cache_dir.mkdir(parents=True, exist_ok=True)
         _save(tokens_file, np.concatenate(pieces))
-        _save(ends_file, np.asarray(ends, dtype=np.int64))
+        _save(ends_file, ends.astype(np.int64))
     return Corpus(np.load(tokens_file, mmap_mode="r"), np.load(ends_file))
 
 
