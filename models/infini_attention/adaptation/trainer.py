@@ -79,8 +79,6 @@ def train(
     Returns:
         Steps that were done in this call.
     """
-    # What has faded from a memory ends in denormal numbers, with which a processor is ten times slower.
-    torch.set_flush_denormal(True)
     parameters = memory_parameters(model)
     model.requires_grad_(False)
     for parameter in parameters.values():
