@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.adaptation.plan import Phase, TrainingPlan
+from infini_attention.adaptation.run import TASKS
+from infini_attention.recipes import HERE, read
 
 PLAN = TrainingPlan(
     (
@@ -113,3 +116,13 @@ def test_the_digest_changes_with_every_field() -> None:
 def test_plans_with_missing_unknown_or_wrong_values_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         TrainingPlan.from_dict(values)
+
+
+@pytest.mark.parametrize("file", sorted(HERE.glob("*/*.toml")), ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_every_plan_that_ships_can_be_run(file: Path) -> None:
+    recipe = read(file.parent, file.name)
+    plan = TrainingPlan.from_dict(recipe.training)
+    assert plan.steps > 0
+    assert {name for phase in plan.phases for name in phase.tasks} <= set(TASKS)
+    # One adapter goes through all stages.
+    assert recipe.config == read(file.parent).config and recipe.base == read(file.parent).base
