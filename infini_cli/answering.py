@@ -25,6 +25,7 @@ class Turn:
         loaded: The model.
         instruction: What to do, as a person would write it.
         limit: Tokens after which the answer ends with its sentence.
+        least: Tokens before which the model may not end it.
 
     Attributes:
         prompt: Token ids that the model saw after what was read.
@@ -33,11 +34,12 @@ class Turn:
         mid_sentence: Whether it did so inside a sentence.
     """
 
-    def __init__(self, loaded: Loaded, instruction: str, limit: int) -> None:
+    def __init__(self, loaded: Loaded, instruction: str, limit: int, *, least: int = 0) -> None:
         from infini_attention.chat import turn_start
 
         self.loaded = loaded
         self.limit = limit
+        self.least = least
         self.prompt = loaded.encode(turn_start(loaded.tokenizer, instruction), special=True)
         self.ids: list[int] = []
         self.limit_reached = False
@@ -45,15 +47,27 @@ class Turn:
 
     def pieces(self, engine: Engine) -> Iterator[str]:
         """Answer, piece by piece, from what an engine has read; it stays as it is."""
-        from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
+        from transformers import (
+            LogitsProcessorList,
+            MinNewTokensLengthLogitsProcessor,
+            NoRepeatNGramLogitsProcessor,
+            RepetitionPenaltyLogitsProcessor,
+        )
 
+        stop = stop_ids(self.loaded)
         processors = LogitsProcessorList(
             [RepetitionPenaltyLogitsProcessor(_PENALTY), NoRepeatNGramLogitsProcessor(_NO_REPEAT)]
         )
+        if self.least and stop:
+            processors.append(
+                MinNewTokensLengthLogitsProcessor(
+                    len(self.prompt), self.least, sorted(stop), device=str(self.loaded.placement.device)
+                )
+            )
         most = self.limit + GRACE
         decoder = TokenDecoder(self.loaded.tokenizer)
         tail = ""
-        for token in engine.generate(self.prompt, most, stop=stop_ids(self.loaded), processors=processors):
+        for token in engine.generate(self.prompt, most, stop=stop, processors=processors):
             piece = decoder.add(token)
             # Known only with the next piece: "3." may go on as "3.5".
             if len(self.ids) >= self.limit and piece[:1].isspace() and _SENTENCE_END.fullmatch(tail):

@@ -47,7 +47,8 @@ def summarize(
     documents = open_documents(sources, selection, run.console)
     session = open_session(run.settings, run.console, state, model)
     session.read(documents)
-    turn = Turn(session.loaded, instruction, tokens_for(words))
+    # A small model likes to stop after a sentence, however many words it was asked for.
+    turn = Turn(session.loaded, instruction, tokens_for(words), least=words // 2)
     pieces = turn.pieces(session.engine)
     with answer_file(output) as file:
         if run.settings.format == "text":

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pytest
@@ -168,6 +169,27 @@ def test_an_answer_ends_with_its_sentence(model: str) -> None:
     pieces, turn = say(model, "word " * 400, 3)
     assert turn.limit_reached and turn.mid_sentence
     assert len(turn.ids) == 3 + 64
+
+
+def test_an_answer_may_not_end_before_its_least(model: str) -> None:
+    from infini_attention import load
+
+    from infini_cli.answering import stop_ids
+
+    loaded = load(model, device="cpu", dtype="fp32")
+    turn = Turn(loaded, "Speak.", 100, least=3)
+    seen: list[bool] = []
+
+    class Watching(ScriptedEngine):
+        def generate(self, prompt: list[int], most: int, **options: Any) -> list[int]:
+            for count in range(6):
+                history = torch.tensor([[*prompt, *range(10, 10 + count)]])
+                logits = options["processors"](history, torch.zeros(1, len(loaded.tokenizer)))
+                seen.append(bool(logits[0, sorted(stop_ids(loaded))].isinf().all()))
+            return self.ids
+
+    list(turn.pieces(Watching(loaded.encode("Yes."))))  # type: ignore[arg-type]
+    assert seen == [True, True, True, False, False, False]
 
 
 def test_generation_crosses_segments_and_stops_at_the_end_of_turn(model: str) -> None:
