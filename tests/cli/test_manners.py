@@ -124,7 +124,7 @@ def test_traceback_only_for_debug(infini: Infini, tmp_path: Path, monkeypatch: p
     assert outcome.code == 3
     assert "Traceback" in outcome.err and outcome.err.splitlines()[-2].startswith("error: ")
 
-    def fall_over(*arguments: object) -> None:
+    def fall_over(*arguments: object, **options: object) -> None:
         raise RuntimeError("the sky\nfell")
 
     monkeypatch.setattr(answering.Turn, "__init__", fall_over)
@@ -132,7 +132,7 @@ def test_traceback_only_for_debug(infini: Infini, tmp_path: Path, monkeypatch: p
 
 
 def test_interrupt_while_answering_is_quiet(infini: Infini, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*arguments: object) -> None:
+    def stop(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(answering.Turn, "__init__", stop)
