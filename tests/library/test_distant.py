@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.adaptation.distant import CHAPTER, MOST_REST, DistantRecall
+from infini_attention.adaptation.distant import BOOK_FILLS, CHAPTER, MOST_REST, MOST_ROWS, DistantRecall
 from infini_attention.adaptation.rollout import IGNORED
 from infini_attention.adaptation.tasks import Plan
 from infini_attention.passkey import ANSWER, INTRO, NEEDLE, QUESTION
@@ -22,10 +22,12 @@ def test_each_row_asks_for_the_key_that_its_own_segments_hold(plan: Plan, seed: 
     *before, question = DistantRecall(PASSKEY, CORPUS, book_share).sample(plan, np.random.default_rng(seed))
     keys = answers_of(question)
     rows = len(keys)
-    assert len(set(keys)) == rows
+    assert 1 <= rows <= MOST_ROWS
     # Rows may only grow, as the roll-out needs it.
-    assert [len(segment.ids) for segment in before] in ([rows] * 2, [1, 1, rows])
-    assert all(segment.ids.shape[1] == plan.length and segment.labels is None for segment in before)
+    counts = [len(segment.ids) for segment in before]
+    assert counts in ([rows] * 2, [1] * (len(before) - 1) + [rows]) and len(before) >= 2
+    assert all(segment.ids.shape[1] == plan.length for segment in before[:-1])
+    assert before[-1].ids.shape[1] <= plan.length and all(segment.labels is None for segment in before)
     for number, key in enumerate(keys):
         text = "".join(decode(segment.ids[min(number, len(segment.ids) - 1)]) for segment in before)
         needle = NEEDLE.format(key=key[1:-1])
@@ -48,7 +50,7 @@ def test_what_is_written_again_is_hay_without_a_key_that_was_read_before(plan: P
     for number, segment in enumerate(segments):
         assert all(0 <= s <= number for s in segment.echoes)
         assert len(segment.echoes) * segment.times <= plan.echoes + CHAPTER // 2 + 1
-        for s in set(segment.echoes):
+        for s in segment.echoes:
             assert not any("pass key is" in decode(row) for row in segments[s].ids)
     assert segments[-2].echoes
 
@@ -61,6 +63,20 @@ def test_distances_reach_from_nothing_to_the_most() -> None:
         counts.append(len(segment.echoes) * segment.times)
     assert min(counts) <= 2 and max(counts) > 50
     assert sum(count > 16 for count in counts) > 50
+
+
+def test_the_hay_of_a_text_is_shorter_than_that_of_the_filler() -> None:
+    rng, plan = np.random.default_rng(0), Plan(1, 3, 250, 2, echoes=64)
+    drawn = [DistantRecall(PASSKEY, CORPUS, 1.0).sample(plan, rng)[-2] for _ in range(200)]
+    counts = [len(segment.echoes) * segment.times for segment in drawn]
+    assert 0.75 * 64 / BOOK_FILLS < max(counts) <= 64 / BOOK_FILLS + 1
+
+
+def test_short_segments_hold_more_keys() -> None:
+    rng, plan = np.random.default_rng(0), Plan(1, 4, 1000, 2, echoes=64)
+    drawn = [DistantRecall(PASSKEY, None).sample(plan, rng)[-2].ids.shape for _ in range(100)]
+    assert {rows for rows, length in drawn if length < 100} == {MOST_ROWS}
+    assert {rows for rows, length in drawn if length > 900} == {2}
 
 
 def test_the_same_seed_draws_the_same() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import cast
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from infini_attention.adaptation.plan import TrainingPlan
-from infini_attention.adaptation.rollout import Segment
+from infini_attention.adaptation.rollout import Outcome, Rollout, Segment
 from infini_attention.adaptation.tasks import Plan
 from infini_attention.adaptation.trainer import CHECKPOINT, LOG, Progress, train
 from infini_attention.errors import InfiniError
@@ -104,6 +105,31 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(stop: int, every: int, tmp_
     assert [(p.loss, p.gradient, p.tokens) for p in rest] == [(p.loss, p.gradient, p.tokens) for p in whole[saved:]]
     checkpoints = [torch.load(tmp_path / run / CHECKPOINT, weights_only=True)["parameters"] for run in ("whole", "cut")]
     assert all(torch.equal(checkpoints[0][name], checkpoints[1][name]) for name in checkpoints[0])
+
+
+class Echoing(Announced):
+    """The same, and what the first segment wrote is written again, many times."""
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        first, *rest = super().sample(plan, rng)
+        return [dataclasses.replace(first, echoes=(0, 0), times=20), *rest]
+
+
+def test_every_part_of_a_segment_reaches_the_roll_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, seen, forward = short_plan(1), [], Rollout.forward
+
+    def watched(rollout: Rollout, segments: list[Segment]) -> Outcome:
+        seen.append(segments)
+        return forward(rollout, segments)
+
+    monkeypatch.setattr(Rollout, "forward", watched)
+    train(untrained(), {"task": Echoing()}, plan, tmp_path, "run")
+    _, shape = plan.phases[0].draw(np.random.default_rng([plan.seed, 0]))
+    drawn = Echoing().sample(shape, np.random.default_rng([plan.seed, 0, 1]))
+    for given, wanted in zip(seen[0], drawn, strict=True):
+        for field in dataclasses.fields(Segment):
+            one, two = getattr(given, field.name), getattr(wanted, field.name)
+            assert torch.equal(one, two) if isinstance(two, torch.Tensor) else one == two, field.name
 
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:

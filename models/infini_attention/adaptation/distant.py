@@ -15,13 +15,17 @@ from .texts import Corpus
 CHAPTER = 16
 # Tokens of hay that may stand in view before the question: every row has to read them.
 MOST_REST = 128
+# Keys of a step and process.
+MOST_ROWS = 16
+# A text fills a memory much faster than the filler does, which is the same again and again.
+BOOK_FILLS = 4
 
 
 class DistantRecall:
     """Say a five-digit key that was read long ago. Most of the hay is written from echoes, not read (see ``echoes``).
 
     Either the key stands at the beginning and hay is read after it, or hay is read once for all rows and each row has a
-    key in a segment after that. Rows then differ in their keys alone, so that a step learns from many of them.
+    segment with a key after that. Rows then differ in their keys alone, so that a step learns from many of them.
 
     Args:
         passkey: the prompt's pieces as token ids.
@@ -39,12 +43,12 @@ class DistantRecall:
         return length >= len(self.passkey.intro) + len(self.passkey.needle(10_000))
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """Two segments before the question, or three; the plan's number of tokens decides how many keys there are."""
+        """Half of the plan's tokens go into segments with keys: the shorter these, the more keys there are."""
         corpus = self.corpus if rng.random() < self.book_share else None
-        tokens = plan.batch * plan.segments * plan.length
-        if rng.random() < 0.4:
-            return self._at_the_start(plan, max(1, tokens // (2 * plan.length)), corpus, rng)
-        return self._in_the_middle(plan, max(1, tokens // plan.length - 2), corpus, rng)
+        if rng.random() < 0.3:
+            rows = max(1, plan.batch * plan.segments // 2)
+            return self._at_the_start(plan, min(rows, MOST_ROWS), corpus, rng)
+        return self._in_the_middle(plan, corpus, rng)
 
     def _at_the_start(self, plan: Plan, rows: int, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
         keys = [self.passkey.draw(rng) for _ in range(rows)]
@@ -59,7 +63,7 @@ class DistantRecall:
             stretches.append(torch.cat(self.passkey.hide(hay, key, depth)))
         ids = torch.stack(stretches)
         first, second = ids.split(plan.length, 1)
-        echoes, times = self._echoes(plan, [1], rng)
+        echoes, times = self._echoes(plan, [1], corpus, rng)
         full = bool(rng.random() < plan.full / 4)
         return [
             Segment(first, full=full),
@@ -67,31 +71,40 @@ class DistantRecall:
             self._question(keys, corpus, rng),
         ]
 
-    def _in_the_middle(self, plan: Plan, rows: int, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
-        hay = draw_hay(self.passkey, corpus, 3 * plan.length, rng)
-        hay = torch.cat([self.passkey.intro, hay])[: 3 * plan.length]
-        first, second, third = hay.split(plan.length)
+    def _in_the_middle(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
+        count = max(2, plan.segments - 1)
+        hay = draw_hay(self.passkey, corpus, count * plan.length, rng)
+        pieces = torch.cat([self.passkey.intro, hay])[: count * plan.length].split(plan.length)
+        least = len(self.passkey.needle(10_000))
+        length = int(least * (plan.length / least) ** rng.random())
+        rows = min(MOST_ROWS, max(2, plan.batch * plan.segments * plan.length // (2 * length)))
         keys, stretches = [self.passkey.draw(rng) for _ in range(rows)], []
         for key in keys:
             needle = self.passkey.needle(key)
-            place = int(rng.integers(plan.length - len(needle) + 1))
-            stretches.append(torch.cat([third[:place], needle, third[place:]])[: plan.length])
-        before, after = self._echoes(plan, [0, 1], rng), self._echoes(plan, [0, 1], rng)
+            around = draw_hay(self.passkey, corpus, length - len(needle), rng)
+            place = int(rng.integers(len(around) + 1))
+            stretches.append(torch.cat([around[:place], needle, around[place:]]))
+        sources = list(range(count))
+        before = self._echoes(plan, sources, corpus, rng) if rng.random() < 0.5 else ((), 1)
+        after = self._echoes(plan, sources, corpus, rng)
         return [
-            Segment(first[None], full=False),
-            Segment(second[None], None, False, *(before if rng.random() < 0.5 else ((), 1))),
+            *(Segment(piece[None], full=False) for piece in pieces[:-1]),
+            Segment(pieces[-1][None], None, False, *before),
             Segment(torch.stack(stretches), None, bool(rng.random() < plan.full / 4), *after),
             self._question(keys, corpus, rng),
         ]
 
-    def _echoes(self, plan: Plan, hay: list[int], rng: np.random.Generator) -> tuple[tuple[int, ...], int]:
+    def _echoes(
+        self, plan: Plan, hay: list[int], corpus: Corpus | None, rng: np.random.Generator
+    ) -> tuple[tuple[int, ...], int]:
         """Numbers of segments to write again, and how often. Every order of length counts, the longest ones more."""
-        count = int((plan.echoes + 1) ** np.sqrt(rng.random()))
+        most = plan.echoes if corpus is None else plan.echoes // BOOK_FILLS
+        count = int((most + 1) ** np.sqrt(rng.random()))
         chapter = tuple(int(s) for s in rng.choice(hay, min(count, CHAPTER)))
         return chapter, round(count / len(chapter))
 
     def _question(self, keys: list[int], corpus: Corpus | None, rng: np.random.Generator) -> Segment:
-        rest = draw_hay(self.passkey, corpus, int(rng.integers(1, MOST_REST + 1)), rng)
+        rest = draw_hay(self.passkey, corpus, int((MOST_REST + 1) ** rng.random()), rng)
         ids = [torch.cat([rest, self.passkey.question, self.passkey.answer(key)]) for key in keys]
         labels: list[Tensor] = []
         for key, row in zip(keys, ids, strict=True):

@@ -154,7 +154,7 @@ def _groups(parameters: Mapping[str, nn.Parameter], plan: TrainingPlan) -> list[
 
 def _to(segment: Segment, device: torch.device) -> Segment:
     labels = None if segment.labels is None else segment.labels.to(device)
-    return Segment(segment.ids.to(device), labels, segment.full)
+    return dataclasses.replace(segment, ids=segment.ids.to(device), labels=labels)
 
 
 def _resume_log(log: Path, done: int) -> int:
