@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..passkey import Passkey
-from .rollout import IGNORED, Segment
-from .tasks import Plan, draw_hay
+from .rollout import Segment
+from .tasks import Plan, draw_hay, with_answer
 from .texts import Corpus
 
 # Segments that echoes draw one by one; a longer stretch repeats them.
@@ -105,9 +104,6 @@ class DistantRecall:
 
     def _question(self, keys: list[int], corpus: Corpus | None, rng: np.random.Generator) -> Segment:
         rest = draw_hay(self.passkey, corpus, int((MOST_REST + 1) ** rng.random()), rng)
-        ids = [torch.cat([rest, self.passkey.question, self.passkey.answer(key)]) for key in keys]
-        labels: list[Tensor] = []
-        for key, row in zip(keys, ids, strict=True):
-            answer = self.passkey.answer(key)
-            labels.append(torch.cat([torch.full((len(row) - len(answer),), IGNORED), answer]))
-        return Segment(torch.stack(ids)[:, :-1], torch.stack(labels)[:, 1:])
+        prompt = torch.cat([rest, self.passkey.question])
+        rows, labels = zip(*(with_answer(prompt, self.passkey.answer(key)) for key in keys), strict=True)
+        return Segment(torch.stack(rows)[:, :-1], torch.stack(labels)[:, 1:])

@@ -13,7 +13,7 @@ from ..chat import turn_end, turn_start
 from ..loading import Loaded
 from .rollout import IGNORED, Segment
 from .stories import Story
-from .tasks import Plan
+from .tasks import Plan, with_answer
 
 # Rows of one step: more questions about a text cost little beside reading it.
 MOST_QUESTIONS = 8
@@ -58,9 +58,10 @@ class Instructions:
         for t in rng.choice(len(example.turns), count, replace=False):
             instruction, answers = example.turns[int(t)]
             answer = answers[int(rng.integers(len(answers)))]
-            row = torch.cat([text[closed:], torch.tensor(instruction + answer)])
+            prompt = torch.cat([text[closed:], torch.tensor(instruction)])
+            row, label = with_answer(prompt, torch.tensor(answer))
             rows.append(row[:-1])
-            labels.append(torch.cat([torch.full((len(row) - len(answer) - 1,), IGNORED), torch.tensor(answer)]))
+            labels.append(label[1:])
         ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         wanted = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORED)
         return [*segments, Segment(ids, wanted)]

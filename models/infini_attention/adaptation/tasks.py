@@ -90,13 +90,13 @@ class PasskeyRecall:
         for _ in range(plan.batch):
             before = (plan.segments - 1) * plan.length + rest
             key = self.passkey.draw(rng)
-            hay = self._hay(before, book, rng)
+            hay = draw_hay(self.passkey, self.corpus if book else None, before, rng)
             # Seldom in the open segment, where plain attention finds it.
             place = rng.random() * ((plan.segments - 1) * plan.length / max(before, 1) if rng.random() < 0.9 else 1)
             prompt = torch.cat([*self.passkey.hide(hay, key, place), self.passkey.question])
-            answer = self.passkey.answer(key)
-            rows.append(torch.cat([prompt, answer]))
-            labels.append(torch.cat([torch.full((len(prompt),), IGNORED), answer]))
+            row, label = with_answer(prompt, self.passkey.answer(key))
+            rows.append(row)
+            labels.append(label)
         ids, wanted = torch.stack(rows), torch.stack(labels)
         segments = []
         for s in range(plan.segments):
@@ -108,12 +108,14 @@ class PasskeyRecall:
                 segments.append(Segment(ids[:, start:-1], wanted[:, start + 1 :], full=True))
         return segments
 
-    def _hay(self, length: int, book: bool, rng: np.random.Generator) -> Tensor:
-        return draw_hay(self.passkey, self.corpus if book else None, length, rng)
-
 
 def draw_hay(passkey: Passkey, corpus: Corpus | None, length: int, rng: np.random.Generator) -> Tensor:
     """``length`` tokens of a text, or of the filler from anywhere in it."""
     if corpus is not None:
         return corpus.window(length, rng)
     return passkey.filler(length, offset=int(rng.integers(len(passkey.filler_ids))))
+
+
+def with_answer(prompt: Tensor, answer: Tensor) -> tuple[Tensor, Tensor]:
+    """A prompt and its answer as one row, and the row's tokens to be learned: those of the answer alone."""
+    return torch.cat([prompt, answer]), torch.cat([torch.full((len(prompt),), IGNORED), answer])
