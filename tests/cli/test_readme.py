@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pypdf
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -25,8 +26,11 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, model: str) -> tuple[Pat
     folder = tmp_path_factory.mktemp("readme")
     (folder / "samples").mkdir()
     sample = ROOT / "samples" / "four-pounds-of-lead.pdf"
-    for name in ("book.pdf", "more.pdf", "samples/four-pounds-of-lead.pdf"):
-        shutil.copy(sample, folder / name)
+    shutil.copy(sample, folder / "samples")
+    for name, pages in (("book.pdf", (0, 3)), ("more.pdf", (3, 5))):
+        book = pypdf.PdfWriter()
+        book.append(sample, pages=pages)
+        book.write(folder / name)
     (folder / "notes.txt").write_text("The kettle is in the blue cupboard. The keys hang by the door.\n")
     (folder / "texts").mkdir()
     shutil.copy(ROOT / "samples" / "four-pounds-of-lead.md", folder / "texts" / "book.md")
