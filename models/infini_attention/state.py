@@ -96,6 +96,11 @@ class MemoryState:
         """
         for part in ("base", "adapter", "config"):
             if getattr(self.origin, part) != getattr(origin, part):
+                if self.origin.model == origin.model:
+                    raise StateError(
+                        f"the state was written by {origin.model} with another {part}",
+                        "read the document again: memories do not carry over",
+                    )
                 raise StateError(
                     f"the state belongs to model {self.origin.model}, not to {origin.model} (their {part} differs)",
                     f"use --model {self.origin.model}, or read the document again with {origin.model}",

@@ -340,6 +340,16 @@ def test_the_state_of_another_model_is_refused_with_both_names(part: str) -> Non
     two_lines(caught.value)
 
 
+@pytest.mark.parametrize("part", ["base", "adapter", "config"])
+def test_the_state_of_the_same_model_before_it_changed_is_refused_for_what_changed(part: str) -> None:
+    import dataclasses
+
+    changes: dict[str, str] = {part: "different"}
+    with pytest.raises(StateError, match=f"with another {part}$") as caught:
+        state_of().require(dataclasses.replace(ORIGIN, **changes))
+    two_lines(caught.value)
+
+
 def test_the_same_model_under_another_name_is_accepted() -> None:
     state_of().require(Origin("elsewhere", ORIGIN.base, ORIGIN.adapter, ORIGIN.config))
 
