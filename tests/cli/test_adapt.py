@@ -55,11 +55,30 @@ def test_trains_on_from_an_adapter_unless_told_to_start_fresh(
     assert adapters[0] == adapters[1] != adapters[2]
 
 
-def test_trains_on_questions_and_summaries(infini: Infini, tmp_path: Path, model: str) -> None:
-    folder = tmp_path / "plan"
+def with_tasks(model: str, folder: Path, **tasks: float) -> Path:
+    """A copy of the tiny model whose training plan has these tasks."""
     shutil.copytree(model, folder)
     plan = (folder / "recipe.toml").read_text().partition("[training.phases.tasks]")[0]
-    (folder / "recipe.toml").write_text(plan + "[training.phases.tasks]\nquestions = 1\nsummaries = 1\n")
+    lines = [f"{name} = {weight}\n" for name, weight in tasks.items()]
+    (folder / "recipe.toml").write_text(plan + "[training.phases.tasks]\n" + "".join(lines))
+    return folder
+
+
+def test_distils_the_bases_own_context_where_it_has_room(
+    infini: Infini, data: Path, tmp_path: Path, model: str
+) -> None:
+    folder = with_tasks(model, tmp_path / "plan", context_distillation=1)
+    command = ("adapt", "-o", tmp_path / "out", "--recipe", folder, "--data", data, "--steps", "2")
+    assert_error(infini(*command), 1, "do not fit into the base's context")
+    recipe = folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("[160]", "[32]").replace("320", "96"))
+    outcome = infini(*command)
+    assert outcome.code == 0, outcome.err
+    assert "context_distillation: loss" in outcome.err
+
+
+def test_trains_on_questions_and_summaries(infini: Infini, tmp_path: Path, model: str) -> None:
+    folder = with_tasks(model, tmp_path / "plan", questions=1, summaries=1)
     record = {"text": " ".join(SENTENCES * 3), "questions": [{"question": "Who came?", "answers": ["the miller"]}]}
     stories = tmp_path / "stories.jsonl"
     stories.write_text(json.dumps(record | {"summaries": ["A miller comes to a river."]}))

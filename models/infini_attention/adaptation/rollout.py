@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from ..cache import InfiniCache
 from ..inject import injection, new_cache
+from .distillation import divergence, teach
 from .echoes import Echoes
 
 IGNORED = -100
@@ -33,6 +34,8 @@ class Segment:
         echoes: numbers of segments, this one or earlier ones, that are written again after it, in this order: what a
             long text does to a memory, at the cost of a few small products (``deltanet`` only).
         times: how often the echoes come.
+        distil: the loss is the divergence from what the frozen base expects with all segments before in its context,
+            not the surprise at the labels (see ``distillation``).
     """
 
     ids: Tensor
@@ -40,10 +43,16 @@ class Segment:
     full: bool = True
     echoes: tuple[int, ...] = ()
     times: int = 1
+    distil: bool = False
+
+    @property
+    def labelled(self) -> Tensor | None:
+        """``[B, T]``, bool: which tokens count; ``None``: none."""
+        return None if self.labels is None else self.labels != IGNORED
 
 
 class Outcome(NamedTuple):
-    """Result of a roll-out: mean loss in nats a labelled token (differentiable), and the same tokens' hits."""
+    """Result of a roll-out: mean loss in nats a labelled token (differentiable), and the labels' hits."""
 
     loss: Tensor
     correct: Tensor
@@ -67,6 +76,7 @@ class Rollout(nn.Module):
         Raises:
             ValueError: no segment has a label.
         """
+        taught = teach(self.model, segments)
         cache = training_cache(self.model)
         echoes = Echoes(cache, {number for segment in segments for number in segment.echoes})
         total: Tensor | None = None
@@ -80,10 +90,16 @@ class Rollout(nn.Module):
             with torch.set_grad_enabled(torch.is_grad_enabled() and segment.full):
                 hidden = self.model.get_decoder()(input_ids=segment.ids, past_key_values=cache).last_hidden_state
             if segment.labels is not None:
-                wanted = segment.labels != IGNORED
-                logits = self.model.get_output_embeddings()(hidden[wanted]).float()
+                wanted = segment.labelled
+                head = self.model.get_output_embeddings()
+                logits = head(hidden[wanted]).float()
                 labels = segment.labels[wanted]
-                loss = F.cross_entropy(logits, labels, reduction="sum")
+                if segment.distil:
+                    with torch.no_grad():
+                        expected = head(taught[number]).float()
+                    loss = divergence(expected, logits)
+                else:
+                    loss = F.cross_entropy(logits, labels, reduction="sum")
                 total = loss if total is None else total + loss
                 correct = correct.to(labels.device) + (logits.detach().argmax(-1) == labels).sum()
                 labelled += labels.numel()

@@ -21,12 +21,13 @@ from .distant import DistantRecall
 from .plan import Phase, TrainingPlan
 from .questions import Instructions, question_task, summary_task
 from .stories import load_stories
-from .tasks import LanguageModelling, PasskeyRecall, Task
+from .tasks import ContextDistillation, LanguageModelling, PasskeyRecall, Task
 from .texts import load_corpus
 from .trainer import Progress, train
 
 QUESTIONS, SUMMARIES = "questions", "summaries"
-TASKS = (LanguageModelling.name, PasskeyRecall.name, DistantRecall.name, QUESTIONS, SUMMARIES)
+TEXTS = (LanguageModelling.name, ContextDistillation.name)
+TASKS = (*TEXTS, PasskeyRecall.name, DistantRecall.name, QUESTIONS, SUMMARIES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def adapt(
     corpus = None
     if data is not None:
         corpus = load_corpus(data, loaded.encode, loaded.origin.base, cache_dir() / "tokens", notify=notify)
-        tasks[LanguageModelling.name] = LanguageModelling(corpus)
+        tasks |= {kind.name: kind(corpus) for kind in (LanguageModelling, ContextDistillation)}
     passkey = Passkey(loaded.encode)
     tasks[PasskeyRecall.name] = PasskeyRecall(passkey, corpus)
     tasks[DistantRecall.name] = DistantRecall(passkey, corpus)
@@ -104,7 +105,7 @@ def adapt(
 
 def _check(name: str, tasks: Mapping[str, Task]) -> None:
     if name not in tasks:
-        option, what = ("--data", "long texts") if name == LanguageModelling.name else ("--questions", "JSON lines")
+        option, what = ("--data", "long texts") if name in TEXTS else ("--questions", "JSON lines")
         raise InfiniError(f"the task {name} needs texts", f"pass {option} FILE or {option} FOLDER with {what}")
     task = tasks[name]
     if isinstance(task, Instructions) and not task.examples:
@@ -118,6 +119,13 @@ def _check_room(phase: Phase, tasks: Mapping[str, Task], loaded: Loaded) -> None
             raise InfiniError(
                 f"{phase.segments[0]} segments of {min(phase.lengths)} tokens have no room for a {name}",
                 "give the plan's phase longer segments, or more of them",
+            )
+        room = getattr(loaded.model.config, "max_position_embeddings", None)
+        longest = max(phase.segments[0] * max(phase.lengths), phase.tokens)
+        if isinstance(task, ContextDistillation) and room is not None and longest > room:
+            raise InfiniError(
+                f"roll-outs of up to {longest} tokens do not fit into the base's context of {room}, as {name} needs",
+                "give the plan's phase fewer tokens, or shorter segments",
             )
         if isinstance(task, DistantRecall) and loaded.config.update_rule != "deltanet":
             raise InfiniError(

@@ -43,9 +43,14 @@ class Task(Protocol):
 
 
 class LanguageModelling:
-    """Predict every token of the segments that a memory stands behind, in consecutive segments of long texts."""
+    """Predict every token of the segments that a memory stands behind, in consecutive segments of long texts.
+
+    Args:
+        corpus: the texts.
+    """
 
     name = "language_modelling"
+    distil = False
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
@@ -58,8 +63,16 @@ class LanguageModelling:
             # The first segment has no memory behind it: its loss is the base's, and nothing can change it.
             labelled = s >= max(1, count - plan.full)
             stretch = window[:, s * length : (s + 1) * length + 1]
-            segments.append(Segment(stretch[:, :-1], stretch[:, 1:] if labelled else None, full=labelled))
+            labels = stretch[:, 1:] if labelled else None
+            segments.append(Segment(stretch[:, :-1], labels, full=labelled, distil=labelled and self.distil))
         return segments
+
+
+class ContextDistillation(LanguageModelling):
+    """The same texts, learned from the base that has all segments in its context; these must fit into it."""
+
+    name = "context_distillation"
+    distil = True
 
 
 class PasskeyRecall:
