@@ -55,6 +55,11 @@ def test_what_is_written_again_is_hay_without_a_key_that_was_read_before(plan: P
     assert segments[-2].echoes
 
 
+def test_without_echoes_in_the_plan_nothing_is_written_again() -> None:
+    rng, plan = np.random.default_rng(0), Plan(1, 3, 250, 2)
+    assert not any(s.echoes for _ in range(20) for s in DistantRecall(PASSKEY, CORPUS).sample(plan, rng))
+
+
 def test_distances_reach_from_nothing_to_the_most() -> None:
     rng, plan = np.random.default_rng(0), Plan(1, 3, 250, 2, echoes=64)
     counts = []

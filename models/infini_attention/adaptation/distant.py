@@ -98,6 +98,8 @@ class DistantRecall:
     ) -> tuple[tuple[int, ...], int]:
         """Numbers of segments to write again, and how often. Every order of length counts, the longest ones more."""
         most = plan.echoes if corpus is None else plan.echoes // BOOK_FILLS
+        if not most:
+            return (), 1
         count = int((most + 1) ** np.sqrt(rng.random()))
         chapter = tuple(int(s) for s in rng.choice(hay, min(count, CHAPTER)))
         return chapter, round(count / len(chapter))
