@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tomli_w
-import torch
 from safetensors.torch import save_file
 
 from ..base import cache_dir
@@ -93,12 +92,7 @@ def adapt(
     for phase in plan.phases:
         _check_room(phase, tasks, loaded)
     identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}".encode()).hexdigest()
-    # What has faded from a memory ends in denormal numbers, with which a processor is ten times slower.
-    torch.set_flush_denormal(True)
-    try:
-        train(loaded.model, tasks, plan, out, identity, on_step=on_step)
-    finally:
-        torch.set_flush_denormal(False)
+    train(loaded.model, tasks, plan, out, identity, on_step=on_step)
     write_recipe(loaded, plan, out)
     return out
 
