@@ -33,3 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if base.local_path(recipes.find(recipes.DEFAULT).base) is None:
         for item in slow:
             item.add_marker(pytest.mark.skip(reason="the default model's weights are not here"))
+
+
+@pytest.fixture(autouse=True)
+def denormals() -> None:
+    """Each test starts with denormal numbers as they are by default; a test before it may have loaded a model."""
+    torch.set_flush_denormal(False)
