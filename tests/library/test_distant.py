@@ -22,7 +22,7 @@ def test_each_row_asks_for_the_key_that_its_own_segments_hold(plan: Plan, seed: 
     *before, question = DistantRecall(PASSKEY, CORPUS, book_share).sample(plan, np.random.default_rng(seed))
     keys = answers_of(question)
     rows = len(keys)
-    assert 1 <= rows <= MOST_ROWS
+    assert len(set(keys)) == rows and 1 <= rows <= MOST_ROWS
     # Rows may only grow, as the roll-out needs it.
     counts = [len(segment.ids) for segment in before]
     assert counts in ([rows] * 2, [1] * (len(before) - 1) + [rows]) and len(before) >= 2

@@ -44,12 +44,11 @@ class DistantRecall:
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
         """Half of the plan's tokens go into segments with keys: the shorter these, the more keys there are."""
         corpus = self.corpus if rng.random() < self.book_share else None
-        if rng.random() < 0.3:
-            rows = max(1, plan.batch * plan.segments // 2)
-            return self._at_the_start(plan, min(rows, MOST_ROWS), corpus, rng)
-        return self._in_the_middle(plan, corpus, rng)
+        draw = self._at_the_start if rng.random() < 0.3 else self._in_the_middle
+        return draw(plan, corpus, rng)
 
-    def _at_the_start(self, plan: Plan, rows: int, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
+    def _at_the_start(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
+        rows = min(MOST_ROWS, max(1, plan.batch * plan.segments // 2))
         keys = [self.passkey.draw(rng) for _ in range(rows)]
         stretches = []
         for key in keys:

@@ -114,18 +114,24 @@ def _check_room(phase: Phase, tasks: Mapping[str, Task], loaded: Loaded) -> None
                 f"{phase.segments[0]} segments of {min(phase.lengths)} tokens have no room for a {name}",
                 "give the plan's phase longer segments, or more of them",
             )
-        room = getattr(loaded.model.config, "max_position_embeddings", None)
-        longest = max(phase.segments[0] * max(phase.lengths), phase.tokens)
-        if isinstance(task, ContextDistillation) and room is not None and longest > room:
-            raise InfiniError(
-                f"roll-outs of up to {longest} tokens do not fit into the base's context of {room}, as {name} needs",
-                "give the plan's phase fewer tokens, or shorter segments",
-            )
+        if isinstance(task, ContextDistillation):
+            _check_context(phase, loaded)
         if isinstance(task, DistantRecall) and loaded.config.update_rule != "deltanet":
             raise InfiniError(
                 f"the {loaded.config.update_rule} rule cannot write a segment again, as the task {name} does",
                 "leave the task out of the plan",
             )
+
+
+def _check_context(phase: Phase, loaded: Loaded) -> None:
+    room = getattr(loaded.model.config, "max_position_embeddings", None)
+    longest = max(phase.segments[0] * max(phase.lengths), phase.tokens)
+    if room is not None and longest > room:
+        raise InfiniError(
+            f"roll-outs of up to {longest} tokens do not fit into the base's context of {room}, as "
+            f"{ContextDistillation.name} needs",
+            "give the plan's phase fewer tokens, or shorter segments",
+        )
 
 
 def write_recipe(loaded: Loaded, plan: TrainingPlan, out: Path) -> None:
