@@ -162,8 +162,8 @@ def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
 def _lacks_texts(plan: TrainingPlan, data: Path | None, questions: Path | None) -> bool:
     from infini_attention.adaptation.catalogue import QUESTIONS, SUMMARIES, TEXTS
 
-    wanted = {name for phase in plan.phases for name, weight in phase.tasks.items() if weight > 0}
-    return bool((data is None and wanted & set(TEXTS)) or (questions is None and wanted & {QUESTIONS, SUMMARIES}))
+    asked = plan.tasks & {QUESTIONS, SUMMARIES}
+    return bool((data is None and plan.tasks & set(TEXTS)) or (questions is None and asked))
 
 
 def _tell_plan(plan: TrainingPlan, measured: Estimate | None, form: str) -> None:

@@ -60,7 +60,7 @@ def tasks_of(
     Raises:
         InfiniError: the plan asks for tasks that are unknown, need texts that were not given, or have no room.
     """
-    wanted = {name for phase in plan.phases for name, weight in phase.tasks.items() if weight > 0}
+    wanted = plan.tasks
     if unknown := sorted(wanted - set(TASKS)):
         raise InfiniError(f"unknown training tasks: {', '.join(unknown)}", f"known tasks are {', '.join(TASKS)}")
     tasks: dict[str, Task] = {}

@@ -7,7 +7,7 @@ import torch
 
 from ..passkey import Passkey
 from .rollout import Segment
-from .tasks import Plan, draw_hay, with_answer
+from .tasks import Plan, draw_hay, question_segment
 from .texts import Corpus
 
 # Segments that echoes draw one by one; a longer stretch repeats them.
@@ -102,8 +102,7 @@ class DistantRecall:
     def _question(self, keys: list[int], corpus: Corpus | None, rng: np.random.Generator) -> Segment:
         rest = draw_hay(self.passkey, corpus, int((MOST_REST + 1) ** rng.random()), rng)
         prompt = torch.cat([rest, self.passkey.question])
-        rows, labels = zip(*(with_answer(prompt, self.passkey.answer(key)) for key in keys), strict=True)
-        return Segment(torch.stack(rows)[:, :-1], torch.stack(labels)[:, 1:])
+        return question_segment((prompt, self.passkey.answer(key)) for key in keys)
 
 
 def draw_echoes(

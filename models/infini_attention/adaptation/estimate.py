@@ -12,9 +12,8 @@ import torch
 from transformers import PreTrainedModel
 
 from ..device import peak_bytes
-from ..inject import memory_parameters
 from .plan import TrainingPlan
-from .rollout import Rollout
+from .rollout import Rollout, trained_parameters
 from .tasks import Task
 
 
@@ -43,10 +42,7 @@ def estimate(model: PreTrainedModel, tasks: Mapping[str, Task], plan: TrainingPl
         plan: what is to be trained.
         draws: roll-outs of each task and phase.
     """
-    parameters = memory_parameters(model)
-    model.requires_grad_(False)
-    for parameter in parameters.values():
-        parameter.requires_grad_(True)
+    parameters = trained_parameters(model)
     rollout, device = Rollout(model), next(iter(parameters.values())).device
     tokens = seconds = 0.0
     for number, phase in enumerate(plan.phases):

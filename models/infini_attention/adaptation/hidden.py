@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from .. import facts, needles
 from ..hiding import Hidden, Planter
 from ..passkey import Passkey
 from .distant import MOST_REST, draw_echoes
-from .rollout import IGNORED, Segment
-from .tasks import Plan, draw_hay, with_answer
+from .rollout import Segment
+from .tasks import Plan, draw_hay, question_segment
 from .texts import Corpus
 
 # Rows of one step: what a row adds is a segment or two and its question.
@@ -92,14 +91,10 @@ class HiddenRecall:
 
     def _questions(self, asked: Sequence[Hidden], corpus: Corpus | None, rng: np.random.Generator) -> Segment:
         rest = draw_hay(self.passkey, corpus, int((MOST_REST + 1) ** rng.random()), rng)
-        rows, labels = [], []
-        for hidden in asked:
-            prompt = torch.cat([rest, torch.tensor(self.planter.encode(hidden.prompt))])
-            row, label = with_answer(prompt, torch.tensor(self.planter.encode(hidden.answer)))
-            rows.append(row[:-1])
-            labels.append(label[1:])
-        return Segment(
-            pad_sequence(rows, batch_first=True), pad_sequence(labels, batch_first=True, padding_value=IGNORED)
+        encode = self.planter.encode
+        return question_segment(
+            (torch.cat([rest, torch.tensor(encode(hidden.prompt))]), torch.tensor(encode(hidden.answer)))
+            for hidden in asked
         )
 
 

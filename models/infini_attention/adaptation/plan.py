@@ -88,6 +88,11 @@ class TrainingPlan:
         """Optimiser steps of all phases."""
         return sum(phase.steps for phase in self.phases)
 
+    @property
+    def tasks(self) -> frozenset[str]:
+        """Names of all tasks that a step may draw."""
+        return frozenset(name for phase in self.phases for name, weight in phase.tasks.items() if weight > 0)
+
     def phase_at(self, step: int) -> tuple[int, Phase]:
         """Number and settings of the phase that a step (from 0) belongs to."""
         for number, phase in enumerate(self.phases):

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ..chat import turn_end, turn_start
 from ..loading import Loaded
-from .rollout import IGNORED, Segment
+from .rollout import Segment
 from .stories import Story
-from .tasks import Plan, with_answer
+from .tasks import Plan, question_segment
 
 # Rows of one step: more questions about a text cost little beside reading it.
 MOST_QUESTIONS = 8
@@ -54,17 +54,12 @@ class Instructions:
         learned = set(rng.choice(len(pieces), min(plan.full, len(pieces)), replace=False).tolist())
         segments = [Segment(piece[None], None, full=s in learned) for s, piece in enumerate(pieces)]
         count = min(MOST_QUESTIONS, len(example.turns))
-        rows, labels = [], []
+        turns = []
         for t in rng.choice(len(example.turns), count, replace=False):
             instruction, answers = example.turns[int(t)]
             answer = answers[int(rng.integers(len(answers)))]
-            prompt = torch.cat([text[closed:], torch.tensor(instruction)])
-            row, label = with_answer(prompt, torch.tensor(answer))
-            rows.append(row[:-1])
-            labels.append(label[1:])
-        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        wanted = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORED)
-        return [*segments, Segment(ids, wanted)]
+            turns.append((torch.cat([text[closed:], torch.tensor(instruction)]), torch.tensor(answer)))
+        return [*segments, question_segment(turns)]
 
 
 def question_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str]) -> Instructions:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..cache import InfiniCache
-from ..inject import injection, new_cache
+from ..inject import injection, memory_parameters, new_cache
 from .distillation import divergence, teach
 from .echoes import Echoes
 
@@ -115,6 +115,15 @@ class Rollout(nn.Module):
         if total is None or not labelled:
             raise ValueError("a roll-out needs a label somewhere")
         return Outcome(total / labelled, correct, torch.tensor(labelled, device=correct.device))
+
+
+def trained_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
+    """The memory path's parameters, by adapter name; from here on they alone require gradients."""
+    parameters = memory_parameters(model)
+    model.requires_grad_(False)
+    for parameter in parameters.values():
+        parameter.requires_grad_(True)
+    return parameters
 
 
 def training_cache(model: PreTrainedModel) -> InfiniCache:

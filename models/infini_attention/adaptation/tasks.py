@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ..passkey import Passkey
 from .rollout import IGNORED, Segment
@@ -127,6 +129,15 @@ def draw_hay(passkey: Passkey, corpus: Corpus | None, length: int, rng: np.rando
     if corpus is not None:
         return corpus.window(length, rng)
     return passkey.filler(length, offset=int(rng.integers(len(passkey.filler_ids))))
+
+
+def question_segment(turns: Iterable[tuple[Tensor, Tensor]]) -> Segment:
+    """A row for each prompt with its answer, which alone is learned; shorter rows are padded at their end."""
+    rows, labels = zip(*(with_answer(prompt, answer) for prompt, answer in turns), strict=True)
+    return Segment(
+        pad_sequence([row[:-1] for row in rows], batch_first=True),
+        pad_sequence([label[1:] for label in labels], batch_first=True, padding_value=IGNORED),
+    )
 
 
 def with_answer(prompt: Tensor, answer: Tensor) -> tuple[Tensor, Tensor]:

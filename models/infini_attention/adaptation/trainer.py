@@ -15,10 +15,9 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 from transformers import PreTrainedModel
 
-from ..inject import memory_parameters
 from .checkpoint import load_checkpoint, save_checkpoint
 from .plan import TrainingPlan
-from .rollout import Rollout
+from .rollout import Rollout, trained_parameters
 from .tasks import Task
 
 CHECKPOINT = "checkpoint.pt"
@@ -79,10 +78,7 @@ def train(
     Returns:
         Steps that were done in this call.
     """
-    parameters = memory_parameters(model)
-    model.requires_grad_(False)
-    for parameter in parameters.values():
-        parameter.requires_grad_(True)
+    parameters = trained_parameters(model)
     # Dropout belongs to the base's pretraining; a frozen base is used as it will be used.
     model.eval()
     optimiser = torch.optim.AdamW(_groups(parameters, plan), betas=(0.9, 0.95), weight_decay=0.0)
