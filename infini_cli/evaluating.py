@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from infini_cli.commands.options import Run
 from infini_cli.errors import UsageFailure
-from infini_cli.output import answer_file, emit_json
+from infini_cli.output import answer_file, emit_json, write_table
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCHEMA = "infini.eval/1"
-# Wider than any terminal, so that no column is dropped or cut.
-_WIDE = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,16 +58,34 @@ def chosen_system(system: str, memory: str) -> str:
     return "local"
 
 
-def measure(run: Run, loaded: Loaded, series: Sequence[Series], system_name: str, record: Journal) -> list[Scores]:
-    """Run trials with progress.
+def evaluate(
+    run: Run,
+    loaded: Loaded,
+    about: Mapping[str, Any],
+    series: Sequence[Series],
+    output: str | None,
+    plot: Path | None,
+    unit: str,
+    summary: Callable[[Sequence[Scores]], Mapping[str, Any]] = lambda results: {},
+) -> None:
+    """Run trials, going on after an earlier stop, and report them.
 
     Args:
         run: Settings and console.
         loaded: The model.
+        about: Everything that the figures depend on beside the model; among it `system`, the one to measure.
         series: What to measure.
-        system_name: The system to measure it on.
-        record: Scores of an earlier, interrupted run, and where to note new ones.
+        output: Where the report goes; stdout if None.
+        plot: Where its image goes, if anywhere.
+        unit: What a score is, in words.
+        summary: Scores to figures over all of them.
     """
+    with journal(run, loaded, about) as record:
+        results = _measure(run, loaded, series, about["system"], record)
+        write(run, Report(about, cells_of(results), summary(results), unit), output, plot)
+
+
+def _measure(run: Run, loaded: Loaded, series: Sequence[Series], system_name: str, record: Journal) -> list[Scores]:
     from infini_attention.baselines import system
     from infini_attention.evaluation import probes
 
@@ -160,22 +176,14 @@ def journal(run: Run, loaded: Loaded, about: Mapping[str, Any]) -> Iterator[Jour
 
 
 def _print(report: Report, file: IO[str]) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
     about = report.about
     file.write(f"{about['task']}: {report.unit}; model {about['model']}, system {about['system']}\n")
-    table = Table(box=SIMPLE)
     columns = [name for name in report.cells[0] if name not in ("low", "high")]
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("95% interval", justify="right", no_wrap=True)
+    rows = []
     for cell in report.cells:
-        values = (_figure(cell[name]) for name in columns)
-        known = cell["low"] is not None
-        table.add_row(*values, f"{_figure(cell['low'])} to {_figure(cell['high'])}" if known else "too few trials")
-    Console(file=file, width=_WIDE, highlight=False).print(table, no_wrap=True, crop=False)
+        between = f"{_figure(cell['low'])} to {_figure(cell['high'])}" if cell["low"] is not None else "too few trials"
+        rows.append([*(_figure(cell[name]) for name in columns), between])
+    write_table([*columns, "95% interval"], rows, file)
     for name, value in report.summary.items():
         file.write(f"{name.replace('_', ' ')}: {'none' if value is None else _figure(value)}\n")
 

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
@@ -17,6 +17,8 @@ from infini_cli.errors import CliError, one_line
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
+# Wider than any terminal.
+_WIDE = 10_000
 _UNWRITABLE_HINT = "Free some space or choose another place with -o; a file that was there before is unchanged."
 
 
@@ -122,6 +124,20 @@ def emit_json(value: object, file: IO[str], *, jsonl: bool = False) -> None:
     indent = None if jsonl else 2
     file.write(json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n")
     file.flush()
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], file: IO[str]) -> None:
+    """Write a table, aligned right, as wide as it needs to be: no column is dropped or cut."""
+    from rich.box import SIMPLE
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+
+    table = Table(box=SIMPLE)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    RichConsole(file=file, width=_WIDE, highlight=False).print(table, no_wrap=True, crop=False)
 
 
 @contextlib.contextmanager

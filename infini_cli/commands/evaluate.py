@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from infini_cli import prompts
 from infini_cli.commands import options
 from infini_cli.commands.passkey import parse_depths, parse_lengths
 from infini_cli.errors import CliError, InputError, UsageFailure
-from infini_cli.evaluating import Report, cells_of, chosen_system, journal, measure, measure_loss, write
+from infini_cli.evaluating import Report, cells_of, chosen_system, evaluate, journal, measure_loss, write
 from infini_cli.session import load_model
 
 if TYPE_CHECKING:
@@ -91,9 +90,7 @@ def passkey(
     text = None if hay is None else _held_out(run, loaded, hay)
     series = grid(Passkey(loaded.encode), lengths, depths, limit, seed, hay=text)
     about = _about(loaded, "passkey", name, seed, hay, length=lengths, depth=depths, limit=limit)
-    with journal(run, loaded, about) as record:
-        cells = cells_of(measure(run, loaded, series, name, record))
-        write(run, Report(about, cells, {"mean": _mean(cells)}, "share of keys right"), output, plot)
+    evaluate(run, loaded, about, series, output, plot, "share of keys right", lambda found: {"mean": _mean(found)})
 
 
 @app.command()
@@ -138,11 +135,11 @@ def needle(
     hidings = needles(loaded, kinds, text, max(lengths))
     about = _about(loaded, "needle", name, seed, hay, kinds=kinds, length=lengths, limit=limit)
     series = grid(_planter(loaded), hidings, lengths, limit, seed)
-    with journal(run, loaded, about) as record:
-        results = measure(run, loaded, series, name, record)
-        by_length = _by_length(results)
-        summary = {"mean": sum(by_length.values()) / len(by_length), "effective_length": effective_length(by_length)}
-        write(run, Report(about, cells_of(results), summary, "share of values named"), output, plot)
+
+    def over_all(found: Sequence[Scores]) -> dict[str, Any]:
+        return {"mean": _mean(found), "effective_length": effective_length(_by_length(found))}
+
+    evaluate(run, loaded, about, series, output, plot, "share of values named", over_all)
 
 
 @app.command()
@@ -178,10 +175,11 @@ def babilong(
     hidings = facts(tasks, _held_out(run, loaded, hay))
     about = _about(loaded, "babilong", name, seed, hay, tasks=tasks, length=lengths, limit=limit)
     series = grid(_planter(loaded), hidings, lengths, limit, seed)
-    with journal(run, loaded, about) as record:
-        results = measure(run, loaded, series, name, record)
-        summary = {f"mean_at_{length}": mean for length, mean in _by_length(results).items()}
-        write(run, Report(about, cells_of(results), summary, "share of answers right"), output, plot)
+
+    def over_all(found: Sequence[Scores]) -> dict[str, Any]:
+        return {f"mean_at_{length}": mean for length, mean in _by_length(found).items()}
+
+    evaluate(run, loaded, about, series, output, plot, "share of answers right", over_all)
 
 
 @app.command()
@@ -245,7 +243,7 @@ def qa(
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
-    """Questions, each asked after its whole text was read: token F1."""
+    """Questions, each asked after its whole text was read: token F1 and exact match."""
     run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
     name = chosen_system(system, memory)
     _prepare(output, plot, data)
@@ -255,8 +253,7 @@ def qa(
 
     series = questions(loaded, load_stories(data), lambda asked: prompts.fill("ask", question=asked), limit)
     about = _about(loaded, "qa", name, seed, data, limit=limit, prompt=prompts.fill("ask", question="{question}"))
-    with journal(run, loaded, about) as record:
-        write(run, Report(about, cells_of(measure(run, loaded, [series], name, record)), {}, "token F1"), output, plot)
+    evaluate(run, loaded, about, [series], output, plot, "token F1, and exact match")
 
 
 @app.command()
@@ -290,9 +287,7 @@ def summary(
         loaded, load_stories(data), lambda words: prompts.fill("summarize", words=words), limit, decoding()
     )
     about = _about(loaded, "summary", name, seed, data, limit=limit, prompt=prompts.fill("summarize", words="{words}"))
-    with journal(run, loaded, about) as record:
-        cells = cells_of(measure(run, loaded, series, name, record))
-        write(run, Report(about, cells, {}, "geometric mean of ROUGE"), output, plot)
+    evaluate(run, loaded, about, series, output, plot, "geometric mean of ROUGE")
 
 
 def _prepare(output: str | None, plot: Path | None, data: Path | None) -> None:
@@ -319,17 +314,11 @@ def _about(loaded: Loaded, task: str, system: str, seed: int, data: Path | None,
         "seed": seed,
         "dtype": str(loaded.placement.dtype).removeprefix("torch."),
     }
-    texts = {} if data is None else {"texts": data.resolve().name, "texts_sha256": _digest(data)}
-    return {**about, **texts, **more}
+    if data is None:
+        return {**about, **more}
+    from infini_attention.adaptation.texts import digest, text_files
 
-
-def _digest(path: Path) -> str:
-    """SHA-256 (hex) over the contents of a file, or of all files of a folder in the order of their names."""
-    total = hashlib.sha256()
-    for file in [path] if path.is_file() else sorted(each for each in path.glob("**/*") if each.is_file()):
-        with file.open("rb") as content:
-            total.update(hashlib.file_digest(content, "sha256").digest())
-    return total.hexdigest()
+    return {**about, "texts": data.resolve().name, "texts_sha256": digest(text_files(data)), **more}
 
 
 def _corpus(run: options.Run, loaded: Loaded, path: Path) -> Any:
@@ -366,5 +355,5 @@ def _by_length(results: Sequence[Scores]) -> dict[int, float]:
     return {length: sum(means) / len(means) for length, means in groups.items()}
 
 
-def _mean(cells: Sequence[dict[str, Any]]) -> float:
-    return sum(float(cell["score"]) for cell in cells) / len(cells)
+def _mean(results: Sequence[Scores]) -> float:
+    return sum(one.mean for one in results) / len(results)

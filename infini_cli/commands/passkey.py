@@ -10,7 +10,7 @@ import typer
 
 from infini_cli.commands import options
 from infini_cli.errors import UsageFailure
-from infini_cli.output import answer_file, emit_json
+from infini_cli.output import answer_file, emit_json, write_table
 from infini_cli.session import load_model, model_of_state, open_documents, open_state
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 _DEPTHS = {"start": 0.0, "middle": 50.0, "end": 100.0}
 _PLACES = {depth: name for name, depth in _DEPTHS.items()}
-_WIDE = 10_000
 
 
 def passkey_test(
@@ -147,19 +146,10 @@ def _report(cells: list[Cell], about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_table(cells: list[Cell], lengths: list[int], depths: list[float], trials: int, file: IO[str]) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
     exact = {(cell.length, cell.depth): cell.exact for cell in cells}
     file.write(f"exact match in percent, trials a cell: {trials}\n")
-    table = Table(box=SIMPLE)
-    table.add_column("depth", justify="right", no_wrap=True)
-    for length in lengths:
-        table.add_column(f"{length:,}", justify="right", no_wrap=True)
+    rows = []
     for depth in depths:
         place = f" ({_PLACES[depth]})" if depth in _PLACES else ""
-        row = (f"{100 * exact[length, depth]:.0f}" for length in lengths)
-        table.add_row(f"{depth:g}%{place}", *row)
-    # Wider than any terminal, so that no column is dropped or cut.
-    Console(file=file, width=_WIDE, highlight=False).print(table, no_wrap=True, crop=False)
+        rows.append([f"{depth:g}%{place}", *(f"{100 * exact[length, depth]:.0f}" for length in lengths)])
+    write_table(["depth", *(f"{length:,}" for length in lengths)], rows, file)

@@ -16,6 +16,7 @@ from transformers import LogitsProcessorList, PreTrainedModel
 
 from .cache import InfiniCache
 from .config import InfiniConfig
+from .decoding import decode, room_for_answer
 from .inject import injection, memory_off, memory_paths, memory_shard, new_cache
 from .memory import Memory
 from .state import OPEN_IDS, MemoryState, Origin
@@ -106,25 +107,15 @@ class Engine:
             return
         other = self.fork()
         # Without a prompt there would be nothing left to go on from.
-        if prompt and len(other.open_ids) + len(prompt) + max_new_tokens > self.config.segment_length:
+        if prompt and not room_for_answer(len(other.open_ids), len(prompt), max_new_tokens, self.config.segment_length):
             other._flush()
         view = other.open_ids + list(prompt)
         if not view:
             raise ValueError("there is nothing to continue: the prompt is empty and so is the open segment")
-        yield from other._continue(view, len(prompt), max_new_tokens, stop, processors, choose)
+        cache = other.cache if self.use_memory else None
 
-    def _continue(
-        self,
-        view: list[int],
-        prompt_tokens: int,
-        max_new_tokens: int,
-        stop: Collection[int],
-        processors: LogitsProcessorList | None,
-        choose: Callable[[Tensor], int] | None,
-    ) -> Iterator[int]:
-        ids, history = view, view[len(view) - prompt_tokens :]
-        cache = self.cache if self.use_memory else None
-        for _ in range(max_new_tokens):
+        def logits_of(ids: list[int]) -> Tensor:
+            nonlocal cache
             # Switched for the call alone: a generator may rest for long between two tokens.
             with contextlib.nullcontext() if self.use_memory else memory_off(self.model):
                 outputs = self.model(
@@ -134,15 +125,9 @@ class Engine:
                     logits_to_keep=1,
                 )
             cache = outputs.past_key_values
-            logits = outputs.logits[:, -1].float()
-            if processors is not None:
-                logits = processors(cast(torch.LongTensor, torch.tensor([history], device=logits.device)), logits)
-            token = int(logits[0].argmax()) if choose is None else choose(logits[0])
-            if token in stop:
-                return
-            yield token
-            ids = [token]
-            history = [*history, token]
+            return cast(Tensor, outputs.logits[:, -1])
+
+        yield from decode(logits_of, view, len(prompt), max_new_tokens, stop=stop, processors=processors, choose=choose)
 
     @torch.inference_mode()
     def step(self, ids: Tensor) -> Tensor:

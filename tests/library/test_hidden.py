@@ -97,10 +97,11 @@ def test_a_series_has_prompts_of_the_length_asked_for() -> None:
         for trial in range(one.trials):
             probe = one.draw(trial)
             least = len(" The cat is blue. What colour is the cat? It is")
-            assert probe.tokens == max(one.labels["length"], least)
+            assert sum(map(len, probe.document)) + len(probe.prompt) == max(one.labels["length"], least)
             text = "".join(map(decode, probe.document))
             assert text.count(" The cat is blue.") == 1
-            assert probe.score(" blue. And") == 1 and probe.score(" bluebell") == 0 and probe.score("") == 0
+            answers = {" blue. And": 1, " bluebell": 0, "": 0}
+            assert {answer: probe.score(answer)["right"] for answer in answers} == answers
         again = grid(PLANTER, [hiding(500)], [one.labels["length"]], 1, 7)[0].draw(0)  # type: ignore[list-item]
         assert torch.equal(torch.cat(again.document), torch.cat(one.draw(0).document))
     with pytest.raises(InfiniError, match="no room for cats"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
@@ -103,14 +104,14 @@ def test_positions_add_up_to_the_whole_and_an_interrupted_run_goes_on(loaded: Lo
     assert (score.tokens, score.words) == (15 * SEGMENT, 15 * SEGMENT)
     assert score.state_bytes == loaded.engine().state_bytes + 2 * 2 * 8 * 8 * 4
 
-    notes: dict[tuple[int, int], float] = {}
+    notes: dict[tuple[int, int], Mapping[str, float]] = {}
 
     class Record:
-        def get(self, series: int, trial: int) -> float | None:
+        def get(self, series: int, trial: int) -> Mapping[str, float] | None:
             return notes.get((series, trial))
 
-        def put(self, series: int, trial: int, score: float) -> None:
-            notes[series, trial] = score
+        def put(self, series: int, trial: int, scores: Mapping[str, float]) -> None:
+            notes[series, trial] = scores
 
     assert streamed(loaded, loaded.engine(), texts, record=Record()) == score
     # Every figure of the second text is known: it is not read again.

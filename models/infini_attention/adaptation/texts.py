@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +90,11 @@ def load_corpus(
     Raises:
         InfiniError: there is no text.
     """
-    files = [path] if path.is_file() else sorted(p for p in path.glob("**/*") if p.name.endswith(TEXT_SUFFIXES))
+    files = text_files(path)
     if not files:
         raise InfiniError(f"no texts at {path}", f"give a file or a folder of {', '.join(TEXT_SUFFIXES)}")
-    key = hashlib.sha256(tokenizer_id.encode())
-    for file in files:
-        with file.open("rb") as content:
-            key.update(hashlib.file_digest(content, "sha256").digest())
-    stem = f"{key.hexdigest()[:16]}-{'held' if held_out else 'train'}-{share}"
+    key = hashlib.sha256(f"{tokenizer_id} {digest(files)}".encode()).hexdigest()
+    stem = f"{key[:16]}-{'held' if held_out else 'train'}-{share}"
     tokens_file, ends_file = cache_dir / f"{stem}.tokens.npy", cache_dir / f"{stem}.ends.npy"
     if not ends_file.exists():
         notify(f"tokenising {path} (once)")
@@ -115,6 +112,20 @@ def load_corpus(
         _save(tokens_file, np.concatenate(pieces))
         _save(ends_file, ends.astype(np.int64))
     return Corpus(np.load(tokens_file, mmap_mode="r"), np.load(ends_file))
+
+
+def text_files(path: Path) -> list[Path]:
+    """A file, or the files with texts under a folder, in the order of their names."""
+    return [path] if path.is_file() else sorted(p for p in path.glob("**/*") if p.name.endswith(TEXT_SUFFIXES))
+
+
+def digest(files: Sequence[Path]) -> str:
+    """SHA-256 (hex) over the contents of files, one after the other."""
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as content:
+            total.update(hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()
 
 
 def _save(path: Path, values: np.ndarray[Any, Any]) -> None:

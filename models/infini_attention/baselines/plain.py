@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, LogitsProcessorList, PreTrainedModel
 
+from ..decoding import decode, room_for_answer
 from ..errors import InfiniError
 from ..inject import memory_off
 
@@ -38,9 +39,11 @@ class PlainReader:
     def read(self, ids: Sequence[int] | Tensor) -> None:
         """Reads token ids; what does not fill a segment waits."""
         self.open_ids += ids.tolist() if isinstance(ids, Tensor) else ids
-        while len(self.open_ids) >= self.segment_length:
-            self.step(torch.tensor([self.open_ids[: self.segment_length]]))
-            del self.open_ids[: self.segment_length]
+        start = 0
+        while len(self.open_ids) - start >= self.segment_length:
+            self.step(torch.tensor([self.open_ids[start : start + self.segment_length]]))
+            start += self.segment_length
+        del self.open_ids[:start]
 
     @torch.inference_mode()
     def step(self, ids: Tensor) -> Tensor:
@@ -83,13 +86,14 @@ class PlainReader:
             stop: ids that end the answer; they are not given.
             processors: transformers' logits processors; they see the prompt and the answer.
         """
-        other, history = self.fork(), list(prompt)
-        # As the engine does: neither the prompt nor the answer is torn apart by the end of a segment.
-        if other.open_ids and len(other.open_ids) + len(prompt) + max_new_tokens > self.segment_length:
+        other = self.fork()
+        if other.open_ids and not room_for_answer(
+            len(other.open_ids), len(prompt), max_new_tokens, self.segment_length
+        ):
             other.step(torch.tensor([other.open_ids]))
             other.open_ids = []
-        ids = other.open_ids + history
-        for _ in range(max_new_tokens):
+
+        def logits_of(ids: list[int]) -> Tensor:
             with other.running():
                 outputs = self.model(
                     input_ids=torch.tensor([ids], device=self.model.device),
@@ -97,15 +101,10 @@ class PlainReader:
                     use_cache=True,
                     logits_to_keep=1,
                 )
-            logits = outputs.logits[:, -1].float()
-            if processors is not None:
-                logits = processors(cast(torch.LongTensor, torch.tensor([history], device=logits.device)), logits)
-            token = int(logits[0].argmax())
-            if token in stop:
-                return
-            yield token
-            ids = [token]
-            history.append(token)
+            return cast(Tensor, outputs.logits[:, -1])
+
+        view = other.open_ids + list(prompt)
+        yield from decode(logits_of, view, len(prompt), max_new_tokens, stop=stop, processors=processors)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

@@ -150,4 +150,4 @@ def _probe(planter: Planter, hiding: Hiding, length: int, seed: int, trial: int)
     start = int(rng.integers(len(hiding.hay) - room + 1))
     document = planter.plant(needles, hiding.hay[start : start + room], rng)
     new_tokens = len(planter.encode(hidden.answer)) + SPARE
-    return Probe((document,), tuple(prompt), new_tokens, lambda answer: hiding.score(answer, hidden))
+    return Probe((document,), tuple(prompt), new_tokens, lambda answer: {"right": hiding.score(answer, hidden)})

@@ -25,30 +25,30 @@ class Journal:
     def __init__(self, folder: Path, origin: Origin, about: Mapping[str, Any]) -> None:
         told = json.dumps([__version__, repr(origin), dict(about)], sort_keys=True)
         self.path = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:24]}.jsonl"
-        self.scores: dict[tuple[int, int], float] = {}
+        self.scores: dict[tuple[int, int], dict[str, float]] = {}
         if self.path.exists():
             # The last line may have been cut by what stopped the run; the next one begins anew.
             text = self.path.read_text(encoding="utf-8", errors="replace")
             if not text.endswith("\n"):
                 self.path.write_text(text + "\n", encoding="utf-8")
             for line in text.splitlines():
-                with contextlib.suppress(ValueError, TypeError):
-                    series, trial, score = json.loads(line)
-                    self.scores[int(series), int(trial)] = float(score)
+                with contextlib.suppress(ValueError, TypeError, AttributeError):
+                    series, trial, scores = json.loads(line)
+                    self.scores[int(series), int(trial)] = {name: float(score) for name, score in scores.items()}
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def get(self, series: int, trial: int) -> float | None:
-        """The score of a trial, if it was measured before."""
+    def get(self, series: int, trial: int) -> dict[str, float] | None:
+        """The scores of a trial, by measure, if it was measured before."""
         return self.scores.get((series, trial))
 
-    def put(self, series: int, trial: int, score: float) -> None:
-        """Notes a score."""
-        self.scores[series, trial] = score
+    def put(self, series: int, trial: int, scores: Mapping[str, float]) -> None:
+        """Notes the scores of a trial, by measure."""
+        self.scores[series, trial] = dict(scores)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([series, trial, score]) + "\n")
+            file.write(json.dumps([series, trial, dict(scores)]) + "\n")
 
     def remove(self) -> None:
         """Forgets the run, once its result is safe."""

@@ -136,9 +136,9 @@ def _probe(passkey: Passkey, text: Tensor | None, length: int, depth: float, see
         start = int(rng.integers(len(text) - body + 1))
         stretch = text[start : start + body]
 
-    def score(answer: str) -> float:
+    def score(answer: str) -> dict[str, float]:
         match = re.match(r"\s*(\d+)", answer)
-        return float(match is not None and match[1] == str(key))
+        return {"exact": float(match is not None and match[1] == str(key))}
 
     hidden = passkey.hide(stretch, key, depth / 100)
     return Probe(hidden, tuple(passkey.question.tolist()), passkey.answer_tokens, score)

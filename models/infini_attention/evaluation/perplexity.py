@@ -88,18 +88,17 @@ def streamed(
     means: list[list[float]] = [[] for _ in spans]
     state = 0.0
     for number, ids in enumerate(texts):
-        known = [None if record is None else record.get(series, number) for series in range(len(spans) + 1)]
-        figures = [figure for figure in known if figure is not None]
-        if len(figures) <= len(spans):
+        figures = None if record is None else record.get(0, number)
+        if figures is None:
             reader = system.fork()
             nats = losses(reader, loaded.model, ids, length)
-            figures = [*(float(nats[start:end].mean()) for start, end in spans), float(reader.state_bytes)]
+            figures = {str(start): float(nats[start:end].mean()) for start, end in spans}
+            figures["state_bytes"] = float(reader.state_bytes)
             if record is not None:
-                for series, figure in enumerate(figures):
-                    record.put(series, number, figure)
-        for series, figure in enumerate(figures[:-1]):
-            means[series].append(figure)
-        state = max(state, figures[-1])
+                record.put(0, number, figures)
+        for (start, _), own in zip(spans, means, strict=True):
+            own.append(figures[str(start)])
+        state = max(state, figures["state_bytes"])
         on_tokens(len(ids))
     sizes = [end - start for start, end in spans]
     return StreamedLoss(

@@ -48,7 +48,7 @@ class Probe:
         document: ``[T]`` token ids to be read, in pieces: trials that begin with the same ones share the reading.
         prompt: token ids of the question, which stay in view.
         new_tokens: the most tokens of an answer.
-        score: the answer's text to 0 (wrong) to 1 (right).
+        score: the answer's text to 0 (wrong) to 1 (right), by one measure or several.
         stop: ids that end an answer.
         processors: transformers' logits processors; none is greedy decoding pure and simple.
     """
@@ -56,14 +56,9 @@ class Probe:
     document: tuple[Tensor, ...]
     prompt: tuple[int, ...]
     new_tokens: int
-    score: Callable[[str], float]
+    score: Callable[[str], Mapping[str, float]]
     stop: frozenset[int] = frozenset()
     processors: LogitsProcessorList | None = None
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the document and the question."""
-        return sum(map(len, self.document)) + len(self.prompt)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,7 +80,10 @@ class Series:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scores:
-    """What a series gave: its labels and a score, 0 to 1, for each trial."""
+    """What a series gave by one measure: its labels and a score, 0 to 1, for each trial.
+
+    The labels name the measure too, as ``measure``, where a trial is scored by several.
+    """
 
     labels: Mapping[str, Label]
     scores: tuple[float, ...]
@@ -99,11 +97,11 @@ class Scores:
 class Record(Protocol):
     """Remembers scores, so that a long measurement goes on where it was stopped (see ``journal.Journal``)."""
 
-    def get(self, series: int, trial: int) -> float | None:
-        """The score of a trial, if it was measured before."""
+    def get(self, series: int, trial: int) -> Mapping[str, float] | None:
+        """The scores of a trial, by measure, if it was measured before."""
 
-    def put(self, series: int, trial: int, score: float) -> None:
-        """Notes a score."""
+    def put(self, series: int, trial: int, scores: Mapping[str, float]) -> None:
+        """Notes the scores of a trial, by measure."""
 
 
 def run(
@@ -122,28 +120,30 @@ def run(
         decode: token ids to text.
         series: what to measure.
         record: scores of an earlier, interrupted run, and where to note new ones.
-        on_series: called with the scores of each finished series.
+        on_series: called with the scores of each finished series and measure.
         on_tokens: called after each trial with the number of its tokens.
     """
     reader = _PrefixReader(start)
     results = []
     for number, one in enumerate(series):
-        scores = []
+        trials = []
         for trial in range(one.trials):
-            score = None if record is None else record.get(number, trial)
-            if score is None:
+            scores = None if record is None else record.get(number, trial)
+            if scores is None:
                 probe = one.draw(trial)
                 system = reader.read(probe.document)
                 ids = system.generate(
                     list(probe.prompt), probe.new_tokens, stop=probe.stop, processors=probe.processors
                 )
-                score = probe.score(decode(list(ids)))
+                scores = probe.score(decode(list(ids)))
                 if record is not None:
-                    record.put(number, trial, score)
-            scores.append(score)
+                    record.put(number, trial, scores)
+            trials.append(scores)
             on_tokens(one.tokens // one.trials)
-        results.append(Scores(one.labels, tuple(scores)))
-        on_series(results[-1])
+        for measure in trials[0]:
+            labels = {**one.labels, "measure": measure} if len(trials[0]) > 1 else one.labels
+            results.append(Scores(labels, tuple(scores[measure] for scores in trials)))
+            on_series(results[-1])
     return results
 
 

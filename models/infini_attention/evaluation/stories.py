@@ -24,7 +24,7 @@ SHARES = (10, 25, 50, 100)
 
 
 def questions(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str], limit: int | None) -> Series:
-    """Questions, each after its whole story was read; the score is the token F1.
+    """Questions, each after its whole story was read; the scores are token F1 and exact match.
 
     Args:
         loaded: whose chat template and tokenizer to use.
@@ -52,7 +52,7 @@ def questions(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], 
             (read(story.text),),
             tuple(turn),
             ANSWER_TOKENS,
-            lambda answer: question_scores(answer.strip(), right)["f1"],
+            lambda answer: question_scores(answer.strip(), right),
             stop,
         )
 
@@ -95,7 +95,7 @@ def summaries(
             (torch.tensor(ids[: len(ids) * share // 100]), torch.tensor(loaded.encode("\n\n"))),
             tuple(turn),
             2 * words,
-            lambda summary: rouge(summary, story.summaries)["mean"],
+            lambda summary: {"rouge": rouge(summary, story.summaries)["mean"]},
             stop,
             processors,
         )
