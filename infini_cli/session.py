@@ -14,12 +14,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from infini_cli.documents import Document, PageSelection, load_document
-from infini_cli.errors import CliError
+from infini_cli.errors import CliError, UsageFailure
 from infini_cli.output import Console
 from infini_cli.settings import Settings
 
 if TYPE_CHECKING:
     from infini_attention import Loaded, MemoryState, Source
+    from infini_attention.config import UpdateRule
 
 PASSWORD_VARIABLE = "INFINI_PDF_PASSWORD"
 _DOCUMENT_END = "\n\n"
@@ -67,14 +68,27 @@ def open_documents(sources: Sequence[str], pages: PageSelection | None, console:
     return documents
 
 
-def load_model(settings: Settings, console: Console, model: str | None = None, *, untrained: bool = False) -> Loaded:
+def load_model(
+    settings: Settings,
+    console: Console,
+    model: str | None = None,
+    *,
+    rule: str | None = None,
+    untrained: bool = False,
+    needs_adapter: bool = True,
+) -> Loaded:
     """Load the model of the settings, or the one named, with notes about fetching and placing it.
 
     Args:
         settings: Of the run.
         console: Where notes go.
         model: A model's name; that of the settings if None.
+        rule: Another update rule than the model's.
         untrained: Leave its adapter out.
+        needs_adapter: Tell where the model has none.
+
+    Raises:
+        UsageFailure: If there is no such rule.
     """
     from infini_attention import load
     from infini_attention.recipes import DEFAULT, find
@@ -84,11 +98,36 @@ def load_model(settings: Settings, console: Console, model: str | None = None, *
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     name = model or settings.model or DEFAULT
     config = find(name).config if untrained else None
-    loaded = load(name, device=settings.device, dtype=settings.dtype, config=config, notify=console.note)
+    loaded = load(
+        name,
+        device=settings.device,
+        dtype=settings.dtype,
+        config=config,
+        rule=_update_rule(rule),
+        notify=console.note,
+    )
     console.detail(f"model {loaded.recipe.name} on {loaded.placement.reason}")
-    if loaded.recipe.adapter_file is None:
+    if loaded.recipe.adapter_file is None and needs_adapter:
         console.note(f"{loaded.recipe.name} has no adapter: its memory path is untrained (see: infini adapt)")
+    elif loaded.config.update_rule != loaded.recipe.config.update_rule and not untrained:
+        console.note(
+            f"the adapter of {loaded.recipe.name} was trained with the {loaded.recipe.config.update_rule} rule"
+        )
     return loaded
+
+
+def _update_rule(name: str | None) -> UpdateRule | None:
+    if name is None:
+        return None
+    from typing import get_args
+
+    from infini_attention.config import UpdateRule
+
+    known: tuple[UpdateRule, ...] = get_args(UpdateRule)
+    for rule in known:
+        if rule == name:
+            return rule
+    raise UsageFailure(f"'{name}' is not an update rule", f"Use one of {', '.join(known)}.")
 
 
 class Session:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 from typing import Any, cast
 
+import numpy as np
 import torch
 from infini_attention.adaptation.plan import Phase, TrainingPlan
+from infini_attention.adaptation.rollout import Segment
+from infini_attention.adaptation.tasks import Plan
 from infini_attention.cache import InfiniCache
 from infini_attention.config import InfiniConfig, UpdateRule
 from infini_attention.inject import inject, memory_parameters, new_cache
@@ -146,3 +149,19 @@ def short_plan(steps: int, **changes: Any) -> TrainingPlan:
     """A plan of one phase with one task, ``task``."""
     phase = Phase(steps, {"task": 1.0}, lengths=(SEGMENT,), segments=(2, 3), tokens=192)
     return TrainingPlan((phase,), **{"rate": 3e-2, "gate_rate": 3e-2, "warmup": 2, **changes})
+
+
+class Announced:
+    """The first segment says one token over and over; whatever follows it, that token is asked for later."""
+
+    name = "task"
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        token = torch.from_numpy(rng.choice([5, 50], (plan.batch, 1)))
+        first = token.expand(plan.batch, plan.length)
+        made = [Segment(first, None, full=True)]
+        for number in range(1, plan.segments):
+            noise = torch.from_numpy(rng.integers(51, VOCABULARY, (plan.batch, plan.length)))
+            last = number + 1 == plan.segments
+            made.append(Segment(noise, first if last else None, full=last))
+        return made

@@ -59,6 +59,10 @@ def adapt(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start from an untrained memory path, not from the model's adapter.")
     ] = False,
+    system: Annotated[
+        str, typer.Option("--system", metavar="NAME", help="memory, or rmt: memory tokens, for comparison.")
+    ] = "memory",
+    rule: options.Rule = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only measure and print the tokens, time and memory that it takes.")
     ] = False,
@@ -84,6 +88,15 @@ def adapt(
         quiet=quiet if first else True,
         verbose=verbose if first else None,
     )
+    # Set before torch is imported: its notes about unused parameters, one a process, help nobody here.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from infini_attention.adaptation.run import SYSTEMS, learner_of
+    from infini_attention.adaptation.run import adapt as train
+
+    if system not in SYSTEMS:
+        raise UsageFailure(f"'{system}' is not trained", f"Use one of {', '.join(SYSTEMS)}.")
+    if rule is not None and system != "memory":
+        raise UsageFailure(f"the system {system} has no update rule", "Leave out --rule.")
     for path in (data, questions):
         if path is not None and not path.exists():
             raise InputError(f"{path} does not exist", "Give a text file, or a folder of texts.")
@@ -95,29 +108,28 @@ def adapt(
             run.console.note("pass --data or --questions, as for the training, to have its time and memory measured")
             _tell_plan(plan, None, form)
         return
-    # Set before torch is imported: its notes about unused parameters, one a process, help nobody here.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    loaded = load_model(run.settings, run.console, model or recipe, untrained=fresh)
+    loaded = load_model(
+        run.settings, run.console, model or recipe, rule=rule, untrained=fresh, needs_adapter=system == "memory"
+    )
     from infini_attention.adaptation.catalogue import Prompts, tasks_of
 
     asked = Prompts(
         lambda question: prompts.fill("ask", question=question), lambda words: prompts.fill("summarize", words=words)
     )
-    tasks = tasks_of(loaded, plan, data, questions=questions, prompts=asked, notify=run.console.note)
+    tasks = tasks_of(loaded, plan, data, questions=questions, prompts=asked, system=system, notify=run.console.note)
+    learner = learner_of(loaded, system, fresh=fresh)
     if dry_run:
         from infini_attention.adaptation.estimate import estimate
 
-        measured = estimate(loaded.model, tasks, plan)
+        measured = estimate(learner, tasks, plan)
         if first:
             _tell_plan(plan, measured, form)
         return
-    from infini_attention.adaptation.run import adapt as train
-
     with training_progress(run.console, plan.steps) as on_step:
-        folder = train(loaded, tasks, plan, output, on_step=on_step)
+        folder = train(loaded, learner, tasks, plan, output, on_step=on_step)
     if not first:
         return
-    run.console.note(f"trained: use it with --model {folder}")
+    run.console.note(f"trained: use it with --model {folder}" + ("" if system == "memory" else f" --system {system}"))
     if form != "text":
         value: dict[str, Any] = {"schema": "infini.adapt/1", "folder": str(folder), "steps": plan.steps}
         value["last"] = None if on_step.last is None else dataclasses.asdict(on_step.last)

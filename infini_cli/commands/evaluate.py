@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 System = Annotated[
     str,
-    typer.Option("--system", metavar="NAME", help="memory, local, full, window, sinks or knn, all on the same base."),
+    typer.Option(
+        "--system", metavar="NAME", help="memory, local, full, window, sinks, knn or rmt, all on the same base."
+    ),
 ]
 Memory = Annotated[str, typer.Option("--memory", metavar="on|off", help="off is the system local: segments alone.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Everything that is drawn follows from it.")]
@@ -68,6 +70,7 @@ def passkey(
     hay: Hay = None,
     system: System = "memory",
     memory: Memory = "on",
+    rule: options.Rule = None,
     seed: Seed = 0,
     plot: Plot = None,
     output: options.Answer = None,
@@ -83,7 +86,7 @@ def passkey(
     run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
     name, lengths, depths = chosen_system(system, memory), parse_lengths(length), parse_depths(depth)
     _prepare(output, plot, hay)
-    loaded = load_model(run.settings, run.console)
+    loaded = _load(run, name, rule)
     from infini_attention.evaluation.passkey import grid
     from infini_attention.passkey import Passkey
 
@@ -109,6 +112,7 @@ def needle(
     limit: Trials = 10,
     system: System = "memory",
     memory: Memory = "on",
+    rule: options.Rule = None,
     seed: Seed = 0,
     plot: Plot = None,
     output: options.Answer = None,
@@ -130,7 +134,7 @@ def needle(
     if hay is None and (in_text := [one for one in kinds if one not in FILLER_KINDS]):
         raise UsageFailure(f"{in_text[0]} is hidden in a text, and none is given", "Pass texts with --hay.")
     _prepare(output, plot, hay)
-    loaded = load_model(run.settings, run.console)
+    loaded = _load(run, name, rule)
     text = None if hay is None else _held_out(run, loaded, hay)
     hidings = needles(loaded, kinds, text, max(lengths))
     about = _about(loaded, "needle", name, seed, hay, kinds=kinds, length=lengths, limit=limit)
@@ -152,6 +156,7 @@ def babilong(
     limit: Trials = 10,
     system: System = "memory",
     memory: Memory = "on",
+    rule: options.Rule = None,
     seed: Seed = 0,
     plot: Plot = None,
     output: options.Answer = None,
@@ -171,7 +176,7 @@ def babilong(
 
     tasks = _listed(task, TASKS)
     _prepare(output, plot, hay)
-    loaded = load_model(run.settings, run.console)
+    loaded = _load(run, name, rule)
     hidings = facts(tasks, _held_out(run, loaded, hay))
     about = _about(loaded, "babilong", name, seed, hay, tasks=tasks, length=lengths, limit=limit)
     series = grid(_planter(loaded), hidings, lengths, limit, seed)
@@ -189,6 +194,7 @@ def ppl(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Stretches of text.")] = 4,
     system: System = "memory",
     memory: Memory = "on",
+    rule: options.Rule = None,
     seed: Seed = 0,
     plot: Plot = None,
     output: options.Answer = None,
@@ -206,7 +212,7 @@ def ppl(
     if len(lengths) > 1:
         raise UsageFailure("ppl takes one length", "Run it once for each.")
     _prepare(output, plot, data)
-    loaded = load_model(run.settings, run.console)
+    loaded = _load(run, name, rule)
     import numpy as np
 
     about = _about(loaded, "ppl", name, seed, data, length=lengths[0], limit=limit)
@@ -232,6 +238,7 @@ def qa(
     limit: Items = None,
     system: System = "memory",
     memory: Memory = "on",
+    rule: options.Rule = None,
     seed: Seed = 0,
     plot: Plot = None,
     output: options.Answer = None,
@@ -247,7 +254,7 @@ def qa(
     run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
     name = chosen_system(system, memory)
     _prepare(output, plot, data)
-    loaded = load_model(run.settings, run.console)
+    loaded = _load(run, name, rule)
     from infini_attention.adaptation.stories import load_stories
     from infini_attention.evaluation.stories import questions
 
@@ -262,6 +269,7 @@ def summary(
     limit: Items = None,
     system: System = "memory",
     memory: Memory = "on",
+    rule: options.Rule = None,
     seed: Seed = 0,
     plot: Plot = None,
     output: options.Answer = None,
@@ -277,7 +285,7 @@ def summary(
     run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
     name = chosen_system(system, memory)
     _prepare(output, plot, data)
-    loaded = load_model(run.settings, run.console)
+    loaded = _load(run, name, rule)
     from infini_attention.adaptation.stories import load_stories
     from infini_attention.evaluation.stories import summaries
 
@@ -305,19 +313,35 @@ def _prepare(output: str | None, plot: Path | None, data: Path | None) -> None:
         check_plot(plot)
 
 
+def _load(run: options.Run, system: str, rule: str | None) -> Loaded:
+    """The model.
+
+    Raises:
+        UsageFailure: If a rule is asked for where it would change nothing.
+    """
+    if rule is not None and system != "memory":
+        raise UsageFailure(f"the system {system} has no update rule", "Leave out --rule.")
+    return load_model(run.settings, run.console, rule=rule, needs_adapter=system == "memory")
+
+
 def _about(loaded: Loaded, task: str, system: str, seed: int, data: Path | None, **more: Any) -> dict[str, Any]:
     about: dict[str, Any] = {
         "task": task,
         "model": loaded.origin.model,
         "adapter": loaded.origin.adapter,
         "system": system,
+        "rule": loaded.config.update_rule if system == "memory" else None,
         "seed": seed,
         "dtype": str(loaded.placement.dtype).removeprefix("torch."),
     }
+    from infini_attention.adaptation.texts import digest, text_files
+    from infini_attention.baselines.recurrent import NAME, WEIGHTS
+
+    weights = None if loaded.recipe.folder is None else loaded.recipe.folder / WEIGHTS
+    if system == NAME and weights is not None and weights.is_file():
+        about["weights_sha256"] = digest([weights])
     if data is None:
         return {**about, **more}
-    from infini_attention.adaptation.texts import digest, text_files
-
     return {**about, "texts": data.resolve().name, "texts_sha256": digest(text_files(data)), **more}
 
 

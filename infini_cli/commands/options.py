@@ -59,6 +59,12 @@ Model = Annotated[
         "--model", metavar="NAME", help="A recipe's name, a folder, or a hub id owner/name.", show_default=False
     ),
 ]
+Rule = Annotated[
+    str | None,
+    typer.Option(
+        "--rule", metavar="NAME", help="Update rule: linear, delta or deltanet; the model's own.", show_default=False
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option("--device", metavar="NAME", help="auto, cpu, mps, cuda or cuda:N.", show_default=False),

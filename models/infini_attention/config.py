@@ -53,6 +53,12 @@ class InfiniConfig:
         ):
             raise ValueError(f"layers must be distinct, ascending and not negative, not {self.layers}")
 
+    def with_rule(self, rule: UpdateRule) -> InfiniConfig:
+        """The same path under another update rule; the paper's rules come with the paper's gate."""
+        if rule == self.update_rule:
+            return self
+        return dataclasses.replace(self, update_rule=rule, gate="residual" if rule == "deltanet" else "convex")
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON and TOML values; ``from_dict`` reads them back."""
         values = dataclasses.asdict(self)

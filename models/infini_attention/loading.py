@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .base import fingerprint_base, local_path, pull
-from .config import InfiniConfig
+from .config import InfiniConfig, UpdateRule
 from .device import Placement, choose
 from .engine import Engine
 from .errors import ModelUnavailable
@@ -68,6 +68,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     config: InfiniConfig | None = None,
+    rule: UpdateRule | None = None,
     fetch: bool = True,
     notify: Callable[[str], None] = lambda text: None,
 ) -> Loaded:
@@ -79,6 +80,7 @@ def load(
         model: a recipe's name, a folder, or a hub id (see ``recipes.find``).
         device, dtype: see ``device.choose``.
         config: another memory path than the recipe's; it is untrained then.
+        rule: another update rule than the recipe's, with as much of its adapter as that has a use for.
         fetch: whether weights that are not there may be fetched.
         notify: told what is going on.
 
@@ -112,10 +114,15 @@ def load(
         ) from error
     base_fingerprint = fingerprint_base(base)
     chosen = recipe.config if config is None else config
+    if rule is not None:
+        chosen = chosen.with_rule(rule)
     try:
         inject(base, chosen)
         adapter = recipe.adapter() if config is None else None
         if adapter is not None:
+            if chosen != recipe.config:
+                own = {name: parameter.detach() for name, parameter in memory_parameters(base).items()}
+                adapter = {name: adapter.get(name, tensor) for name, tensor in own.items()}
             load_adapter(base, adapter)
     except ValueError as error:
         raise ModelUnavailable(

@@ -93,6 +93,46 @@ def test_trains_on_needles_and_facts(infini: Infini, data: Path, tmp_path: Path,
     assert infini(*command).code == 0
 
 
+def test_memory_tokens_are_trained_and_measured(infini: Infini, data: Path, tmp_path: Path, model: str) -> None:
+    out, folder = tmp_path / "tokens", with_tasks(model, tmp_path / "plan", language_modelling=1)
+    command = ("adapt", "--system", "rmt", "--data", data, "-o", out, "--steps", "2", "--recipe", folder)
+    outcome = infini(*command)
+    assert outcome.code == 0 and "--system rmt" in outcome.err, outcome.err
+    assert (out / "rmt.safetensors").is_file() and not (out / "adapter.safetensors").exists()
+    measure = ("eval", "ppl", "--data", data, "--length", "200", "--limit", "1", "--system", "rmt")
+    outcome = infini(*measure, "--model", out, "--format", "json")
+    assert outcome.code == 0 and "untrained" not in outcome.err, outcome.err
+    value = json.loads(outcome.out)
+    assert value["rule"] is None and len(value["weights_sha256"]) == 64
+    # 16 tokens of 32 numbers.
+    assert value["summary"]["state_bytes"] in (16 * 32 * 4, 16 * 32 * 2)
+    assert_error(infini(*measure), 1, "has no memory tokens", "infini adapt --system rmt")
+    on = ("adapt", "--data", data, "-o", tmp_path / "on", "--steps", "1", "--recipe", folder, "--model", out)
+    assert infini(*on, "--system", "rmt").code == 0
+    assert_error(infini(*command, "--system", "knn"), 2, "knn")
+    assert_error(infini(*command, "--rule", "delta"), 2, "no update rule")
+    facts = with_tasks(model, tmp_path / "facts", distant_passkey=1)
+    recipe = facts / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("tokens = 320", "tokens = 320\nechoes = 999"))
+    assert_error(infini(*command[:-1], facts), 1, "the system rmt cannot write a segment again")
+
+
+def test_another_rule_is_trained_and_measured(infini: Infini, data: Path, tmp_path: Path, model: str) -> None:
+    out, folder = tmp_path / "paper", with_tasks(model, tmp_path / "plan", language_modelling=1)
+    command = ("adapt", "--data", data, "-o", out, "--steps", "1", "--recipe", folder, "--rule")
+    assert infini(*command, "delta").code == 0
+    written = (out / "recipe.toml").read_text()
+    assert 'update_rule = "delta"' in written and 'gate = "convex"' in written
+    measure = ("eval", "ppl", "--data", data, "--length", "200", "--limit", "1", "--format", "json")
+    value = json.loads(infini(*measure, "--model", out).out)
+    assert value["rule"] == "delta"
+    for rule in ("linear", "deltanet"):
+        outcome = infini(*measure, "--model", out, "--rule", rule)
+        assert json.loads(outcome.out)["rule"] == rule and "trained with the delta rule" in outcome.err
+    assert_error(infini(*measure, "--rule", "hebb"), 2, "hebb", "deltanet")
+    assert_error(infini(*measure, "--rule", "delta", "--system", "window"), 2, "no update rule")
+
+
 def test_trains_on_questions_and_summaries(infini: Infini, tmp_path: Path, model: str) -> None:
     folder = with_tasks(model, tmp_path / "plan", questions=1, summaries=1)
     record = {"text": " ".join(SENTENCES * 3), "questions": [{"question": "Who came?", "answers": ["the miller"]}]}

@@ -18,28 +18,12 @@ from infini_attention.errors import InfiniError
 from infini_attention.inject import inject, memory_parameters
 
 from models import (
-    VOCABULARY,
+    Announced,
     Model,
     base_model,
     short_plan,
     small_config,
 )
-
-
-class Announced:
-    """The first segment says one token over and over; whatever follows it, that token is asked for later."""
-
-    name = "task"
-
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        token = torch.from_numpy(rng.choice([5, 50], (plan.batch, 1)))
-        first = token.expand(plan.batch, plan.length)
-        made = [Segment(first, None, full=True)]
-        for number in range(1, plan.segments):
-            noise = torch.from_numpy(rng.integers(51, VOCABULARY, (plan.batch, plan.length)))
-            last = number + 1 == plan.segments
-            made.append(Segment(noise, first if last else None, full=last))
-        return made
 
 
 def untrained() -> Model:
@@ -59,7 +43,7 @@ def run(
         if progress.step == stop:
             raise KeyboardInterrupt
 
-    train(model, {"task": Announced()}, plan, out, name, every=every, on_step=on_step)
+    train(Rollout(model), {"task": Announced()}, plan, out, name, every=every, on_step=on_step)
     return told
 
 
@@ -123,7 +107,7 @@ def test_every_part_of_a_segment_reaches_the_roll_out(tmp_path: Path, monkeypatc
         return forward(rollout, segments)
 
     monkeypatch.setattr(Rollout, "forward", watched)
-    train(untrained(), {"task": Echoing()}, plan, tmp_path, "run")
+    train(Rollout(untrained()), {"task": Echoing()}, plan, tmp_path, "run")
     _, shape = plan.phases[0].draw(np.random.default_rng([plan.seed, 0]))
     drawn = Echoing().sample(shape, np.random.default_rng([plan.seed, 0, 1]))
     for given, wanted in zip(seen[0], drawn, strict=True):
@@ -175,7 +159,7 @@ def test_a_gradient_that_is_not_finite_moves_nothing(tmp_path: Path) -> None:
             return super().sample(plan, rng)
 
     model = untrained()
-    train(model, {"task": Broken()}, short_plan(1), tmp_path, "run")
+    train(Rollout(model), {"task": Broken()}, short_plan(1), tmp_path, "run")
     start, after = values(untrained()), values(model)
     changed = [name for name in start if not torch.equal(start[name], after[name])]
     assert changed == [next(iter(start))]

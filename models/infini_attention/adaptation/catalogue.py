@@ -19,6 +19,7 @@ from .stories import load_stories
 from .tasks import ContextDistillation, LanguageModelling, PasskeyRecall, Task
 from .texts import load_corpus
 
+MEMORY = "memory"
 QUESTIONS, SUMMARIES = "questions", "summaries"
 NEEDLES, FACTS = "needles", "facts"
 TEXTS = (LanguageModelling.name, ContextDistillation.name)
@@ -45,6 +46,7 @@ def tasks_of(
     *,
     questions: Path | None = None,
     prompts: Prompts = Prompts(),
+    system: str = MEMORY,
     notify: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Task]:
     """The plan's tasks by name, with their texts.
@@ -55,6 +57,7 @@ def tasks_of(
         data: texts for language modelling and for hay (see ``texts.load_corpus``).
         questions: texts with questions and summaries (see ``stories.load_stories``).
         prompts: how these are asked for.
+        system: what is to be trained, one of ``run.SYSTEMS``.
         notify: told what is going on.
 
     Raises:
@@ -82,7 +85,7 @@ def tasks_of(
     for name in sorted(wanted):
         _check(name, tasks)
     for phase in plan.phases:
-        _check_room(phase, tasks, loaded)
+        _check_room(phase, tasks, loaded, system)
     return tasks
 
 
@@ -95,7 +98,9 @@ def _check(name: str, tasks: Mapping[str, Task]) -> None:
         raise InfiniError(f"no text comes with {name}", "leave the task out of the plan, or pass other texts")
 
 
-def _check_room(phase: Phase, tasks: Mapping[str, Task], loaded: Loaded) -> None:
+def _check_room(phase: Phase, tasks: Mapping[str, Task], loaded: Loaded, system: str) -> None:
+    writer = f"the {loaded.config.update_rule} rule" if system == MEMORY else f"the system {system}"
+    can_echo = system == MEMORY and loaded.config.update_rule == "deltanet"
     for name in (name for name, weight in phase.tasks.items() if weight > 0):
         task = tasks[name]
         if isinstance(task, PasskeyRecall | DistantRecall) and not task.fits(phase.segments[0], min(phase.lengths)):
@@ -106,9 +111,9 @@ def _check_room(phase: Phase, tasks: Mapping[str, Task], loaded: Loaded) -> None
         if isinstance(task, ContextDistillation):
             _check_context(phase, loaded)
         echoed = isinstance(task, DistantRecall | HiddenRecall) and phase.echoes > 0
-        if echoed and loaded.config.update_rule != "deltanet":
+        if echoed and not can_echo:
             raise InfiniError(
-                f"the {loaded.config.update_rule} rule cannot write a segment again, as the task {name} does",
+                f"{writer} cannot write a segment again, as the task {name} does",
                 "leave the task out of the plan, or set its phase's echoes to 0",
             )
 

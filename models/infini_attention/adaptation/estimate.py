@@ -9,11 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
 
 from ..device import peak_bytes
 from .plan import TrainingPlan
-from .rollout import Rollout, trained_parameters
+from .rollout import Learner
 from .tasks import Task
 
 
@@ -33,17 +32,17 @@ class Estimate:
     bytes: int
 
 
-def estimate(model: PreTrainedModel, tasks: Mapping[str, Task], plan: TrainingPlan, *, draws: int = 2) -> Estimate:
+def estimate(learner: Learner, tasks: Mapping[str, Task], plan: TrainingPlan, *, draws: int = 2) -> Estimate:
     """Times roll-outs of every task of every phase, forwards and backwards, and adds them up by their weights.
 
     Args:
-        model: the base with a memory path; its parameters do not change.
+        learner: what is to be trained; its parameters do not change.
         tasks: the plan's tasks by name.
         plan: what is to be trained.
         draws: roll-outs of each task and phase.
     """
-    parameters = trained_parameters(model)
-    rollout, device = Rollout(model), next(iter(parameters.values())).device
+    parameters = learner.trained()
+    device = next(iter(parameters.values())).device
     tokens = seconds = 0.0
     for number, phase in enumerate(plan.phases):
         total = sum(phase.tasks.values())
@@ -56,7 +55,7 @@ def estimate(model: PreTrainedModel, tasks: Mapping[str, Task], plan: TrainingPl
                 _, shape = phase.draw(rng)
                 segments = [segment.to(device) for segment in tasks[name].sample(shape, rng)]
                 began = time.monotonic()
-                rollout(segments).loss.backward()
+                learner(segments).loss.backward()
                 if device.type == "cuda":
                     torch.cuda.synchronize(device)
                 seconds += steps / draws * (time.monotonic() - began)

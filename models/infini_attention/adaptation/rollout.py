@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -64,8 +64,70 @@ class Outcome(NamedTuple):
     labelled: Tensor
 
 
+class Learner(Protocol):
+    """A module that can be trained: its forward is a whole roll-out, so that it can be wrapped for several devices."""
+
+    model: PreTrainedModel
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """What is trained, by name; from here on nothing else of the module requires gradients."""
+
+    def __call__(self, segments: list[Segment]) -> Outcome:
+        """Runs the segments in order, with nothing read before the first.
+
+        Raises:
+            ValueError: no segment has a label.
+        """
+
+
+class Tally:
+    """Loss and hits of a roll-out's labelled tokens.
+
+    Args:
+        head: hidden states to logits.
+    """
+
+    def __init__(self, head: nn.Module) -> None:
+        self.head = head
+        self.loss: Tensor | None = None
+        self.correct, self.labelled = torch.zeros((), dtype=torch.long), 0
+
+    def add(self, segment: Segment, hidden: Tensor, taught: Tensor | None = None) -> None:
+        """Counts a segment in.
+
+        Args:
+            segment: with or without labels.
+            hidden: ``[B, T, C]``, the last hidden states of its tokens.
+            taught: the teacher's hidden states of the labelled ones, where the segment is to be distilled.
+        """
+        if segment.labels is None:
+            return
+        wanted = segment.labelled
+        logits = self.head(hidden[wanted]).float()
+        labels = segment.labels[wanted]
+        if taught is not None:
+            with torch.no_grad():
+                expected = self.head(taught).float()
+            loss = divergence(expected, logits)
+        else:
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+        self.loss = loss if self.loss is None else self.loss + loss
+        self.correct = self.correct.to(labels.device) + (logits.detach().argmax(-1) == labels).sum()
+        self.labelled += labels.numel()
+
+    def outcome(self) -> Outcome:
+        """Of all segments.
+
+        Raises:
+            ValueError: no segment had a label.
+        """
+        if self.loss is None or not self.labelled:
+            raise ValueError("a roll-out needs a label somewhere")
+        return Outcome(self.loss / self.labelled, self.correct, torch.tensor(self.labelled, device=self.correct.device))
+
+
 class Rollout(nn.Module):
-    """The trained module: its forward is a whole roll-out, so that it can be wrapped for several devices.
+    """The learner of a memory path.
 
     Args:
         model: a language model with a memory path; only the memory path is to require gradients.
@@ -75,17 +137,16 @@ class Rollout(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, segments: list[Segment]) -> Outcome:
-        """Runs the segments in order, with an empty memory before the first.
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The memory path's parameters, by adapter name; from here on they alone require gradients."""
+        return only_trained(self, memory_parameters(self.model))
 
-        Raises:
-            ValueError: no segment has a label.
-        """
+    def forward(self, segments: list[Segment]) -> Outcome:
+        """See ``Learner``."""
         taught = teach(self.model, segments)
         cache = training_cache(self.model)
         echoes = Echoes(cache, {number for segment in segments for number in segment.echoes})
-        total: Tensor | None = None
-        correct, labelled, rows = torch.zeros((), dtype=torch.long), 0, 0
+        tally, rows = Tally(self.model.get_output_embeddings()), 0
         for number, segment in enumerate(segments):
             for layer in cache.memories.values():
                 layer.learn_writes = not segment.full and torch.is_grad_enabled()
@@ -94,33 +155,17 @@ class Rollout(nn.Module):
             rows = len(segment.ids)
             with torch.set_grad_enabled(torch.is_grad_enabled() and segment.full):
                 hidden = self.model.get_decoder()(input_ids=segment.ids, past_key_values=cache).last_hidden_state
-            if segment.labels is not None:
-                wanted = segment.labelled
-                head = self.model.get_output_embeddings()
-                logits = head(hidden[wanted]).float()
-                labels = segment.labels[wanted]
-                if segment.distil:
-                    with torch.no_grad():
-                        expected = head(taught[number]).float()
-                    loss = divergence(expected, logits)
-                else:
-                    loss = F.cross_entropy(logits, labels, reduction="sum")
-                total = loss if total is None else total + loss
-                correct = correct.to(labels.device) + (logits.detach().argmax(-1) == labels).sum()
-                labelled += labels.numel()
+            tally.add(segment, hidden, taught.get(number))
             if number + 1 < len(segments):
                 echoes.note(number)
                 cache.close_segment()
                 echoes.replay(segment.echoes, segment.times)
-        if total is None or not labelled:
-            raise ValueError("a roll-out needs a label somewhere")
-        return Outcome(total / labelled, correct, torch.tensor(labelled, device=correct.device))
+        return tally.outcome()
 
 
-def trained_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
-    """The memory path's parameters, by adapter name; from here on they alone require gradients."""
-    parameters = memory_parameters(model)
-    model.requires_grad_(False)
+def only_trained(module: nn.Module, parameters: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
+    """The parameters, which from here on are the only ones of the module that require gradients."""
+    module.requires_grad_(False)
     for parameter in parameters.values():
         parameter.requires_grad_(True)
     return parameters

@@ -13,11 +13,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
-from transformers import PreTrainedModel
 
 from .checkpoint import load_checkpoint, save_checkpoint
 from .plan import TrainingPlan
-from .rollout import Rollout, trained_parameters
+from .rollout import Learner
 from .tasks import Task
 
 CHECKPOINT = "checkpoint.pt"
@@ -55,7 +54,7 @@ class Progress:
 
 
 def train(
-    model: PreTrainedModel,
+    learner: Learner,
     tasks: Mapping[str, Task],
     plan: TrainingPlan,
     out: Path,
@@ -64,10 +63,10 @@ def train(
     every: int = 20,
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> int:
-    """Trains the memory path of a model in place; goes on from a checkpoint in ``out`` where there is one.
+    """Trains in place; goes on from a checkpoint in ``out`` where there is one.
 
     Args:
-        model: the base with a memory path; the base is frozen here.
+        learner: what is trained, a module; the rest of it is frozen here.
         tasks: the plan's tasks by name.
         plan: phases and optimiser.
         out: folder of the checkpoint and of the log, a JSON line a step.
@@ -78,9 +77,9 @@ def train(
     Returns:
         Steps that were done in this call.
     """
-    parameters = trained_parameters(model)
+    parameters = learner.trained()
     # Dropout belongs to the base's pretraining; a frozen base is used as it will be used.
-    model.eval()
+    learner.model.eval()
     optimiser = torch.optim.AdamW(_groups(parameters, plan), betas=(0.9, 0.95), weight_decay=0.0)
     # Which parameters a step reaches depends on its roll-out (a decay needs two writes).
     accelerator = Accelerator(
@@ -89,8 +88,7 @@ def train(
     )
     path = out / CHECKPOINT
     done = load_checkpoint(path, parameters, optimiser, identity) if path.exists() else 0
-    rollout: nn.Module = Rollout(model)
-    rollout, optimiser = accelerator.prepare(rollout, optimiser)
+    rollout, optimiser = accelerator.prepare(learner, optimiser)
     out.mkdir(parents=True, exist_ok=True)
     read = _resume_log(out / LOG, done) if accelerator.is_main_process else 0
     for step in range(done, plan.steps):

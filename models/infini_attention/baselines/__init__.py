@@ -6,9 +6,10 @@ from ..engine import Engine
 from ..loading import Loaded
 from .neighbours import Neighbours
 from .plain import PlainReader, require_plain_positions
+from .recurrent import Recurrent, load_recurrent
 from .sliding import SlidingCache
 
-SYSTEMS = ("memory", "local", "full", "window", "sinks", "knn")
+SYSTEMS = ("memory", "local", "full", "window", "sinks", "knn", "rmt")
 SINKS = 4
 
 
@@ -17,15 +18,19 @@ def system(loaded: Loaded, name: str) -> Engine | PlainReader:
 
     Args:
         loaded: the model.
-        name: ``memory``, the model as it is; ``local``, its segments alone; the others see ``sliding`` and ``neighbours``.
+        name: ``memory``, the model as it is; ``local``, its segments alone; the others see ``sliding``,
+            ``neighbours`` and ``recurrent``.
 
     Raises:
         ValueError: there is no such system.
-        InfiniError: the base's positions are of a kind that the baseline cannot handle.
+        InfiniError: the base's positions are of a kind that the baseline cannot handle, or it has to be trained first.
     """
     length = loaded.config.segment_length
     if name in ("memory", "local"):
         return loaded.engine(use_memory=name == "memory")
+    if name == "rmt":
+        # The cache of this system lasts for one segment only, so that it needs no positions of its own.
+        return Recurrent(load_recurrent(loaded.model, loaded.recipe.folder, loaded.recipe.name), length)
     if name in SYSTEMS:
         require_plain_positions(loaded.model)
     if name == "full":

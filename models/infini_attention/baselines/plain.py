@@ -93,18 +93,18 @@ class PlainReader:
             other.step(torch.tensor([other.open_ids]))
             other.open_ids = []
 
-        def logits_of(ids: list[int]) -> Tensor:
-            with other.running():
-                outputs = self.model(
-                    input_ids=torch.tensor([ids], device=self.model.device),
-                    past_key_values=other.cache,
-                    use_cache=True,
-                    logits_to_keep=1,
-                )
-            return cast(Tensor, outputs.logits[:, -1])
-
         view = other.open_ids + list(prompt)
-        yield from decode(logits_of, view, len(prompt), max_new_tokens, stop=stop, processors=processors)
+        yield from decode(other.logits_of, view, len(prompt), max_new_tokens, stop=stop, processors=processors)
+
+    def logits_of(self, ids: list[int]) -> Tensor:
+        """``[1, V]``, what comes next; the ids join what is kept."""
+        return self.next_logits(input_ids=torch.tensor([ids], device=self.model.device))
+
+    def next_logits(self, **inputs: Tensor) -> Tensor:
+        """``[1, V]``, what comes after inputs of the model that follow what is kept."""
+        with self.running():
+            outputs = self.model(**inputs, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+        return cast(Tensor, outputs.logits[:, -1])
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

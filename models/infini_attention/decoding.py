@@ -1,0 +1,52 @@
+"""The decoding loop that the engine and the baselines share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessorList
+
+
+def decode(
+    logits_of: Callable[[list[int]], Tensor],
+    view: Sequence[int],
+    prompt_tokens: int,
+    max_new_tokens: int,
+    *,
+    stop: Collection[int] = (),
+    processors: LogitsProcessorList | None = None,
+    choose: Callable[[Tensor], int] | None = None,
+) -> Iterator[int]:
+    """Token after token.
+
+    Args:
+        logits_of: ids that follow those of the call before to the logits, ``[1, V]``, of what comes next.
+        view: ids to begin with, at least one.
+        prompt_tokens: how many at the end of ``view`` the processors see, beside the answer.
+        max_new_tokens: the most tokens to give.
+        stop: ids that end the answer; they are not given.
+        processors: transformers' logits processors.
+        choose: picks a token from ``[V]`` logits; the likeliest by default.
+
+    Yields:
+        Token ids, each as soon as it is known.
+    """
+    ids, history = list(view), list(view[len(view) - prompt_tokens :])
+    for _ in range(max_new_tokens):
+        logits = logits_of(ids).float()
+        if processors is not None:
+            logits = processors(cast(torch.LongTensor, torch.tensor([history], device=logits.device)), logits)
+        token = int(logits[0].argmax()) if choose is None else choose(logits[0])
+        if token in stop:
+            return
+        yield token
+        ids = [token]
+        history.append(token)
+
+
+def room_for_answer(open_tokens: int, prompt_tokens: int, max_new_tokens: int, segment_length: int) -> bool:
+    """Whether a prompt and its answer fit into the open segment; where not, it is closed, so that neither is torn."""
+    return open_tokens + prompt_tokens + max_new_tokens <= segment_length
