@@ -226,6 +226,7 @@ def ppl(
             "nats_a_token": nats,
             "perplexity_a_token": math.exp(nats),
             "perplexity_a_word": math.exp(found.nats / found.words),
+            "tokens_per_second": found.tokens / found.seconds,
             "state_bytes": found.state_bytes,
             "compression_ratio": found.plain_bytes / found.state_bytes if found.state_bytes else None,
         }

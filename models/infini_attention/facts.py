@@ -224,7 +224,12 @@ TASKS = tuple(KINDS)
 
 
 def draw(task: str, rng: np.random.Generator, facts: tuple[int, int] | None = None) -> Hidden:
-    """Draws a story and a question about it that the story alone answers, in one way only.
+    """Draws a story and a question about it: one of those that ``draw_all`` gives."""
+    return pick(draw_all(task, rng, facts), rng)
+
+
+def draw_all(task: str, rng: np.random.Generator, facts: tuple[int, int] | None = None) -> list[Hidden]:
+    """Draws a story and all questions about it that the story alone answers, in one way only.
 
     Args:
         task: where a person is (``"qa1"``), where a thing is (``"qa2"``), where it was before (``"qa3"``), what is in
@@ -233,7 +238,8 @@ def draw(task: str, rng: np.random.Generator, facts: tuple[int, int] | None = No
         facts: the least and the most facts, each number as likely; ``None`` stands for the task's usual ones.
 
     Returns:
-        The facts in time order, the question, and its answer in one word: a name, a place or a thing.
+        For each question, at least one, the facts in time order, the question, and its answer in one word: a name, a
+        place or a thing.
 
     Raises:
         ValueError: there is no such task, or it has no stories of that many facts.
@@ -249,8 +255,7 @@ def draw(task: str, rng: np.random.Generator, facts: tuple[int, int] | None = No
     for _ in range(MOST_TRIES):
         told, questions = kind.story(rng, count)
         if questions:
-            question, answer = pick(questions, rng)
-            return Hidden(tuple(told), PROMPT.format(question), (answer,))
+            return [Hidden(tuple(told), PROMPT.format(question), (answer,)) for question, answer in questions]
     raise RuntimeError(f"no question about {count} facts of {task} in {MOST_TRIES} stories")
 
 

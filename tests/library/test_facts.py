@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from infini_attention import facts
-from infini_attention.facts import KINDS, PEOPLE, PLACES, TASKS, THINGS, draw
+from infini_attention.facts import KINDS, PEOPLE, PLACES, TASKS, THINGS, draw, draw_all
 from infini_attention.hiding import Hidden
 
 # What each kind of sentence means, by hand rather than from the templates.
@@ -219,3 +219,12 @@ def test_what_cannot_be_drawn_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(facts, "MOST_TRIES", 0)
     with pytest.raises(RuntimeError, match="no question about 5 facts of qa5"):
         draw("qa5", rng, (5, 5))
+
+
+def test_every_question_about_a_story_is_another_one() -> None:
+    rng = np.random.default_rng(5)
+    for task in TASKS:
+        asked = draw_all(task, rng)
+        assert len({hidden.needles for hidden in asked}) == 1
+        assert len({hidden.prompt for hidden in asked}) == len(asked)
+        assert draw(task, np.random.default_rng(8)) in draw_all(task, np.random.default_rng(8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -24,7 +25,10 @@ from torch import Tensor
 ENDS = torch.zeros(7000, dtype=torch.bool)
 ENDS[ord(".")] = True
 PLANTER = Planter(encode, ENDS)
-DRAWS = [functools.partial(facts.draw, "qa1"), functools.partial(needles.draw, "multikey_1")]
+DRAWS: list[Callable[[np.random.Generator], Sequence[Hidden]]] = [
+    functools.partial(facts.draw_all, "qa1"),
+    lambda rng: [needles.draw("multikey_1", rng)],
+]
 plans = st.builds(
     Plan, st.integers(1, 4), st.integers(2, 6), st.sampled_from([150, 400]), st.integers(0, 4), st.integers(0, 99)
 )
@@ -56,14 +60,15 @@ def test_places_reach_from_the_first_to_the_last_sentence() -> None:
 
 @given(plans, st.integers(0, 999))
 def test_each_row_holds_its_sentences_and_asks_about_them(plan: Plan, seed: int) -> None:
-    task = HiddenRecall("mixed", DRAWS, PLANTER, PASSKEY, CORPUS)
+    each = 1 + seed % 3
+    task = HiddenRecall("mixed", DRAWS, each, PLANTER, PASSKEY, CORPUS)
     *before, question = task.sample(plan, np.random.default_rng(seed))
     answers = answers_of(question)
-    assert 1 <= len(answers) <= MOST_ROWS
+    assert 1 <= len(answers) // each <= MOST_ROWS and len(answers) % each == 0
     assert all(segment.labels is None and segment.ids.shape[1] <= plan.length for segment in before)
     assert question.labels is not None
     for number, answer in enumerate(answers):
-        text = "".join(decode(segment.ids[min(number, len(segment.ids) - 1)]) for segment in before)
+        text = "".join(decode(segment.ids[min(number // each, len(segment.ids) - 1)]) for segment in before)
         asked = decode(question.ids[number])
         assert answer.startswith(" ") and answer.endswith(".")
         for value in answer[1:-1].split(", "):
@@ -76,7 +81,7 @@ def test_each_row_holds_its_sentences_and_asks_about_them(plan: Plan, seed: int)
 
 @given(plans, st.integers(0, 999))
 def test_only_the_common_hay_is_written_again(plan: Plan, seed: int) -> None:
-    segments = HiddenRecall("mixed", DRAWS, PLANTER, PASSKEY, None).sample(plan, np.random.default_rng(seed))
+    segments = HiddenRecall("mixed", DRAWS, 2, PLANTER, PASSKEY, None).sample(plan, np.random.default_rng(seed))
     common = max(1, plan.segments - 2)
     for number, segment in enumerate(segments):
         assert all(0 <= s < min(common, number + 1) for s in segment.echoes)

@@ -12,7 +12,7 @@ from ..hiding import Planter, sentence_ends
 from ..loading import Loaded
 from ..passkey import Passkey
 from .distant import DistantRecall
-from .hidden import HiddenRecall, fact_draws, needle_draws
+from .hidden import FACT_QUESTIONS, HiddenRecall, fact_draws, needle_draws
 from .plan import Phase, TrainingPlan
 from .questions import Instructions, question_task, summary_task
 from .stories import load_stories
@@ -76,8 +76,8 @@ def tasks_of(
     tasks[DistantRecall.name] = DistantRecall(passkey, corpus)
     if wanted & {NEEDLES, FACTS}:
         planter = Planter(loaded.encode, sentence_ends(loaded.tokenizer))
-        for name, draws in ((NEEDLES, needle_draws()), (FACTS, fact_draws())):
-            tasks[name] = HiddenRecall(name, draws, planter, passkey, corpus)
+        tasks[NEEDLES] = HiddenRecall(NEEDLES, needle_draws(), 1, planter, passkey, corpus)
+        tasks[FACTS] = HiddenRecall(FACTS, fact_draws(), FACT_QUESTIONS, planter, passkey, corpus)
     if questions is not None and wanted & {QUESTIONS, SUMMARIES}:
         stories = load_stories(questions)
         tasks[QUESTIONS] = question_task(loaded, stories, prompts.question)

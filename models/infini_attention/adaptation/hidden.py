@@ -19,6 +19,8 @@ from .texts import Corpus
 
 # Rows of one step: what a row adds is a segment or two and its question.
 MOST_ROWS = 12
+# Questions to a row of facts; there are about so many about a story.
+FACT_QUESTIONS = 4
 # Most sentences of the same form beside the one that is asked about.
 MOST_DISTRACTORS = 12
 # How often there is a text behind the sentences and between them, rather than the filler.
@@ -26,15 +28,16 @@ BOOK_SHARE = 0.7
 
 
 class HiddenRecall:
-    """Answer a question about sentences that were hidden in hay and read long ago.
+    """Answer questions about sentences that were hidden in hay and read long ago.
 
     Hay is read once for all rows; each row has its own sentences in as little hay as a few tokens or as much as a
-    segment, then hay comes again, most of it from echoes (``deltanet`` only), then the question. The row's
-    sentences may fall into several segments.
+    segment, then hay comes again, most of it from echoes (``deltanet`` only), then the questions, which cost little
+    beside the reading. The row's sentences may fall into several segments.
 
     Args:
         name: of the task.
-        draws: kinds of what is hidden; each row takes one of them.
+        draws: kinds of what is hidden; each row takes one of them. A draw gives all questions about the same sentences.
+        questions: put to each row, one after the other, those that there are in turn.
         planter: puts sentences into hay.
         passkey: the filler.
         corpus: long texts to hide in; ``None`` hides in the filler only.
@@ -43,12 +46,14 @@ class HiddenRecall:
     def __init__(
         self,
         name: str,
-        draws: Sequence[Callable[[np.random.Generator], Hidden]],
+        draws: Sequence[Callable[[np.random.Generator], Sequence[Hidden]]],
+        questions: int,
         planter: Planter,
         passkey: Passkey,
         corpus: Corpus | None,
     ) -> None:
-        self.name, self.draws, self.planter, self.passkey, self.corpus = name, draws, planter, passkey, corpus
+        self.name, self.draws, self.questions = name, draws, questions
+        self.planter, self.passkey, self.corpus = planter, passkey, corpus
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
         """About half of the plan's tokens go into the rows' own segments."""
@@ -70,14 +75,16 @@ class HiddenRecall:
             self._questions(hidden, corpus, rng),
         ]
 
-    def _rows(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> tuple[Tensor, list[Hidden]]:
+    def _rows(
+        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator
+    ) -> tuple[Tensor, list[Sequence[Hidden]]]:
         spare = int((plan.length + 1) ** rng.random())
         room = max(plan.length, plan.batch * plan.segments * plan.length // 2)
-        drawn: list[tuple[Hidden, list[Tensor]]] = []
+        drawn: list[tuple[Sequence[Hidden], list[Tensor]]] = []
         longest = 0
         while len(drawn) < MOST_ROWS:
             hidden = self.draws[int(rng.integers(len(self.draws)))](rng)
-            needles = self.planter.needles(hidden)
+            needles = self.planter.needles(hidden[0])
             longest = max(longest, sum(map(len, needles)) + spare)
             if drawn and longest * (len(drawn) + 1) > room:
                 longest = max(sum(map(len, needles)) for _, needles in drawn) + spare
@@ -89,29 +96,37 @@ class HiddenRecall:
             rows.append(self.planter.plant(needles, hay, rng))
         return torch.stack(rows), [hidden for hidden, _ in drawn]
 
-    def _questions(self, asked: Sequence[Hidden], corpus: Corpus | None, rng: np.random.Generator) -> Segment:
+    def _questions(self, rows: Sequence[Sequence[Hidden]], corpus: Corpus | None, rng: np.random.Generator) -> Segment:
         rest = draw_hay(self.passkey, corpus, int((MOST_REST + 1) ** rng.random()), rng)
         encode = self.planter.encode
         return question_segment(
             (torch.cat([rest, torch.tensor(encode(hidden.prompt))]), torch.tensor(encode(hidden.answer)))
-            for hidden in asked
+            for asked in rows
+            for hidden in self._chosen(asked, rng)
         )
 
+    def _chosen(self, asked: Sequence[Hidden], rng: np.random.Generator) -> list[Hidden]:
+        order = rng.permutation(len(asked)).tolist()
+        return [asked[order[number % len(asked)]] for number in range(self.questions)]
 
-def needle_draws() -> list[Callable[[np.random.Generator], Hidden]]:
-    """Every kind of needle; those with distractors have any number of them."""
 
-    def one_of_many(kind: str, rng: np.random.Generator) -> Hidden:
-        return needles.draw(kind, rng, int(MOST_DISTRACTORS ** rng.random()))
+def needle_draws() -> list[Callable[[np.random.Generator], Sequence[Hidden]]]:
+    """Every kind of needle, with its question; those with distractors have any number of them."""
+
+    def alone(kind: str, rng: np.random.Generator) -> Sequence[Hidden]:
+        return [needles.draw(kind, rng)]
+
+    def one_of_many(kind: str, rng: np.random.Generator) -> Sequence[Hidden]:
+        return [needles.draw(kind, rng, int(MOST_DISTRACTORS ** rng.random()))]
 
     with_distractors = [kind for kind in needles.KINDS if kind.startswith("multikey")]
     others = [kind for kind in needles.KINDS if kind not in with_distractors]
     return [
-        *(functools.partial(needles.draw, kind) for kind in others),
+        *(functools.partial(alone, kind) for kind in others),
         *(functools.partial(one_of_many, kind) for kind in with_distractors),
     ]
 
 
-def fact_draws() -> list[Callable[[np.random.Generator], Hidden]]:
-    """Every task of facts that change."""
-    return [functools.partial(facts.draw, task) for task in facts.TASKS]
+def fact_draws() -> list[Callable[[np.random.Generator], Sequence[Hidden]]]:
+    """Every task of facts that change, with all that can be asked about a story."""
+    return [functools.partial(facts.draw_all, task) for task in facts.TASKS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -53,6 +54,7 @@ class StreamedLoss:
         words: words of the texts, as spaces part them.
         state_bytes: most bytes that the system kept.
         plain_bytes: what plain attention would have kept of as long a text.
+        seconds: that reading and scoring took.
     """
 
     by_position: list[Scores]
@@ -61,6 +63,7 @@ class StreamedLoss:
     words: int
     state_bytes: int
     plain_bytes: int
+    seconds: float = dataclasses.field(compare=False)
 
 
 def streamed(
@@ -86,19 +89,21 @@ def streamed(
         edges.append(min(max(length, 2 * edges[-1]), tokens))
     spans = list(pairwise(edges))
     means: list[list[float]] = [[] for _ in spans]
-    state = 0.0
+    state = seconds = 0.0
     for number, ids in enumerate(texts):
         figures = None if record is None else record.get(0, number)
         if figures is None:
-            reader = system.fork()
+            reader, began = system.fork(), time.monotonic()
             nats = losses(reader, loaded.model, ids, length)
             figures = {str(start): float(nats[start:end].mean()) for start, end in spans}
             figures["state_bytes"] = float(reader.state_bytes)
+            figures["seconds"] = time.monotonic() - began
             if record is not None:
                 record.put(0, number, figures)
         for (start, _), own in zip(spans, means, strict=True):
             own.append(figures[str(start)])
         state = max(state, figures["state_bytes"])
+        seconds += figures["seconds"]
         on_tokens(len(ids))
     sizes = [end - start for start, end in spans]
     return StreamedLoss(
@@ -111,6 +116,7 @@ def streamed(
         sum(len(loaded.tokenizer.decode(ids[1:].tolist()).split()) for ids in texts),
         int(state),
         cache_bytes(loaded.model, tokens + 1),
+        seconds,
     )
 
 
