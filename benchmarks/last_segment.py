@@ -2,15 +2,14 @@
 
     python -m benchmarks.last_segment --texts FILE|DIR [--shape 8x1024] [--windows 6]
 
-Prints a JSON object: nats a token and perplexity of the segment alone, with its own memory, with another text's, and
-under the base's full attention.
+Prints a JSON object as ``infini eval`` does: nats a token of the segment alone, with its own memory, with another text's,
+and under the base's attention over all segments.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,13 @@ from infini_attention.adaptation.texts import load_corpus
 from infini_attention.base import cache_dir
 from infini_attention.evaluation.perplexity import last_segment
 
+from infini_cli.evaluating import SCHEMA, cells_of
+from infini_cli.output import emit_json
+
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--texts", type=Path, required=True)
     parser.add_argument("--shape", default="8x1024", help="segments x tokens of a segment")
@@ -34,8 +36,18 @@ def main() -> None:
     corpus = load_corpus(options.texts, loaded.encode, loaded.origin.base, cache_dir() / "tokens", held_out=True)
     rng = np.random.default_rng(options.seed)
     windows = [corpus.window(segments * length + 1, rng) for _ in range(options.windows)]
-    score = last_segment(loaded, windows, segments, length)
-    print(json.dumps({"shape": options.shape, **dataclasses.asdict(score), "perplexity": score.perplexities()}))
+    about = {
+        "schema": SCHEMA,
+        "task": "last_segment",
+        "model": loaded.origin.model,
+        "adapter": loaded.origin.adapter,
+        "texts": options.texts.resolve().name,
+        "seed": options.seed,
+        "dtype": str(loaded.placement.dtype).removeprefix("torch."),
+        "segments": segments,
+        "length": length,
+    }
+    emit_json({**about, "cells": cells_of(last_segment(loaded, windows, segments, length)), "summary": {}}, sys.stdout)
 
 
 if __name__ == "__main__":

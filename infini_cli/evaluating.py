@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from infini_cli.commands.options import Run
 from infini_cli.errors import UsageFailure
-from infini_cli.output import answer_file, emit_json, write_table
+from infini_cli.output import answer_file, emit_json, figure, write_table
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
@@ -181,14 +181,8 @@ def _print(report: Report, file: IO[str]) -> None:
     columns = [name for name in report.cells[0] if name not in ("low", "high")]
     rows = []
     for cell in report.cells:
-        between = f"{_figure(cell['low'])} to {_figure(cell['high'])}" if cell["low"] is not None else "too few trials"
-        rows.append([*(_figure(cell[name]) for name in columns), between])
+        between = f"{figure(cell['low'])} to {figure(cell['high'])}" if cell["low"] is not None else "too few trials"
+        rows.append([*(figure(cell[name]) for name in columns), between])
     write_table([*columns, "95% interval"], rows, file)
     for name, value in report.summary.items():
-        file.write(f"{name.replace('_', ' ')}: {'none' if value is None else _figure(value)}\n")
-
-
-def _figure(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}" if value < 1000 else f"{value:,.1f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+        file.write(f"{name.replace('_', ' ')}: {figure(value)}\n")

@@ -126,6 +126,15 @@ def emit_json(value: object, file: IO[str], *, jsonl: bool = False) -> None:
     file.flush()
 
 
+def figure(value: Any) -> str:
+    """A figure as people read it: three decimals where there are any, thousands apart."""
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.3f}" if value < 1000 else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], file: IO[str]) -> None:
     """Write a table, aligned right, as wide as it needs to be: no column is dropped or cut."""
     from rich.box import SIMPLE

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from infini_attention.adaptation.stories import load_stories
+from infini_attention.recipes import find, names
+from infini_attention.state import fingerprint
 
+from benchmarks.card import BEGIN, END, written
 from benchmarks.table import rows, stories
 
 
@@ -25,3 +29,32 @@ def test_every_task_of_eval_has_a_row(tmp_path: Path) -> None:
 
     names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     assert {row[0] for row in rows(tmp_path)} == names
+
+
+def test_a_card_tells_the_scores_that_lie_beside_it() -> None:
+    report = {
+        "task": "passkey",
+        "system": "memory",
+        "seed": 9,
+        "cells": [{"length": 4096, "depth": 50.0, "trials": 20, "score": 0.95, "low": 0.76, "high": 0.99}],
+        "summary": {"mean": 0.95, "effective_length": None},
+    }
+    card = written(f"# Card\n{BEGIN}\nold\n{END}\nmore\n", {"keys": report})
+    assert card.startswith("# Card\n") and card.endswith(f"{END}\nmore\n") and "old" not in card
+    assert "`keys`: passkey, system memory, seed 9" in card
+    assert "| 4,096 | 50.000 | 20 | 0.950 | 0.760 to 0.990 |" in card
+    assert "mean 0.950; effective length none" in card
+    assert written(card, {"keys": report}) == card
+    with pytest.raises(ValueError, match="no <!--"):
+        written("# Card", {})
+
+
+def test_the_cards_of_the_recipes_are_up_to_date() -> None:
+    for name in names():
+        recipe = find(name)
+        assert recipe.folder is not None and recipe.scores
+        card = (recipe.folder / "README.md").read_text(encoding="utf-8")
+        assert written(card, recipe.scores) == card
+        # None of them is of another adapter.
+        fingerprints = {report["adapter"] for report in recipe.scores.values()}
+        assert fingerprints == {fingerprint(recipe.adapter() or {})}

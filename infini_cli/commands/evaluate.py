@@ -33,6 +33,7 @@ Plot = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE", help="Draw the figures as an image (.png, .svg, .pdf).", show_default=False),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 Lengths = Annotated[str, typer.Option("--length", metavar="LIST", help="Tokens of the prompts, like 4k,32k,1m.")]
 Trials = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Trials a cell.")]
 Items = Annotated[
@@ -78,12 +79,15 @@ def passkey(
     device: options.Device = None,
     dtype: options.Dtype = None,
     format: options.Format = None,
+    as_json: Json = False,
     quiet: options.Quiet = None,
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
     """Five-digit keys in the paper's filler or in texts: exact match by length and depth."""
-    run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
+    run = options.start(
+        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+    )
     name, lengths, depths = chosen_system(system, memory), parse_lengths(length), parse_depths(depth)
     _prepare(output, plot, hay)
     loaded = _load(run, name, rule)
@@ -120,12 +124,15 @@ def needle(
     device: options.Device = None,
     dtype: options.Dtype = None,
     format: options.Format = None,
+    as_json: Json = False,
     quiet: options.Quiet = None,
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
     """Needles as RULER has them: the share of values named, and the length up to which that is at least 85.6%."""
-    run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
+    run = options.start(
+        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+    )
     name, lengths = chosen_system(system, memory), parse_lengths(length)
     from infini_attention.evaluation.hidden import grid, needles
     from infini_attention.needles import FILLER_KINDS, KINDS, effective_length
@@ -164,12 +171,15 @@ def babilong(
     device: options.Device = None,
     dtype: options.Dtype = None,
     format: options.Format = None,
+    as_json: Json = False,
     quiet: options.Quiet = None,
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
     """Facts that change, hidden in texts, as BABILong has them: exact match by task and length."""
-    run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
+    run = options.start(
+        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+    )
     name, lengths = chosen_system(system, memory), parse_lengths(length, least=0)
     from infini_attention.evaluation.hidden import facts, grid
     from infini_attention.facts import TASKS
@@ -202,12 +212,15 @@ def ppl(
     device: options.Device = None,
     dtype: options.Dtype = None,
     format: options.Format = None,
+    as_json: Json = False,
     quiet: options.Quiet = None,
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
     """Loss on texts, nats a token, by position; perplexity a token, and a word as PG19 has it."""
-    run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
+    run = options.start(
+        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+    )
     name, lengths = chosen_system(system, memory), parse_lengths(length)
     if len(lengths) > 1:
         raise UsageFailure("ppl takes one length", "Run it once for each.")
@@ -247,12 +260,15 @@ def qa(
     device: options.Device = None,
     dtype: options.Dtype = None,
     format: options.Format = None,
+    as_json: Json = False,
     quiet: options.Quiet = None,
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
     """Questions, each asked after its whole text was read: token F1 and exact match."""
-    run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
+    run = options.start(
+        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+    )
     name = chosen_system(system, memory)
     _prepare(output, plot, data)
     loaded = _load(run, name, rule)
@@ -278,12 +294,15 @@ def summary(
     device: options.Device = None,
     dtype: options.Dtype = None,
     format: options.Format = None,
+    as_json: Json = False,
     quiet: options.Quiet = None,
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
     """Summaries after 10, 25, 50 and 100% of a text were read: the geometric mean of ROUGE-1, -2 and -L."""
-    run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
+    run = options.start(
+        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+    )
     name = chosen_system(system, memory)
     _prepare(output, plot, data)
     loaded = _load(run, name, rule)

@@ -76,10 +76,11 @@ def test_the_last_segment_in_four_ways(loaded: Loaded) -> None:
             with torch.no_grad():
                 loaded.model(input_ids=windows[memory][None, : 2 * SEGMENT], past_key_values=cache)
                 found.append(mean_loss(loaded.model(input_ids=last, past_key_values=cache).logits[0], labels))
-    for name, expected in (("alone", alone), ("own", own), ("other", other), ("full", full)):
-        assert getattr(score, name) == pytest.approx(sum(expected) / 2, abs=1e-5), name
-    assert score.tokens == 2 * SEGMENT
-    assert len({round(getattr(score, name), 6) for name in ("alone", "own", "other", "full")}) == 4
+    expected = {"alone": alone, "own": own, "other": other, "all": full}
+    assert [one.labels for one in score] == [{"behind": name} for name in expected]
+    for one, values in zip(score, expected.values(), strict=True):
+        assert one.scores == pytest.approx(values, abs=1e-5), one.labels
+    assert len({round(one.mean, 6) for one in score}) == 4
 
 
 @pytest.mark.parametrize("tokens", [2, SEGMENT, SEGMENT + 1, 3 * SEGMENT, 3 * SEGMENT + 4])

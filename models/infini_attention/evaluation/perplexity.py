@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -18,29 +17,6 @@ from ..cache import InfiniCache
 from ..inject import memory_off
 from ..loading import Loaded
 from .probes import Record, Scores, System
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class LastSegment:
-    """Mean loss on the last segment, nats a token.
-
-    Attributes:
-        alone: the segment by itself.
-        own: with the memory of the segments before it.
-        other: with the memory of another text's segments.
-        full: plain attention of the base over all segments.
-        tokens: tokens scored.
-    """
-
-    alone: float
-    own: float
-    other: float
-    full: float
-    tokens: int
-
-    def perplexities(self) -> dict[str, float]:
-        """exp of each loss."""
-        return {name: math.exp(getattr(self, name)) for name in ("alone", "own", "other", "full")}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -143,8 +119,8 @@ def losses(system: System, model: PreTrainedModel, ids: Tensor, length: int) -> 
 
 
 @torch.inference_mode()
-def last_segment(loaded: Loaded, windows: Sequence[Tensor], segments: int, length: int) -> LastSegment:
-    """Scores the last segment of each window in four ways.
+def last_segment(loaded: Loaded, windows: Sequence[Tensor], segments: int, length: int) -> list[Scores]:
+    """Scores the last segment of each window by what stands behind it.
 
     Args:
         loaded: the model.
@@ -152,20 +128,23 @@ def last_segment(loaded: Loaded, windows: Sequence[Tensor], segments: int, lengt
             lends its memory to the one before it.
         segments: segments in a window.
         length: tokens of a segment.
+
+    Returns:
+        Mean nats a token of each window: the segment ``alone``, with the memory of its ``own`` text, with that of an
+        ``other`` one, and with plain attention of the base over ``all`` segments.
     """
     device = loaded.placement.device
     rows = [window.to(device)[None] for window in windows]
     memories = [_read(loaded, row[:, : (segments - 1) * length], length) for row in rows]
-    sums = dict.fromkeys(("alone", "own", "other", "full"), 0.0)
+    nats: dict[str, list[float]] = {"alone": [], "own": [], "other": [], "all": []}
     for number, row in enumerate(rows):
         last, labels = row[:, (segments - 1) * length : -1], row[0, (segments - 1) * length + 1 :]
         with memory_off(loaded.model):
-            sums["alone"] += _loss(loaded, last, labels, None)
-            sums["full"] += _loss(loaded, row[:, :-1], labels, None)
-        sums["own"] += _loss(loaded, last, labels, memories[number])
-        sums["other"] += _loss(loaded, last, labels, memories[(number + 1) % len(memories)])
-    total = length * len(rows)
-    return LastSegment(**{name: value / total for name, value in sums.items()}, tokens=total)
+            nats["alone"].append(_loss(loaded, last, labels, None))
+            nats["all"].append(_loss(loaded, row[:, :-1], labels, None))
+        nats["own"].append(_loss(loaded, last, labels, memories[number]))
+        nats["other"].append(_loss(loaded, last, labels, memories[(number + 1) % len(memories)]))
+    return [Scores({"behind": name}, tuple(found)) for name, found in nats.items()]
 
 
 def _read(loaded: Loaded, ids: Tensor, length: int) -> InfiniCache:
@@ -179,7 +158,7 @@ def _read(loaded: Loaded, ids: Tensor, length: int) -> InfiniCache:
 def _loss(loaded: Loaded, ids: Tensor, labels: Tensor, memory: InfiniCache | None) -> float:
     cache = None if memory is None else memory.fork()
     logits = loaded.model(input_ids=ids, past_key_values=cache, logits_to_keep=len(labels)).logits[0]
-    return float(F.cross_entropy(logits.float(), labels, reduction="sum"))
+    return float(F.cross_entropy(logits.float(), labels))
 
 
 def cache_bytes(model: PreTrainedModel, tokens: int) -> int:

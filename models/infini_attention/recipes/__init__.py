@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ HERE = Path(__file__).parent
 DEFAULT = "smollm2-135m"
 RECIPE = "recipe.toml"
 ADAPTER = "adapter.safetensors"
+SCORES = "scores"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,7 +54,6 @@ class Recipe:
         base: the base weights.
         config: the memory path.
         training: how the adapter was trained (a training plan's values).
-        scores: what was measured with it.
     """
 
     name: str
@@ -60,13 +61,18 @@ class Recipe:
     base: BaseSpec
     config: InfiniConfig
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    scores: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def adapter_file(self) -> Path | None:
         """The adapter, if one is there."""
         file = None if self.folder is None else self.folder / ADAPTER
         return file if file is not None and file.is_file() else None
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What was measured with it, by file name: reports of ``infini eval``, as it wrote them."""
+        files = [] if self.folder is None else sorted((self.folder / SCORES).glob("*.json"))
+        return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
     @property
     def address(self) -> str:
@@ -136,7 +142,6 @@ def read(folder: Path, file: str = RECIPE) -> Recipe:
             BaseSpec(**values["base"]),
             InfiniConfig.from_dict(values["config"]),
             values.get("training", {}),
-            values.get("scores", {}),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ModelUnavailable(f"the recipe in {folder} cannot be read: {error}", f"check its {file}") from error
