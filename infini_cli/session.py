@@ -13,8 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from infini_cli.documents import Document, PageSelection, load_document
+from infini_cli.documents import Block, Document, PageSelection, load_document
 from infini_cli.errors import CliError, UsageFailure
+from infini_cli.lookback.kept import ATTACHMENT, KeptText, pack, unpack
 from infini_cli.output import Console
 from infini_cli.settings import Settings
 
@@ -137,19 +138,26 @@ class Session:
         loaded: The model.
         console: Where progress and notes go.
         state: What to start from.
+        keep_text: Whether the text of documents stays beside the memory, for looking back.
 
     Raises:
         StateError: If the state belongs to another model.
     """
 
-    def __init__(self, loaded: Loaded, console: Console, state: MemoryState | None = None) -> None:
+    def __init__(
+        self, loaded: Loaded, console: Console, state: MemoryState | None = None, *, keep_text: bool = True
+    ) -> None:
         self.loaded = loaded
         self.console = console
         self.engine = loaded.engine()
+        self.keep_text = keep_text
         self.sources: list[Source] = []
+        self.texts: list[KeptText] = []
         if state is not None:
             self.engine.restore(state, loaded.origin)
             self.sources.extend(state.sources)
+            if ATTACHMENT in state.attachments:
+                self.texts.extend(unpack(state.attachments[ATTACHMENT]))
 
     def read(self, documents: Sequence[Document]) -> None:
         """Read documents, one after the other, each encoded by itself and followed by a blank line.
@@ -184,7 +192,10 @@ class Session:
 
     def snapshot(self) -> MemoryState:
         """Everything read so far, as a state that can be saved."""
-        return dataclasses.replace(self.engine.snapshot(self.loaded.origin), sources=tuple(self.sources))
+        attachments = {ATTACHMENT: pack(self.texts)} if self.texts else {}
+        return dataclasses.replace(
+            self.engine.snapshot(self.loaded.origin), sources=tuple(self.sources), attachments=attachments
+        )
 
     def _read(
         self, document: Document, ids: Any, advance: Callable[[int], None], interrupted: Callable[[], bool]
@@ -202,8 +213,22 @@ class Session:
             self.sources.append(
                 Source(document.name, document.kind, document.sha256, document.pages_read, done, document.extractor)
             )
+            if self.keep_text:
+                self.texts.append(KeptText(document.name, self._blocks_read(document, ids, done)))
         self.console.note(_what_was_read(document, done, engine.cache.segments - segments, len(engine.open_ids)))
         return done
+
+    def _blocks_read(self, document: Document, ids: Any, done: int) -> tuple[Block, ...]:
+        if done == len(ids):
+            return document.blocks
+        left = len(self.loaded.tokenizer.decode(ids[:done].tolist(), clean_up_tokenization_spaces=False))
+        blocks = []
+        for block in document.blocks:
+            if left <= 0:
+                break
+            blocks.append(dataclasses.replace(block, text=block.text[:left]))
+            left -= len(block.text) + len(_DOCUMENT_END)
+        return tuple(blocks)
 
 
 def open_state(path: Path) -> MemoryState:
@@ -217,7 +242,9 @@ def open_state(path: Path) -> MemoryState:
     return MemoryState.load(path)
 
 
-def open_session(settings: Settings, console: Console, state: MemoryState | None, model: str | None) -> Session:
+def open_session(
+    settings: Settings, console: Console, state: MemoryState | None, model: str | None, *, keep_text: bool = True
+) -> Session:
     """Load the right model and go on from a state, if there is one.
 
     Args:
@@ -225,13 +252,14 @@ def open_session(settings: Settings, console: Console, state: MemoryState | None
         console: Where notes go.
         state: What to start from; its model is loaded.
         model: The model that the person named for this run, if any.
+        keep_text: See `Session`.
 
     Raises:
         StateError: If the state belongs to another model than the one named.
         ModelUnavailable: If the model cannot be had.
     """
     name = None if state is None else model_of_state(state, model)
-    return Session(load_model(settings, console, name), console, state)
+    return Session(load_model(settings, console, name), console, state, keep_text=keep_text)
 
 
 def model_of_state(state: MemoryState, model: str | None) -> str:

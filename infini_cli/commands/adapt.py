@@ -172,9 +172,9 @@ def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
 
 
 def _lacks_texts(plan: TrainingPlan, data: Path | None, questions: Path | None) -> bool:
-    from infini_attention.adaptation.catalogue import QUESTIONS, SUMMARIES, TEXTS
+    from infini_attention.adaptation.catalogue import ASKED, TEXTS
 
-    asked = plan.tasks & {QUESTIONS, SUMMARIES}
+    asked = plan.tasks & set(ASKED)
     return bool((data is None and plan.tasks & set(TEXTS)) or (questions is None and asked))
 
 

@@ -28,6 +28,9 @@ def read(
     files: options.Files = None,
     memory: options.Memory = None,
     pages: options.Pages = None,
+    no_text: Annotated[
+        bool, typer.Option("--no-text", help="Leave the text out of the state: ask cannot look back then.")
+    ] = False,
     model: options.Model = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -47,7 +50,7 @@ def read(
     selection = options.page_selection(pages)
     state = None if memory is None else open_state(memory)
     documents = open_documents(sources, selection, run.console)
-    session = open_session(run.settings, run.console, state, model)
+    session = open_session(run.settings, run.console, state, model, keep_text=not no_text)
     try:
         session.read(documents)
     except ReadingInterrupted as interruption:

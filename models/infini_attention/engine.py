@@ -108,7 +108,7 @@ class Engine:
         other = self.fork()
         # Without a prompt there would be nothing left to go on from.
         if prompt and not room_for_answer(len(other.open_ids), len(prompt), max_new_tokens, self.config.segment_length):
-            other._flush()
+            other.close()
         view = other.open_ids + list(prompt)
         if not view:
             raise ValueError("there is nothing to continue: the prompt is empty and so is the open segment")
@@ -167,7 +167,8 @@ class Engine:
         packs = (layer.memory for layer in self.cache.memories.values() if layer.memory is not None)
         return sum(tensor.nbytes for pack in packs for tensor in pack if tensor is not None)
 
-    def _flush(self) -> None:
+    def close(self) -> None:
+        """Closes the open segment, though it is not full: what waits in it is written."""
         if self.open_ids:
             length = self.config.segment_length
             for start in range(0, len(self.open_ids), length):

@@ -29,6 +29,7 @@ FORMAT = "infini.state"
 VERSION = 1
 OPEN_IDS = "open_ids"
 HEADER = "header"
+ATTACHED = "attached."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class MemoryState:
         tensors: ``layers.N.matrix`` ``[1, H, D, V]`` float32, under the paper's rules ``layers.N.norm`` ``[1, H, D]``,
             and ``open_ids`` int64, the tokens of the open segment.
         sources: documents read, in order.
+        attachments: bytes that travel along by name, none of them empty, such as the text that was read.
     """
 
     origin: Origin
@@ -87,6 +89,7 @@ class MemoryState:
     segments: int
     tensors: dict[str, Tensor]
     sources: tuple[Source, ...] = ()
+    attachments: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
     def require(self, origin: Origin) -> None:
         """Refuses a model that the state does not belong to.
@@ -111,8 +114,16 @@ class MemoryState:
         """Size of the memories, in bytes; the same whatever was read."""
         return sum(t.numel() * t.element_size() for name, t in self.tensors.items() if name != OPEN_IDS)
 
+    def stored(self) -> dict[str, Tensor]:
+        """Everything but the header, as a file holds it."""
+        attached = {
+            ATTACHED + name: torch.frombuffer(bytearray(content), dtype=torch.uint8)
+            for name, content in self.attachments.items()
+        }
+        return {**self.tensors, **attached}
+
     def header(self) -> dict[str, Any]:
-        """Everything but the tensors, as plain JSON values, with a digest over all."""
+        """Everything but tensors and attachments, as plain JSON values, with a digest over all."""
         header = {
             "format": FORMAT,
             "version": VERSION,
@@ -121,7 +132,7 @@ class MemoryState:
             "segments": self.segments,
             "sources": [dataclasses.asdict(source) for source in self.sources],
         }
-        return {**header, "digest": _digest(header, self.tensors)}
+        return {**header, "digest": _digest(header, self.stored())}
 
     def save(self, path: Path) -> None:
         """Writes the state: to a temporary file beside ``path``, flushed to disk, then renamed; mode 0600.
@@ -133,7 +144,7 @@ class MemoryState:
             InfiniError: it could not be written; what stood at ``path`` before is intact.
         """
         text = json.dumps(self.header())
-        tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
+        tensors = {name: tensor.contiguous() for name, tensor in self.stored().items()}
         if path.suffix == ".safetensors":
             content = save_safetensors(tensors, {HEADER: text})
         else:
@@ -170,8 +181,13 @@ class MemoryState:
                 Origin(**header["origin"]),
                 header["tokens"],
                 header["segments"],
-                tensors,
+                {name: tensor for name, tensor in tensors.items() if not name.startswith(ATTACHED)},
                 tuple(Source(**source) for source in header["sources"]),
+                {
+                    name.removeprefix(ATTACHED): tensor.numpy().tobytes()
+                    for name, tensor in tensors.items()
+                    if name.startswith(ATTACHED)
+                },
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(path) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 from pathlib import Path
@@ -12,12 +13,22 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.adaptation.questions import MOST_QUESTIONS, Example, Instructions, question_task, summary_task
+from infini_attention.adaptation.questions import (
+    MOST_LOOKS,
+    MOST_QUESTIONS,
+    AskedTurn,
+    Example,
+    Instructions,
+    look_back_task,
+    question_task,
+    summary_task,
+)
 from infini_attention.adaptation.rollout import IGNORED, Segment
-from infini_attention.adaptation.stories import Story, load_stories
+from infini_attention.adaptation.stories import Question, Story, load_stories
 from infini_attention.adaptation.tasks import Plan
 from infini_attention.errors import InfiniError
 
+MILLER = Question("Who came?", ("a miller", "the miller"))
 QUESTIONS = [{"question": "Who came?", "answers": ["a miller", "the miller"]}]
 
 
@@ -47,16 +58,16 @@ def write(path: Path, *records: dict[str, Any]) -> Path:
 
 def test_records_of_every_kind_are_read_from_files_and_folders(tmp_path: Path) -> None:
     write(tmp_path / "own.jsonl", {"text": "A tale.", "questions": QUESTIONS, "summaries": ["Short."]}, {"text": "B."})
-    asked = {**QUESTIONS[0], "section": "1", "attr": "character"}
+    asked = {**QUESTIONS[0], "section": "2", "attr": "character"}
     write(tmp_path / "a.jsonl.gz", {"story": "x", "sections": ["One.", "Two."], "qas": [asked]})
     plot = {"question": "What is the plot?", "references": ["This.", "That."]}
     write(tmp_path / "z.jsonl", {"document": "Long.", "questions": [plot, {"question": "?", "references": ["No."]}]})
-    turn = (("Who came?", ("a miller", "the miller")),)
+    turn = (MILLER,)
     assert sorted(load_stories(tmp_path), key=lambda story: story.text) == [
         Story("A tale.", turn, ("Short.",)),
         Story("B.", ()),
         Story("Long.", (), ("This.", "That.")),
-        Story("One.\n\nTwo.", turn),
+        Story("One.\n\nTwo.", (dataclasses.replace(MILLER, evidence="Two."),)),
     ]
     assert load_stories(tmp_path / "own.jsonl") == [Story("A tale.", turn, ("Short.",)), Story("B.", ())]
 
@@ -86,7 +97,7 @@ def asked_of(segment: Segment) -> list[tuple[str, str]]:
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(2, 30), st.integers(1, 5), st.integers(0, 999))
 def test_a_text_is_read_whole_before_its_questions(tokens: int, turns: int, length: int, full: int, seed: int) -> None:
     text = torch.arange(1000, 1000 + tokens)
-    example = Example(text, tuple(([ord("a") + t], ([65 + t, 97, 33],)) for t in range(turns)))
+    example = Example(text, tuple(AskedTurn([ord("a") + t], ([65 + t, 97, 33],)) for t in range(turns)))
     segments = Instructions("questions", [example]).sample(Plan(9, 9, length, full), np.random.default_rng(seed))
     *before, last = segments
     assert len(last.ids) == min(turns, MOST_QUESTIONS)
@@ -106,7 +117,7 @@ def test_a_text_is_read_whole_before_its_questions(tokens: int, turns: int, leng
 
 
 def test_questions_are_put_as_the_prompt_says_and_answered_by_any_right_answer() -> None:
-    story = Story("A tale.", (("Who came?", ("a miller", "the miller")),))
+    story = Story("A tale.", (MILLER,))
     task = question_task(LOADED, [story, Story("No questions.", ())], "Tell: {}".format)
     assert task.name == "questions" and len(task.examples) == 1
     rng, answers = np.random.default_rng(0), set()
@@ -122,7 +133,7 @@ def test_questions_are_put_as_the_prompt_says_and_answered_by_any_right_answer()
 
 
 def test_rows_of_different_lengths_are_padded_behind_what_counts() -> None:
-    questions = (("A?", ("yes",)), ("Why is the sea salt?", ("because of a mill that grinds salt",)))
+    questions = (Question("A?", ("yes",)), Question("Why is the sea salt?", ("because of a mill that grinds salt",)))
     segments = question_task(LOADED, [Story("T", questions)], str).sample(Plan(1, 2, 64, 1), np.random.default_rng(0))
     last = segments[-1]
     assert last.labels is not None and last.ids.shape == last.labels.shape
@@ -130,6 +141,27 @@ def test_rows_of_different_lengths_are_padded_behind_what_counts() -> None:
     for row, labels in zip(last.ids, last.labels, strict=True):
         padding = int((row.flip(0) != 0).nonzero()[0])
         assert (labels[len(labels) - padding :] == IGNORED).all()
+
+
+def test_looking_back_shows_the_right_part_again_among_others() -> None:
+    parts = ["A mill stood here.", "A fox came by.", "The sea was far."]
+    known = [Question(f"{number}?", (f"yes {number}",), part) for number, part in enumerate(parts)]
+    story = Story(" ".join(parts), (*known, MILLER))
+    task = look_back_task(LOADED, [story, Story("No evidence.", (MILLER,))], "Tell: {}".format)
+    assert task.name == "look_back" and len(task.examples) == 1
+    counts = set()
+    for seed in range(20):
+        *before, last = task.sample(Plan(1, 2, 16, 1), np.random.default_rng(seed))
+        assert "".join(decode(segment.ids[0]) for segment in before) == f"{story.text}\n\n"
+        assert len(last.ids) == MOST_LOOKS
+        for row, answer in asked_of(last):
+            view, _, rest = row.partition("Tell: ")
+            number = int(rest[0])
+            shown = view.split("\n\n")[:-1]
+            assert parts[number] in shown and set(shown) <= set(parts) and len(set(shown)) == len(shown)
+            assert answer == f"yes {number}\n\n"
+            counts.add(len(shown))
+    assert counts == {1, 2, 3}
 
 
 def test_summaries_are_asked_for_in_their_own_length() -> None:

@@ -14,16 +14,18 @@ from ..passkey import Passkey
 from .distant import DistantRecall
 from .hidden import FACT_QUESTIONS, HiddenRecall, fact_draws, needle_draws
 from .plan import Phase, TrainingPlan
-from .questions import Instructions, question_task, summary_task
+from .questions import Instructions, LookingBack, look_back_task, question_task, summary_task
 from .stories import load_stories
 from .tasks import ContextDistillation, LanguageModelling, PasskeyRecall, Task
 from .texts import load_corpus
 
 MEMORY = "memory"
-QUESTIONS, SUMMARIES = "questions", "summaries"
+QUESTIONS, LOOK_BACK, SUMMARIES = "questions", "look_back", "summaries"
+# Tasks that need texts with what was asked about them.
+ASKED = (QUESTIONS, LOOK_BACK, SUMMARIES)
 NEEDLES, FACTS = "needles", "facts"
 TEXTS = (LanguageModelling.name, ContextDistillation.name)
-TASKS = (*TEXTS, PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS, QUESTIONS, SUMMARIES)
+TASKS = (*TEXTS, PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS, *ASKED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,9 +80,10 @@ def tasks_of(
         planter = Planter(loaded.encode, sentence_ends(loaded.tokenizer))
         tasks[NEEDLES] = HiddenRecall(NEEDLES, needle_draws(), 1, planter, passkey, corpus)
         tasks[FACTS] = HiddenRecall(FACTS, fact_draws(), FACT_QUESTIONS, planter, passkey, corpus)
-    if questions is not None and wanted & {QUESTIONS, SUMMARIES}:
+    if questions is not None and wanted & set(ASKED):
         stories = load_stories(questions)
         tasks[QUESTIONS] = question_task(loaded, stories, prompts.question)
+        tasks[LOOK_BACK] = look_back_task(loaded, stories, prompts.question)
         tasks[SUMMARIES] = summary_task(loaded, stories, prompts.summary)
     for name in sorted(wanted):
         _check(name, tasks)
@@ -94,7 +97,7 @@ def _check(name: str, tasks: Mapping[str, Task]) -> None:
         option, what = ("--data", "long texts") if name in TEXTS else ("--questions", "JSON lines")
         raise InfiniError(f"the task {name} needs texts", f"pass {option} FILE or {option} FOLDER with {what}")
     task = tasks[name]
-    if isinstance(task, Instructions) and not task.examples:
+    if isinstance(task, Instructions | LookingBack) and not task.examples:
         raise InfiniError(f"no text comes with {name}", "leave the task out of the plan, or pass other texts")
 
 

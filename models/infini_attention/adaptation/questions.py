@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,18 +16,43 @@ from .rollout import Segment
 from .stories import Story
 from .tasks import Plan, question_segment
 
-# Rows of one step: more questions about a text cost little beside reading it.
+# Rows of one step: more questions about a text cost little beside reading it, unless parts of it are read again.
 MOST_QUESTIONS = 8
+MOST_LOOKS = 3
 # Tokens of the text that may still be in view: every row has to read them.
 MOST_REST = 128
 
 
+# Passages beside the right one that may be in view after looking back, and the most tokens of each passage.
+MOST_BESIDE = 2
+MOST_PASSAGE = 512
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AskedTurn:
+    """An instruction and what to make of it, as token ids.
+
+    Attributes:
+        instruction: in the chat template.
+        answers: right ones, at least one, with the end of the turn.
+        evidence: the part of the text that the answer stands in, where that is known.
+    """
+
+    instruction: list[int]
+    answers: tuple[list[int], ...]
+    evidence: list[int] | None = None
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Example:
-    """A text and what may be asked about it, as token ids: pairs of an instruction and its right answers."""
+    """A text as token ids, and what may be asked about it."""
 
     text: Tensor
-    turns: tuple[tuple[list[int], tuple[list[int], ...]], ...]
+    turns: tuple[AskedTurn, ...]
+
+
+# An instruction, its right answers, and the part of the text with the answer, where that is known.
+Turn = tuple[str, tuple[str, ...], str | None]
 
 
 class Instructions:
@@ -56,10 +82,48 @@ class Instructions:
         count = min(MOST_QUESTIONS, len(example.turns))
         turns = []
         for t in rng.choice(len(example.turns), count, replace=False):
-            instruction, answers = example.turns[int(t)]
-            answer = answers[int(rng.integers(len(answers)))]
-            turns.append((torch.cat([text[closed:], torch.tensor(instruction)]), torch.tensor(answer)))
+            turn = example.turns[int(t)]
+            prompt = torch.cat([text[closed:], torch.tensor(turn.instruction)])
+            turns.append((prompt, torch.tensor(_any(turn.answers, rng))))
         return [*segments, question_segment(turns)]
+
+
+class LookingBack:
+    """Answer questions about a text that was read whole, with the right part of it in view again, and other parts too.
+
+    Memory is full of the rest meanwhile: a model that was taught to answer from it has to learn when to read instead.
+
+    Args:
+        name: of the task.
+        examples: texts with at least one turn each whose evidence is known.
+    """
+
+    def __init__(self, name: str, examples: Sequence[Example]) -> None:
+        self.name = name
+        self.examples = [
+            Example(example.text, turns)
+            for example in examples
+            if (turns := tuple(turn for turn in example.turns if turn.evidence))
+        ]
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        """One text, its segments of the plan's length, and several questions about it as rows of the last one."""
+        example = self.examples[int(rng.integers(len(self.examples)))]
+        segments = [Segment(piece[None], None, full=False) for piece in example.text.split(plan.length)]
+        order = rng.permutation(len(example.turns)).tolist()
+        turns = []
+        for t in order[:MOST_LOOKS]:
+            turn = example.turns[t]
+            beside = [example.turns[other] for other in order if example.turns[other].evidence != turn.evidence]
+            view = [turn, *beside[: int(rng.integers(MOST_BESIDE + 1))]]
+            passages = [(view[v].evidence or [])[:MOST_PASSAGE] for v in rng.permutation(len(view)).tolist()]
+            prompt = torch.tensor([*itertools.chain(*passages), *turn.instruction])
+            turns.append((prompt, torch.tensor(_any(turn.answers, rng))))
+        return [*segments, question_segment(turns)]
+
+
+def _any(answers: Sequence[list[int]], rng: np.random.Generator) -> list[int]:
+    return answers[int(rng.integers(len(answers)))]
 
 
 def question_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str]) -> Instructions:
@@ -70,8 +134,21 @@ def question_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[st
         stories: those without a question are left out.
         prompt: a question to the instruction that asks it.
     """
-    return _task(
-        loaded, "questions", stories, lambda story: [(prompt(asked), right) for asked, right in story.questions]
+    return Instructions("questions", _asked(loaded, stories, prompt))
+
+
+def look_back_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str]) -> LookingBack:
+    """Questions about stories with the right part of the story in view.
+
+    Args:
+        loaded, stories, prompt: see ``question_task``; questions without evidence are left out.
+    """
+    return LookingBack("look_back", _asked(loaded, stories, prompt))
+
+
+def _asked(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str]) -> list[Example]:
+    return _examples(
+        loaded, stories, lambda story: [(prompt(q.question), q.answers, q.evidence) for q in story.questions]
     )
 
 
@@ -84,29 +161,25 @@ def summary_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[int
         prompt: a number of words to the instruction for a summary of about so many.
     """
 
-    def turns(story: Story) -> list[tuple[str, tuple[str, ...]]]:
+    def turns(story: Story) -> list[Turn]:
         # Told in tens, as a person would.
-        return [(prompt(max(10, round(len(text.split()), -1))), (text,)) for text in story.summaries]
+        return [(prompt(max(10, round(len(text.split()), -1))), (text,), None) for text in story.summaries]
 
-    return _task(loaded, "summaries", stories, turns)
+    return Instructions("summaries", _examples(loaded, stories, turns))
 
 
-def _task(
-    loaded: Loaded,
-    name: str,
-    stories: Sequence[Story],
-    turns: Callable[[Story], list[tuple[str, tuple[str, ...]]]],
-) -> Instructions:
+def _examples(loaded: Loaded, stories: Sequence[Story], turns: Callable[[Story], list[Turn]]) -> list[Example]:
     end = turn_end(loaded.tokenizer).rstrip("\n") or "\n\n"
     examples = []
     for story in stories:
         asked = tuple(
-            (
+            AskedTurn(
                 loaded.encode(turn_start(loaded.tokenizer, instruction), special=True),
                 tuple(loaded.encode(answer.strip() + end, special=True) for answer in answers),
+                None if evidence is None else loaded.encode(evidence + "\n\n"),
             )
-            for instruction, answers in turns(story)
+            for instruction, answers, evidence in turns(story)
         )
         if asked:
             examples.append(Example(torch.tensor(loaded.encode(story.text + "\n\n")), asked))
-    return Instructions(name, examples)
+    return examples

@@ -13,25 +13,40 @@ from ..errors import InfiniError
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """A question about a text.
+
+    Attributes:
+        question: as a person would put it.
+        answers: right ones, at least one.
+        evidence: the part of the text that the answer stands in, where that is known.
+    """
+
+    question: str
+    answers: tuple[str, ...]
+    evidence: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Story:
     """A text and what was written about it.
 
     Attributes:
         text: the whole text.
-        questions: each with its right answers, at least one.
+        questions: about the text.
         summaries: of the whole text.
     """
 
     text: str
-    questions: tuple[tuple[str, tuple[str, ...]], ...]
+    questions: tuple[Question, ...]
     summaries: tuple[str, ...] = ()
 
 
 def load_stories(path: Path) -> list[Story]:
     """Reads JSON lines, plain or gzipped, of one file or of all in a folder.
 
-    A record is ``{"text", "questions": [{"question", "answers": [...]}], "summaries": [...]}``, the last two optional,
-    or a record of FairytaleQA (``sections``, ``qas``) or of SQuALITY (``document``, ``questions`` with ``references``,
+    A record is ``{"text", "questions": [{"question", "answers": [...], "evidence"}], "summaries": [...]}``; questions,
+    summaries and ``evidence``, the part of the text with the answer, are optional. Or it is a record of FairytaleQA (``sections``, ``qas``) or of SQuALITY (``document``, ``questions`` with ``references``,
     whose first asks for the plot).
 
     Raises:
@@ -60,12 +75,23 @@ def _records(file: Path) -> Iterator[Story]:
 
 def _story(record: dict[str, Any]) -> Story:
     if "sections" in record:
-        return Story("\n\n".join(record["sections"]), _questions(record["qas"]))
+        sections = record["sections"]
+        asked = [{**qa, "evidence": _sections(sections, qa["section"])} for qa in record["qas"]]
+        return Story("\n\n".join(sections), _questions(asked))
     if "document" in record:
         plot = record["questions"][0]["references"]
         return Story(record["document"], (), tuple(plot))
     return Story(record["text"], _questions(record.get("questions", [])), tuple(record.get("summaries", ())))
 
 
-def _questions(records: list[dict[str, Any]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple((record["question"], tuple(record["answers"])) for record in records if record["answers"])
+def _sections(sections: list[str], numbers: str) -> str:
+    """Sections by their numbers, from 1, with commas between them."""
+    return "\n\n".join(sections[int(number) - 1] for number in numbers.split(","))
+
+
+def _questions(records: list[dict[str, Any]]) -> tuple[Question, ...]:
+    return tuple(
+        Question(record["question"], tuple(record["answers"]), record.get("evidence"))
+        for record in records
+        if record["answers"]
+    )

@@ -35,7 +35,7 @@ def questions(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], 
     Raises:
         InfiniError: there is no question.
     """
-    asked = [(story, question, right) for story in stories for question, right in story.questions]
+    asked = [(story, question) for story in stories for question in story.questions]
     if not asked:
         raise InfiniError("no text comes with a question", 'write {"text": ..., "questions": [...]} a line')
     asked = _spread(asked, limit)
@@ -46,17 +46,17 @@ def questions(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], 
         return torch.tensor(loaded.encode(text + "\n\n"))
 
     def draw(trial: int) -> Probe:
-        story, question, right = asked[trial]
-        turn = loaded.encode(turn_start(loaded.tokenizer, prompt(question)), special=True)
+        story, question = asked[trial]
+        turn = loaded.encode(turn_start(loaded.tokenizer, prompt(question.question)), special=True)
         return Probe(
             (read(story.text),),
             tuple(turn),
             ANSWER_TOKENS,
-            lambda answer: question_scores(answer.strip(), right),
+            lambda answer: question_scores(answer.strip(), question.answers),
             stop,
         )
 
-    return Series({"kind": "questions"}, len(asked), draw, sum(len(story.text) // 4 for story, _, _ in asked))
+    return Series({"kind": "questions"}, len(asked), draw, sum(len(story.text) // 4 for story, _ in asked))
 
 
 def summaries(

@@ -1,0 +1,63 @@
+"""An answer in two moves, as a reader gives it: recall it from memory, then look back at what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from infini_cli.answering import GRACE, Turn
+from infini_cli.lookback.finder import Found, LookBack
+from infini_cli.lookback.passages import Sentence
+from infini_cli.lookback.search import best_sentence
+
+if TYPE_CHECKING:
+    from infini_attention import Engine, Loaded
+
+# Tokens that are recalled before looking back: a name, a place, a short clause.
+RECALLED = 24
+
+
+@dataclass
+class Answer:
+    """A question on its way to an answer.
+
+    Args:
+        loaded: The model.
+        question: As the person put it.
+        instruction: The same as the model is told.
+        limit: Tokens after which the answer ends with its sentence.
+        back: Where to look back; None answers from memory alone.
+
+    Attributes:
+        turn: The instruction and the model's answer.
+        found: The passages that the answer rests on, the best one first.
+    """
+
+    loaded: Loaded
+    question: str
+    instruction: str
+    limit: int
+    back: LookBack | None
+    found: Sequence[Found] = ()
+    turn: Turn = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.turn = Turn(self.loaded, self.instruction, self.limit)
+
+    def pieces(self, engine: Engine) -> Iterator[str]:
+        """Answer, piece by piece, from what an engine has read; it stays as it is."""
+        if self.back is not None:
+            recalled = Turn(self.loaded, self.instruction, RECALLED)
+            text = "".join(recalled.pieces(engine)).strip()
+            prompt = [*self.turn.prompt, *recalled.ids]
+            room = self.loaded.config.segment_length - len(self.turn.prompt) - self.limit - GRACE
+            self.found = self.back.find(engine, self.question, text, prompt, room)
+            engine = self.back.in_view(engine, self.found)
+        yield from self.turn.pieces(engine)
+
+    def evidence(self) -> list[tuple[Found, Sentence]]:
+        """The sentence of each passage, in reading order, that comes nearest to the question and the answer."""
+        ordered = sorted(self.found, key=lambda one: one.passage.number)
+        text = self.loaded.tokenizer.decode(self.turn.ids, skip_special_tokens=True)
+        return [(one, best_sentence(one.passage, f"{self.question} {text}")) for one in ordered]

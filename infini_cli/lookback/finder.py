@@ -1,0 +1,101 @@
+"""From a question and what was recalled to the passages that an answer is to rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infini_cli.lookback.kept import KeptText
+from infini_cli.lookback.passages import Passage, passages
+from infini_cli.lookback.search import Search
+
+if TYPE_CHECKING:
+    from infini_attention import Engine, Loaded
+
+# Passages that are read again to see what they say for the question, and those that stay in view for the answer.
+CANDIDATES = 8
+CHOSEN = 3
+# What a nat of evidence weighs beside a point of the search.
+EVIDENCE_WEIGHT = 0.1
+
+
+@dataclass(frozen=True)
+class Found:
+    """A passage that speaks for a question.
+
+    Attributes:
+        passage: The passage.
+        words: How well its words match, as `Search` scores it.
+        evidence: How many nats likelier the question and the recalled answer are once it is read again.
+    """
+
+    passage: Passage
+    words: float
+    evidence: float
+
+    @property
+    def score(self) -> float:
+        """Both together."""
+        return self.words + EVIDENCE_WEIGHT * self.evidence
+
+
+class LookBack:
+    """The text of what was read, ready to be searched.
+
+    Args:
+        loaded: The model that judges passages.
+        texts: The text of each source.
+    """
+
+    def __init__(self, loaded: Loaded, texts: Sequence[KeptText]) -> None:
+        self.loaded, self.texts = loaded, texts
+        self.search = Search(passages(texts))
+
+    def find(self, engine: Engine, question: str, recalled: str, prompt: Sequence[int], room: int) -> list[Found]:
+        """The passages that speak most for a question and what was recalled, the best one first.
+
+        Args:
+            engine: What was read; it stays as it is.
+            question: As the person put it.
+            recalled: The answer from memory alone, maybe empty.
+            prompt: Token ids of the question and the recalled answer, as the model sees them.
+            room: Tokens that passages may fill together.
+        """
+        import torch
+        from infini_attention.evidence import log_likelihoods
+
+        hits = {hit.passage: hit.score for hit in self.search.find(f"{question} {recalled}", CANDIDATES)}
+        for hit in self.search.find(question, CANDIDATES):
+            hits[hit.passage] = max(hit.score, hits.get(hit.passage, 0.0))
+        if not hits:
+            return []
+        room = min(room, self.loaded.config.segment_length - len(prompt))
+        views = [(passage, ids) for passage in hits if 0 < len(ids := self.ids(passage)) <= room]
+        # A line end before the question stands for "nothing read again".
+        nothing = self.loaded.encode("\n\n")
+        scores = log_likelihoods(
+            engine, [[*ids, *prompt] for ids in (nothing, *(ids for _, ids in views))], len(prompt)
+        )
+        gains = (scores[1:] - scores[0]).tolist() if views else torch.empty(0).tolist()
+        found = [Found(passage, hits[passage], gain) for (passage, _), gain in zip(views, gains, strict=True)]
+        found.sort(key=lambda one: one.score, reverse=True)
+        chosen: list[Found] = []
+        for one in found:
+            size = len(self.ids(one.passage))
+            if len(chosen) < CHOSEN and size <= room:
+                chosen.append(one)
+                room -= size
+        return chosen
+
+    def ids(self, passage: Passage) -> list[int]:
+        """Token ids of a passage, as the model reads it again."""
+        return self.loaded.encode(passage.text + "\n\n")
+
+    def in_view(self, engine: Engine, found: Sequence[Found]) -> Engine:
+        """An engine that has read the same and has the passages in its open segment, in reading order."""
+        other = engine.fork()
+        other.close()
+        for one in sorted(found, key=lambda one: one.passage.number):
+            other.read(self.ids(one.passage))
+        return other

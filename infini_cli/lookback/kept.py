@@ -1,0 +1,58 @@
+"""The text of what was read, as a state carries it along."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infini_cli.documents import Block
+from infini_cli.errors import CliError
+
+# What a state calls it.
+ATTACHMENT = "text"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class KeptText:
+    """The text of one source.
+
+    Attributes:
+        name: The source's name as shown to people.
+        blocks: Its text in reading order, as far as it was read.
+    """
+
+    name: str
+    blocks: tuple[Block, ...]
+
+
+def pack(texts: Sequence[KeptText]) -> bytes:
+    """Texts as compressed bytes."""
+    value = {
+        "version": _VERSION,
+        "sources": [
+            {"name": text.name, "blocks": [[block.text, block.page, block.heading] for block in text.blocks]}
+            for text in texts
+        ],
+    }
+    return zlib.compress(json.dumps(value, ensure_ascii=False).encode(), 9)
+
+
+def unpack(content: bytes) -> list[KeptText]:
+    """What `pack` made.
+
+    Raises:
+        CliError: If another release wrote it.
+    """
+    value = json.loads(zlib.decompress(content))
+    if value.get("version") != _VERSION:
+        raise CliError(
+            f"the state carries text of version {value.get('version')}; this release knows {_VERSION}",
+            "Read the document again, or ask with --memory-only.",
+        )
+    return [
+        KeptText(source["name"], tuple(Block(text, page, heading) for text, page, heading in source["blocks"]))
+        for source in value["sources"]
+    ]

@@ -1,0 +1,64 @@
+"""Passages by their words (BM25)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infini_cli.lookback.passages import Passage, Sentence
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that was found, and how well its words match."""
+
+    passage: Passage
+    score: float
+
+
+class Search:
+    """Finds passages that share words with a question; rare words count for more.
+
+    Args:
+        passages: Where to look, in any number.
+    """
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        import bm25s
+        import Stemmer
+
+        self.passages = passages
+        self._stemmer = Stemmer.Stemmer("english")
+        # The heading's words help to find what stands under it.
+        corpus = self._tokens([f"{passage.heading or ''} {passage.text}" for passage in passages])
+        self._index = bm25s.BM25()
+        self._usable = any(corpus)
+        if self._usable:
+            self._index.index(corpus, show_progress=False)
+
+    def find(self, question: str, most: int) -> list[Hit]:
+        """The best passages, the best one first; those that share no word are left out."""
+        (words,) = self._tokens([question])
+        if not self._usable or not words:
+            return []
+        found, scores = self._index.retrieve([words], k=min(most, len(self.passages)), show_progress=False)
+        return [
+            Hit(self.passages[int(number)], float(score))
+            for number, score in zip(found[0], scores[0], strict=True)
+            if score > 0
+        ]
+
+    def _tokens(self, texts: list[str]) -> list[list[str]]:
+        import bm25s
+
+        tokens: list[list[str]] = bm25s.tokenize(
+            texts, stopwords="en", stemmer=self._stemmer, return_ids=False, show_progress=False
+        )
+        return tokens
+
+
+def best_sentence(passage: Passage, question: str) -> Sentence:
+    """The sentence of a passage that shares most with a question; its first one where none does."""
+    alone = [Passage(passage.source, number, (sentence,)) for number, sentence in enumerate(passage.sentences)]
+    hits = Search(alone).find(question, 1)
+    return hits[0].passage.sentences[0] if hits else passage.sentences[0]
