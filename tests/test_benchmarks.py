@@ -52,7 +52,9 @@ def test_a_card_tells_the_scores_that_lie_beside_it() -> None:
 def test_the_cards_of_the_recipes_are_up_to_date() -> None:
     for name in names():
         recipe = find(name)
-        assert recipe.folder is not None and recipe.scores
+        assert recipe.folder is not None
+        if not recipe.scores:
+            continue
         card = (recipe.folder / "README.md").read_text(encoding="utf-8")
         assert written(card, recipe.scores) == card
         # None of them is of another adapter.

@@ -53,7 +53,8 @@ class Answer:
             prompt = [*self.turn.prompt, *recalled.ids]
             room = self.loaded.config.segment_length - len(self.turn.prompt) - self.limit - GRACE
             self.found = self.back.find(engine, self.question, text, prompt, room)
-            engine = self.back.in_view(engine, self.found)
+            if self.found:
+                engine = self.back.in_view(engine, self.found)
         yield from self.turn.pieces(engine)
 
     def evidence(self) -> list[tuple[Found, Sentence]]:

@@ -62,30 +62,26 @@ class LookBack:
             prompt: Token ids of the question and the recalled answer, as the model sees them.
             room: Tokens that passages may fill together.
         """
-        import torch
         from infini_attention.evidence import log_likelihoods
 
         hits = {hit.passage: hit.score for hit in self.search.find(f"{question} {recalled}", CANDIDATES)}
         for hit in self.search.find(question, CANDIDATES):
             hits[hit.passage] = max(hit.score, hits.get(hit.passage, 0.0))
-        if not hits:
-            return []
         room = min(room, self.loaded.config.segment_length - len(prompt))
-        views = [(passage, ids) for passage in hits if 0 < len(ids := self.ids(passage)) <= room]
-        # A line end before the question stands for "nothing read again".
+        views = {passage: ids for passage in hits if len(ids := self.ids(passage)) <= room}
+        if not views:
+            return []
+        # A blank line before the question stands for "nothing read again".
         nothing = self.loaded.encode("\n\n")
-        scores = log_likelihoods(
-            engine, [[*ids, *prompt] for ids in (nothing, *(ids for _, ids in views))], len(prompt)
-        )
-        gains = (scores[1:] - scores[0]).tolist() if views else torch.empty(0).tolist()
-        found = [Found(passage, hits[passage], gain) for (passage, _), gain in zip(views, gains, strict=True)]
+        scores = log_likelihoods(engine, [[*ids, *prompt] for ids in (nothing, *views.values())], len(prompt))
+        gains = (scores[1:] - scores[0]).tolist()
+        found = [Found(passage, hits[passage], gain) for passage, gain in zip(views, gains, strict=True)]
         found.sort(key=lambda one: one.score, reverse=True)
         chosen: list[Found] = []
         for one in found:
-            size = len(self.ids(one.passage))
-            if len(chosen) < CHOSEN and size <= room:
+            if len(chosen) < CHOSEN and len(views[one.passage]) <= room:
                 chosen.append(one)
-                room -= size
+                room -= len(views[one.passage])
         return chosen
 
     def ids(self, passage: Passage) -> list[int]:

@@ -119,7 +119,7 @@ def test_own_prompts(infini: Infini, state: Path, tmp_path: Path, monkeypatch: p
     prompts.mkdir(parents=True)
     (prompts / "ask.txt").write_text("Q: {question} {braces}\n")
     assert infini("ask", "--memory", state, "What is {question}?", "--max-tokens", "2").code == 0
-    assert shown == ["Q: What is {question}? {braces}"]
+    assert set(shown) == {"Q: What is {question}? {braces}"}
     (prompts / "ask.txt").write_text("Say anything")
     assert_error(infini("ask", "--memory", state, "Who?"), 2, "{question}", str(prompts))
 

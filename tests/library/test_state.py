@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import functools
 import io
@@ -79,6 +80,20 @@ def test_the_format_is_told_by_content_not_by_name(form: str, tmp_path: Path) ->
     for name in ("a.pt", "b.safetensors", "c", "d.txt"):
         (tmp_path / name).write_bytes(content_of(form))
         assert_same(MemoryState.load(tmp_path / name), state_of())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_attachments_travel_along_and_are_under_the_digest(form: str, tmp_path: Path) -> None:
+    path, state = tmp_path / f"state.{form}", state_of()
+    with_text = dataclasses.replace(state, attachments={"text": bytes(range(256)), "more": b"\0"})
+    with_text.save(path)
+    loaded = MemoryState.load(path)
+    assert loaded.attachments == with_text.attachments
+    assert_same(loaded, with_text)
+    assert loaded.memory_bytes == state.memory_bytes
+    assert loaded.header()["digest"] != state.header()["digest"]
+    loaded.attachments["more"] = b"\1"
+    assert loaded.header()["digest"] != with_text.header()["digest"]
 
 
 def test_the_name_chooses_the_format_that_is_written() -> None:

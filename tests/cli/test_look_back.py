@@ -1,0 +1,65 @@
+"""`infini ask` looks back at the text that a state carries."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_helpers import OTHER, STORY, Infini, write_recipe
+from infini_attention import MemoryState
+
+QUESTION = "Who found a letter under the bridge?"
+
+
+@pytest.fixture
+def state(infini: Infini, tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a model whose segments have room for passages and an answer."""
+    monkeypatch.setenv("INFINI_MODEL", str(write_recipe(tmp_path / "roomy", base_folder, segment=640)))
+    (tmp_path / "book.md").write_text(f"# One\n\n{OTHER}\n\n# Two\n\n{STORY}")
+    path = tmp_path / "state.pt"
+    assert infini("read", tmp_path / "book.md", "-o", path).code == 0
+    return path
+
+
+def test_an_answer_names_its_place_and_shows_its_sentences(infini: Infini, state: Path) -> None:
+    ask = ("ask", "--memory", state, QUESTION, "--max-tokens", "6")
+    outcome = infini(*ask, "--show-sources")
+    assert outcome.code == 0, outcome.err
+    assert " (One" in outcome.out or " (Two" in outcome.out
+    assert any("Marta found a letter under the bridge" in line for line in outcome.out.splitlines()[1:])
+    value = json.loads(infini(*ask, "--format", "json").out)
+    assert value["looked_back"] and 1 <= len(value["sources"]) <= 3
+    best = value["sources"][0]
+    assert best["source"] == "book.md" and best["heading"] in ("One", "Two") and best["pages"] is None
+    assert "letter" in best["text"] and best["words"] > 0
+    assert json.loads(infini(*ask, "--format", "json").out) == value
+
+
+def test_the_memory_alone_answers_where_it_is_told_to_or_there_is_no_text(infini: Infini, state: Path) -> None:
+    ask = ("ask", "--memory", state, QUESTION, "--max-tokens", "6")
+    alone = infini(*ask, "--memory-only")
+    assert alone.code == 0 and "(One" not in alone.out
+    assert not json.loads(infini(*ask, "--memory-only", "--format", "json").out)["sources"]
+    bare = state.with_name("bare.pt")
+    assert infini("read", state.parent / "book.md", "-o", bare, "--no-text").code == 0
+    assert not MemoryState.load(bare).attachments and MemoryState.load(state).attachments
+    outcome = infini("ask", "--memory", bare, QUESTION, "--max-tokens", "6")
+    assert outcome.out == alone.out and "no text to look back at" in outcome.err
+
+
+def test_reading_on_keeps_the_text_of_both(infini: Infini, state: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("The treasure of Kelvick lies behind the third mill stone.")
+    both = tmp_path / "both.pt"
+    assert infini("read", tmp_path / "more.txt", "--memory", state, "-o", both).code == 0
+    ask = ("ask", "--memory", both, "Where is the treasure of Kelvick?", "--max-tokens", "6", "--format", "json")
+    assert json.loads(infini(*ask).out)["sources"][0]["source"] == "more.txt"
+    # A document that is read for one question counts too.
+    of_file = ("ask", "-f", tmp_path / "more.txt", "Where is the treasure?", "--max-tokens", "6", "--format", "json")
+    assert json.loads(infini(*of_file).out)["sources"][0]["source"] == "more.txt"
+
+
+def test_a_question_that_shares_no_word_with_the_text_is_answered_from_memory(infini: Infini, state: Path) -> None:
+    ask = ("ask", "--memory", state, "Zyzzyva qux?", "--max-tokens", "6", "--format", "json")
+    value = json.loads(infini(*ask, "--memory-only").out)
+    assert value["sources"] == [] and value["answer"] and not value["looked_back"]

@@ -1,0 +1,102 @@
+"""Looking back: the kept text, its passages, how they are found and cited."""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infini_cli.documents import Block
+from infini_cli.errors import CliError
+from infini_cli.lookback import citations
+from infini_cli.lookback.finder import Found
+from infini_cli.lookback.kept import KeptText, pack, unpack
+from infini_cli.lookback.passages import Passage, Sentence, passages, sentences
+from infini_cli.lookback.search import Search, best_sentence
+
+words = st.sampled_from(["Ann", "went", "to", "the", "mill.", "Why?", "Mr.", "42", '"Yes."', "(no.)", "\n\n"])
+blocks = st.builds(
+    Block,
+    st.lists(words, min_size=1, max_size=20).map(" ".join).filter(str.strip),
+    st.none() | st.integers(1, 9),
+    st.none() | st.sampled_from(["One", "Two"]),
+)
+kept = st.builds(KeptText, st.just("a.pdf"), st.lists(blocks, max_size=6).map(tuple))
+
+
+def one_text(*paragraphs: str) -> list[KeptText]:
+    return [KeptText("tale.pdf", tuple(Block(text, page, "One") for page, text in enumerate(paragraphs, 1)))]
+
+
+@given(st.lists(kept, max_size=3))
+def test_texts_come_back_as_they_were_kept(texts: list[KeptText]) -> None:
+    assert unpack(pack(texts)) == texts
+
+
+def test_text_of_another_release_is_refused() -> None:
+    with pytest.raises(CliError, match="version 9"):
+        unpack(zlib.compress(b'{"version": 9}'))
+
+
+@given(st.lists(kept, max_size=3), st.integers(1, 30))
+def test_passages_hold_every_word_in_order_and_cross_no_heading(texts: list[KeptText], size: int) -> None:
+    found = passages(texts, size)
+    assert [passage.number for passage in found] == list(range(len(found)))
+    for number, text in enumerate(texts):
+        own = [passage for passage in found if passage.source == number]
+        assert " ".join(passage.text for passage in own).split() == " ".join(b.text for b in text.blocks).split()
+    for passage in found:
+        assert len({sentence.heading for sentence in passage.sentences}) == 1
+        before = " ".join(sentence.text for sentence in passage.sentences[:-1])
+        assert len(before.split()) < size
+        pages = {sentence.page for sentence in passage.sentences if sentence.page is not None}
+        assert passage.pages == ((min(pages), max(pages)) if pages else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('He said "Go." Then she left! Mr. J. Smith ran.', ['He said "Go."', "Then she left!", "Mr. J. Smith ran."]),
+        (
+            "It cost 3.5 pounds, e.g. there. Why? (Nobody knew.) 42 came.",
+            ["It cost 3.5 pounds, e.g. there.", "Why?", "(Nobody knew.)", "42 came."],
+        ),
+        ("A heading\n\nand a\nline", ["A heading", "and a line"]),
+        ("\u6771\u4eac\u3002\u65e5\u672c\uff1f", ["\u6771\u4eac\u3002", "\u65e5\u672c\uff1f"]),
+    ],
+)
+def test_sentences_end_where_a_reader_would_end_them(text: str, expected: list[str]) -> None:
+    assert [sentence.text for sentence in sentences(Block(text, 3, "One"))] == expected
+
+
+def test_rare_words_find_their_passage_in_any_form_and_by_heading() -> None:
+    texts = one_text("The ferry sailed at noon.", "Ann hid the letters under a bridge.", "The clock struck noon.")
+    found = passages(texts, 5)
+    search = Search(found)
+    assert search.find("Who was hiding a letter?", 2)[0].passage == found[1]
+    assert sorted(hit.passage.number for hit in search.find("noon", 9)) == [0, 2]
+    assert search.find("Where is the treasure?", 3) == [] and search.find("the of and", 3) == []
+    assert Search([]).find("noon", 3) == []
+    headed = KeptText("b.md", (Block("Nobody came.", None, "Burglary"), Block("All slept.", None, "Night")))
+    assert Search(passages([headed])).find("Tell of the burglary", 3)[0].passage.heading == "Burglary"
+    assert best_sentence(found[1], "letters").text == "Ann hid the letters under a bridge."
+
+
+def found_at(page: int | None, heading: str | None, number: int = 0, source: int = 0) -> Found:
+    return Found(Passage(source, number, (Sentence("A.", page, heading), Sentence("B.", page, heading))), 1.0, -2.0)
+
+
+def test_places_are_told_as_far_as_they_are_known() -> None:
+    texts = one_text("A. B.")
+    assert citations.line([found_at(3, "Nine", 1), found_at(2, "Nine", 0)], texts) == "(p. 2, Nine; p. 3, Nine)"
+    assert citations.line([found_at(3, None), found_at(3, None, 1)], texts) == "(p. 3)"
+    assert citations.line([found_at(None, None)], texts) == "(tale.pdf)"
+    two = [*texts, KeptText("other.txt", ())]
+    assert citations.line([found_at(None, "Nine", 0, 1)], two) == "(other.txt, Nine)"
+    spread = Passage(0, 0, (Sentence("A.", 4, None), Sentence("B.", 5, None)))
+    assert citations.place(spread, texts) == "pp. 4-5"
+    (record,) = citations.record([found_at(3, "Nine")], texts)
+    expected = {"source": "tale.pdf", "pages": [3, 3], "heading": "Nine", "text": "A. B.", "words": 1, "evidence": -2}
+    assert record == expected
