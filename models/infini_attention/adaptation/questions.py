@@ -23,9 +23,10 @@ MOST_LOOKS = 3
 MOST_REST = 128
 
 
-# Passages beside the right one that may be in view after looking back, and the most tokens of each passage.
+# After looking back: passages that may be in view beside the right one, and the most tokens of that and of the others.
 MOST_BESIDE = 2
-MOST_PASSAGE = 512
+MOST_EVIDENCE = 400
+MOST_OTHER = 200
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,8 +116,9 @@ class LookingBack:
         for t in order[:MOST_LOOKS]:
             turn = example.turns[t]
             beside = [example.turns[other] for other in order if example.turns[other].evidence != turn.evidence]
-            view = [turn, *beside[: int(rng.integers(MOST_BESIDE + 1))]]
-            passages = [(view[v].evidence or [])[:MOST_PASSAGE] for v in rng.permutation(len(view)).tolist()]
+            view = [(turn.evidence or [])[:MOST_EVIDENCE]]
+            view += [(other.evidence or [])[:MOST_OTHER] for other in beside[: int(rng.integers(MOST_BESIDE + 1))]]
+            passages = [view[v] for v in rng.permutation(len(view)).tolist()]
             prompt = torch.tensor([*itertools.chain(*passages), *turn.instruction])
             turns.append((prompt, torch.tensor(_any(turn.answers, rng))))
         return [*segments, question_segment(turns)]
