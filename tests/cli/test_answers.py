@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,47 @@ def test_no_input_on_a_terminal(infini: Infini, arguments: tuple[str, ...]) -> N
     assert outcome.err.startswith(f"Usage: infini {arguments[0]}")
 
 
-def test_no_question_on_a_terminal(infini: Infini, state: Path) -> None:
-    outcome = infini("ask", "--memory", state)
-    assert (outcome.code, outcome.out) == (2, "")
+def test_questions_are_asked_one_after_the_other_on_a_terminal(
+    infini: Infini, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = ("ask", "--memory", state, "--max-tokens", "4")
+    outcome = infini(*ask)
+    # Ctrl-D at once.
+    assert (outcome.code, outcome.out) == (0, "") and "/quit" in outcome.err
+    lines = iter(["", "Who?", "/sources", "/what", "When was it?", "/quit", "Never asked"])
+    monkeypatch.setattr("builtins.input", lambda *prompt: next(lines))
+    outcome = infini(*ask)
+    assert outcome.code == 0
+    assert "rests on no passage" in outcome.err and "/what is not known here" in outcome.err
+    alone = "".join(infini(*ask, question).out for question in ("Who?", "When was it?"))
+    assert outcome.out == alone
+    lines = iter(["/sources", "Who?", "/quit"])
+    outcome = infini(*ask, "--format", "json")
+    assert json.loads(outcome.out)["question"] == "Who?" and "nothing was asked yet" in outcome.err
+    assert infini("ask").code == 2
+
+
+def test_ctrl_c_ends_an_answer_and_then_the_dialogue(
+    infini: Infini, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    pieces = Turn.pieces
+
+    def interrupted(turn: Turn, engine: Engine) -> Iterator[str]:
+        calls.append("asked")
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        yield from pieces(turn, engine)
+
+    def lines(*prompt: str) -> str:
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return "Who?"
+
+    monkeypatch.setattr(Turn, "pieces", interrupted)
+    monkeypatch.setattr("builtins.input", lines)
+    outcome = infini("ask", "--memory", state, "--max-tokens", "4", "--memory-only")
+    assert outcome.code == 0 and "interrupted" in outcome.err and len(calls) == 2
 
 
 def test_own_prompts(infini: Infini, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,16 @@ def test_an_answer_names_its_place_and_shows_its_sentences(infini: Infini, state
     assert json.loads(infini(*ask, "--format", "json").out) == value
 
 
+def test_a_dialogue_shows_the_sources_of_the_last_answer(
+    infini: Infini, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = iter([QUESTION, "/sources", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda *prompt: next(lines))
+    outcome = infini("ask", "--memory", state, "--max-tokens", "6")
+    once = infini("ask", "--memory", state, "--max-tokens", "6", "--show-sources", QUESTION)
+    assert outcome.code == 0 and outcome.out == once.out
+
+
 def test_the_memory_alone_answers_where_it_is_told_to_or_there_is_no_text(infini: Infini, state: Path) -> None:
     ask = ("ask", "--memory", state, QUESTION, "--max-tokens", "6")
     alone = infini(*ask, "--memory-only")

@@ -1,0 +1,111 @@
+"""Questions to a session, answered as text or as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from infini_cli import prompts
+from infini_cli.answering import Turn, tell_limit
+from infini_cli.lookback import citations
+from infini_cli.lookback.answer import Answer
+from infini_cli.output import emit_json, write_answer
+from infini_cli.session import Session
+
+if TYPE_CHECKING:
+    from infini_attention import Source
+
+    from infini_cli.lookback.finder import LookBack
+
+SCHEMA = "infini.ask/1"
+
+
+class Asker:
+    """Puts questions to what a session has read.
+
+    Args:
+        session: What was read.
+        max_tokens: Tokens after which an answer ends.
+        look_back: Whether answers are looked up in the text, where there is any.
+        show_sources: Whether the sentences that an answer rests on are printed after it.
+        update: The state that questions and answers are written into; None: none.
+
+    Attributes:
+        last: The answer given last.
+    """
+
+    def __init__(
+        self, session: Session, *, max_tokens: int, look_back: bool, show_sources: bool, update: Path | None
+    ) -> None:
+        self.session, self.max_tokens, self.show_sources, self.update = session, max_tokens, show_sources, update
+        self.last: Answer | None = None
+        self.back: LookBack | None = None
+        if look_back and session.texts:
+            from infini_cli.lookback.finder import LookBack
+
+            self.back = LookBack(session.loaded, session.texts)
+        elif look_back:
+            session.console.note("the state carries no text to look back at: answers come from the memory alone")
+
+    def answer(self, question: str, form: str, out: IO[str]) -> None:
+        """Write the answer, piece by piece where it is text."""
+        if form != "text":
+            emit_json(self.record(question), out, jsonl=form == "jsonl")
+            return
+        answer = self._begin(question)
+        write_answer(self._cited(answer), out)
+        if self.show_sources:
+            self.print_sources(out)
+        self._end(answer)
+
+    def record(self, question: str) -> dict[str, Any]:
+        """The answer as a JSON object of schema `infini.ask/1`."""
+        answer = self._begin(question)
+        text = "".join(answer.pieces(self.session.engine)).strip()
+        self._end(answer)
+        return {
+            "schema": SCHEMA,
+            "question": question,
+            "answer": text,
+            "looked_back": answer.back is not None,
+            "sources": citations.record(answer.found, self.session.texts),
+            "limit_reached": answer.turn.limit_reached,
+            "model": answer.loaded.origin.model,
+        }
+
+    def print_sources(self, out: IO[str]) -> None:
+        """The sentences that the last answer rests on, each with its place."""
+        for found, sentence in [] if self.last is None else self.last.evidence():
+            out.write(f"  {citations.place(found.passage, self.session.texts)}: {sentence.text}\n")
+        out.flush()
+
+    def _begin(self, question: str) -> Answer:
+        instruction = prompts.fill("ask", question=question)
+        self.last = Answer(self.session.loaded, question, instruction, self.max_tokens, self.back)
+        return self.last
+
+    def _cited(self, answer: Answer) -> Iterator[str]:
+        """The answer and, at its end, where it stands."""
+        held = ""
+        for piece in answer.pieces(self.session.engine):
+            text = held + piece
+            held = text[len(text.rstrip()) :]
+            yield text.rstrip()
+        if answer.found:
+            yield f" {citations.line(answer.found, self.session.texts)}"
+
+    def _end(self, answer: Answer) -> None:
+        tell_limit(answer.turn, self.session.console, "--max-tokens")
+        if self.update is not None:
+            self.session.remember(answer.turn.transcript(), _source(answer.question, answer.turn))
+            self.session.snapshot().save(self.update)
+            self.session.console.note(f"{self.update}: the question and its answer were added")
+
+
+def _source(question: str, turn: Turn) -> Source:
+    from infini_attention import Source
+
+    digest = hashlib.sha256(question.encode()).hexdigest()
+    return Source("question and answer", "dialogue", digest, None, len(turn.transcript()), "infini ask")
