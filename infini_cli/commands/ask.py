@@ -47,8 +47,8 @@ def ask(
 ) -> None:
     """Ask about what a saved state has read, or about documents.
 
-    The answer is recalled from memory, then looked up in the text that the state carries along; where it stands follows
-    in brackets.
+    The answer comes from the memory and from passages of the text that the state carries along; where these stand
+    follows in brackets.
 
     Without a question, on a terminal, questions are asked one after the other until Ctrl-D. They may be piped in, one a
     line: the answers are JSON lines then, unless --format says otherwise. A document may be piped in instead, where the

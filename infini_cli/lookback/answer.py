@@ -1,4 +1,4 @@
-"""An answer in two moves, as a reader gives it: recall it from memory, then look back at what was read."""
+"""An answer as a reader gives it: find the place, read it again, and answer from that and from memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from infini_cli.lookback.search import best_sentence
 
 if TYPE_CHECKING:
     from infini_attention import Engine, Loaded
-
-# Tokens that are recalled before looking back: a name, a place, a short clause.
-RECALLED = 24
 
 
 @dataclass
@@ -48,11 +45,8 @@ class Answer:
     def pieces(self, engine: Engine) -> Iterator[str]:
         """Answer, piece by piece, from what an engine has read; it stays as it is."""
         if self.back is not None:
-            recalled = Turn(self.loaded, self.instruction, RECALLED)
-            text = "".join(recalled.pieces(engine)).strip()
-            prompt = [*self.turn.prompt, *recalled.ids]
             room = self.loaded.config.segment_length - len(self.turn.prompt) - self.limit - GRACE
-            self.found = self.back.find(engine, self.question, text, prompt, room)
+            self.found = self.back.find(self.question, room)
             if self.found:
                 engine = self.back.in_view(engine, self.found)
         yield from self.turn.pieces(engine)

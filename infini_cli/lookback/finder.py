@@ -1,4 +1,4 @@
-"""From a question and what was recalled to the passages that an answer is to rest on."""
+"""From a question to the passages that an answer is to rest on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 # Passages that are read again to see what they say for the question, and those that stay in view for the answer.
 CANDIDATES = 8
 CHOSEN = 3
-# What a nat of evidence weighs beside a point of the search.
-EVIDENCE_WEIGHT = 0.1
+# What a nat of evidence weighs beside a point of the search. Over 60 questions on stories (FairytaleQA's training split)
+# the best passage was of the right section for 68% with the search alone, 80% with this weight, 78% with evidence alone.
+EVIDENCE_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Found:
     Attributes:
         passage: The passage.
         words: How well its words match, as `Search` scores it.
-        evidence: How many nats likelier the question and the recalled answer are once it is read again.
+        evidence: How many nats likelier the question is once the passage is read again.
     """
 
     passage: Passage
@@ -52,28 +53,26 @@ class LookBack:
         self.loaded, self.texts = loaded, texts
         self.search = Search(passages(texts))
 
-    def find(self, engine: Engine, question: str, recalled: str, prompt: Sequence[int], room: int) -> list[Found]:
-        """The passages that speak most for a question and what was recalled, the best one first.
+    def find(self, question: str, room: int) -> list[Found]:
+        """The passages that speak most for a question, the best one first.
 
         Args:
-            engine: What was read; it stays as it is.
             question: As the person put it.
-            recalled: The answer from memory alone, maybe empty.
-            prompt: Token ids of the question and the recalled answer, as the model sees them.
             room: Tokens that passages may fill together.
         """
         from infini_attention.evidence import log_likelihoods
 
-        hits = {hit.passage: hit.score for hit in self.search.find(f"{question} {recalled}", CANDIDATES)}
-        for hit in self.search.find(question, CANDIDATES):
-            hits[hit.passage] = max(hit.score, hits.get(hit.passage, 0.0))
-        room = min(room, self.loaded.config.segment_length - len(prompt))
-        views = {passage: ids for passage in hits if len(ids := self.ids(passage)) <= room}
+        asked = self.loaded.encode(f"Question: {question}")
+        hits = {hit.passage: hit.score for hit in self.search.find(question, CANDIDATES)}
+        most = min(room, self.loaded.config.segment_length - len(asked))
+        views = {passage: ids for passage in hits if len(ids := self.ids(passage)) <= most}
         if not views:
             return []
+        # Judged by the base alone: what memory knows already must not speak against the passage that it knows it from.
+        judge = self.loaded.engine(use_memory=False)
         # A blank line before the question stands for "nothing read again".
         nothing = self.loaded.encode("\n\n")
-        scores = log_likelihoods(engine, [[*ids, *prompt] for ids in (nothing, *views.values())], len(prompt))
+        scores = log_likelihoods(judge, [[*ids, *asked] for ids in (nothing, *views.values())], len(asked))
         gains = (scores[1:] - scores[0]).tolist()
         found = [Found(passage, hits[passage], gain) for passage, gain in zip(views, gains, strict=True)]
         found.sort(key=lambda one: one.score, reverse=True)
