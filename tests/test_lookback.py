@@ -90,7 +90,7 @@ def found_at(page: int | None, heading: str | None, number: int = 0, source: int
 
 def test_places_are_told_as_far_as_they_are_known() -> None:
     texts = one_text("A. B.")
-    assert citations.line([found_at(3, "Nine", 1), found_at(2, "Nine", 0)], texts) == "(p. 2, Nine; p. 3, Nine)"
+    assert citations.line([found_at(3, "Nine", 1), found_at(2, "Nine", 0)], texts) == "(p. 3, Nine; p. 2, Nine)"
     assert citations.line([found_at(3, None), found_at(3, None, 1)], texts) == "(p. 3)"
     assert citations.line([found_at(None, None)], texts) == "(tale.pdf)"
     two = [*texts, KeptText("other.txt", ())]

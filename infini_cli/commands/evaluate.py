@@ -253,6 +253,10 @@ def qa(
     system: System = "memory",
     memory: Memory = "on",
     rule: options.Rule = None,
+    view: Annotated[
+        str,
+        typer.Option("--view", metavar="none|look-back|right", help="Parts of the text read again before a question."),
+    ] = "none",
     seed: Seed = 0,
     plot: Plot = None,
     output: options.Answer = None,
@@ -265,18 +269,32 @@ def qa(
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
-    """Questions, each asked after its whole text was read: token F1 and exact match."""
+    """Questions, each asked after its whole text was read: token F1 and exact match.
+
+    With --view look-back, the passages that `ask` finds are read again before each question, and it is measured whether
+    the best of them is of the right part of the text; with --view right, that part itself is.
+    """
     run = options.start(
         model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
     )
     name = chosen_system(system, memory)
+    if view not in ("none", "look-back", "right"):
+        raise UsageFailure(f"'{view}' is not a view", "Use none, look-back or right.")
+    if view != "none" and name not in ("memory", "local"):
+        raise UsageFailure(f"the system {name} cannot read anything again", "Leave out --view.")
     _prepare(output, plot, data)
     loaded = _load(run, name, rule)
     from infini_attention.adaptation.stories import load_stories
-    from infini_attention.evaluation.stories import questions
+    from infini_attention.evaluation.stories import questions, right_part
 
-    series = questions(loaded, load_stories(data), lambda asked: prompts.fill("ask", question=asked), limit)
-    about = _about(loaded, "qa", name, seed, data, limit=limit, prompt=prompts.fill("ask", question="{question}"))
+    from infini_cli.lookback.measuring import look_back
+
+    views = {"none": None, "look-back": look_back(loaded), "right": right_part(loaded)}
+    asked = lambda question: prompts.fill("ask", question=question)
+    series = questions(loaded, load_stories(data), asked, limit, view=views[view])
+    about = _about(
+        loaded, "qa", name, seed, data, limit=limit, view=view, prompt=prompts.fill("ask", question="{question}")
+    )
     evaluate(run, loaded, about, [series], output, plot, "token F1, and exact match")
 
 

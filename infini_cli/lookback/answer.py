@@ -52,7 +52,6 @@ class Answer:
         yield from self.turn.pieces(engine)
 
     def evidence(self) -> list[tuple[Found, Sentence]]:
-        """The sentence of each passage, in reading order, that comes nearest to the question and the answer."""
-        ordered = sorted(self.found, key=lambda one: one.passage.number)
+        """The sentence of each passage, the best one's first, that comes nearest to the question and the answer."""
         text = self.loaded.tokenizer.decode(self.turn.ids, skip_special_tokens=True)
-        return [(one, best_sentence(one.passage, f"{self.question} {text}")) for one in ordered]
+        return [(one, best_sentence(one.passage, f"{self.question} {text}")) for one in self.found]

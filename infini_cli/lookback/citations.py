@@ -26,9 +26,8 @@ def place(passage: Passage, texts: Sequence[KeptText]) -> str:
 
 
 def line(found: Sequence[Found], texts: Sequence[KeptText]) -> str:
-    """All places in one pair of brackets, in reading order, each once."""
-    ordered = sorted(found, key=lambda one: one.passage.number)
-    return f"({'; '.join(dict.fromkeys(place(one.passage, texts) for one in ordered))})"
+    """All places in one pair of brackets, the best one's first, each once."""
+    return f"({'; '.join(dict.fromkeys(place(one.passage, texts) for one in found))})"
 
 
 def record(found: Sequence[Found], texts: Sequence[KeptText]) -> list[dict[str, Any]]:

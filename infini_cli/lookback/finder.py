@@ -91,6 +91,11 @@ class LookBack:
         """An engine that has read the same and has the passages in its open segment, in reading order."""
         other = engine.fork()
         other.close()
-        for one in sorted(found, key=lambda one: one.passage.number):
+        for one in self.ordered(found):
             other.read(self.ids(one.passage))
         return other
+
+    @staticmethod
+    def ordered(found: Sequence[Found]) -> list[Found]:
+        """The passages in reading order."""
+        return sorted(found, key=lambda one: one.passage.number)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_helpers import STORY, Infini, assert_error
+from cli_helpers import SENTENCES, STORY, Infini, assert_error, write_recipe
 
 
 @pytest.fixture
@@ -102,8 +102,36 @@ def test_loss_by_position_and_a_word(infini: Infini, texts: Path, tmp_path: Path
 def test_questions_and_summaries(infini: Infini, stories: Path) -> None:
     assert measured(infini, "qa", "--data", stories)["cells"][0]["trials"] == 4
     assert measured(infini, "qa", "--data", stories, "--limit", "3")["cells"][0]["trials"] == 3
+    assert labels(measured(infini, "qa", "--data", stories), "kind", "measure") == [
+        ("questions", "f1"),
+        ("questions", "exact"),
+    ]
     value = measured(infini, "summary", "--data", stories)
     assert labels(value, "share", "trials") == [(10, 1), (25, 1), (50, 1), (100, 1)]
+
+
+def test_parts_of_a_story_are_read_again_before_its_questions(
+    infini: Infini, tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFINI_MODEL", str(write_recipe(tmp_path / "roomy", base_folder, segment=640)))
+    asked = [
+        {"question": "Who found a letter under the bridge?", "answers": ["Marta"], "evidence": SENTENCES[2]},
+        {"question": "Who knew?", "answers": ["nobody"]},
+        {"question": "Zyzzyva?", "answers": ["none"], "evidence": SENTENCES[0]},
+    ]
+    file = tmp_path / "one.jsonl"
+    # Passages end with a sentence after 120 words, so the letter stands in one of its own.
+    story = f"{'So it went on. ' * 40}\n\n{SENTENCES[2]}\n\n{'Then it was over. ' * 40}"
+    file.write_text(json.dumps({"text": story, "questions": asked}))
+    for view, measures in (("right", ["f1", "exact"]), ("look-back", ["f1", "exact", "cited"])):
+        value = measured(infini, "qa", "--data", file, "--view", view)
+        assert value["view"] == view
+        assert [(cell["measure"], cell["trials"]) for cell in value["cells"]] == [(name, 2) for name in measures]
+    assert measured(infini, "qa", "--data", file)["cells"][0]["trials"] == 3
+    assert_error(infini("eval", "qa", "--data", file, "--view", "left"), 2, "left")
+    assert_error(
+        infini("eval", "qa", "--data", file, "--view", "right", "--system", "window"), 2, "read anything again"
+    )
 
 
 def test_the_table_says_what_was_measured(infini: Infini) -> None:

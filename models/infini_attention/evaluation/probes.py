@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -51,6 +51,7 @@ class Probe:
         score: the answer's text to 0 (wrong) to 1 (right), by one measure or several.
         stop: ids that end an answer.
         processors: transformers' logits processors; none is greedy decoding pure and simple.
+        prepare: what is done with the system between reading and the question, such as reading a passage again.
     """
 
     document: tuple[Tensor, ...]
@@ -59,6 +60,7 @@ class Probe:
     score: Callable[[str], Mapping[str, float]]
     stop: frozenset[int] = frozenset()
     processors: LogitsProcessorList | None = None
+    prepare: Callable[[Any], Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,6 +134,8 @@ def run(
             if scores is None:
                 probe = one.draw(trial)
                 system = reader.read(probe.document)
+                if probe.prepare is not None:
+                    system = probe.prepare(system)
                 ids = system.generate(
                     list(probe.prompt), probe.new_tokens, stop=probe.stop, processors=probe.processors
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -9,8 +10,9 @@ from typing import TypeVar
 import torch
 from transformers import LogitsProcessorList
 
-from ..adaptation.stories import Story
+from ..adaptation.stories import Question, Story
 from ..chat import stop_ids, turn_start
+from ..engine import Engine
 from ..errors import InfiniError
 from ..loading import Loaded
 from .probes import Probe, Series
@@ -23,19 +25,70 @@ ANSWER_TOKENS = 48
 SHARES = (10, 25, 50, 100)
 
 
-def questions(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str], limit: int | None) -> Series:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a story that is read again.
+
+    Attributes:
+        ids: token ids.
+        right: whether it is cited, and of the part of the story that the answer stands in.
+    """
+
+    ids: list[int]
+    right: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class View:
+    """What is read again between a story and a question about it.
+
+    Attributes:
+        passages: a story, one of its questions and the number of the instruction's tokens to parts of the story, in the
+            order in which they are to be read again.
+        cites: whether it is measured that a part is the right one.
+    """
+
+    passages: Callable[[Story, Question, int], Sequence[Passage]]
+    cites: bool = False
+
+
+def right_part(loaded: Loaded) -> View:
+    """The view of who knows where the answer stands: that part of the story, as far as a segment has room for it."""
+
+    def passages(story: Story, question: Question, prompt_tokens: int) -> Sequence[Passage]:
+        room = loaded.config.segment_length - prompt_tokens - ANSWER_TOKENS
+        return [Passage(loaded.encode((question.evidence or "") + "\n\n")[:room])]
+
+    return View(passages)
+
+
+def questions(
+    loaded: Loaded,
+    stories: Sequence[Story],
+    prompt: Callable[[str], str],
+    limit: int | None,
+    *,
+    view: View | None = None,
+    processors: LogitsProcessorList | None = None,
+) -> Series:
     """Questions, each after its whole story was read; the scores are token F1 and exact match.
+
+    With a view that cites what it reads again, there is a third score: whether a cited part is the right one.
 
     Args:
         loaded: whose chat template and tokenizer to use.
         stories: those without a question are left out.
         prompt: a question to the instruction that asks it.
         limit: questions to ask, spread evenly over all stories; ``None``: all.
+        view: what is read again before a question, by an engine only; those without evidence are left out then.
+        processors: how answers are decoded.
 
     Raises:
         InfiniError: there is no question.
     """
-    asked = [(story, question) for story in stories for question in story.questions]
+    asked = [
+        (story, question) for story in stories for question in story.questions if view is None or question.evidence
+    ]
     if not asked:
         raise InfiniError("no text comes with a question", 'write {"text": ..., "questions": [...]} a line')
     asked = _spread(asked, limit)
@@ -48,13 +101,22 @@ def questions(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], 
     def draw(trial: int) -> Probe:
         story, question = asked[trial]
         turn = loaded.encode(turn_start(loaded.tokenizer, prompt(question.question)), special=True)
-        return Probe(
-            (read(story.text),),
-            tuple(turn),
-            ANSWER_TOKENS,
-            lambda answer: question_scores(answer.strip(), question.answers),
-            stop,
-        )
+        passages = [] if view is None else view.passages(story, question, len(turn))
+        cited = any(passage.right for passage in passages)
+
+        def score(answer: str) -> dict[str, float]:
+            found = question_scores(answer.strip(), question.answers)
+            return {**found, "cited": float(cited)} if view is not None and view.cites else found
+
+        def read_again(engine: Engine) -> Engine:
+            other = engine.fork()
+            other.close()
+            for passage in passages:
+                other.read(passage.ids)
+            return other
+
+        prepare = read_again if passages else None
+        return Probe((read(story.text),), tuple(turn), ANSWER_TOKENS, score, stop, processors, prepare)
 
     return Series({"kind": "questions"}, len(asked), draw, sum(len(story.text) // 4 for story, _ in asked))
 

@@ -1,0 +1,48 @@
+"""Looking back as `infini eval qa` measures it: which parts of a story are read again before a question."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from infini_cli.documents import Block
+from infini_cli.lookback.finder import LookBack
+from infini_cli.lookback.kept import KeptText
+
+if TYPE_CHECKING:
+    from infini_attention import Loaded
+    from infini_attention.adaptation.stories import Question, Story
+    from infini_attention.evaluation.stories import Passage, View
+
+# Of a passage's words, the share that has to stand in the right part for it to count as cited from there.
+SHARED = 0.5
+
+
+def look_back(loaded: Loaded) -> View:
+    """The view of `infini ask`: the passages that it would put before the question. The best of them is cited."""
+    from infini_attention.evaluation.stories import ANSWER_TOKENS, Passage, View
+
+    @functools.lru_cache(1)
+    def back_of(text: str) -> LookBack:
+        blocks = tuple(Block(part) for part in text.split("\n\n") if part.strip())
+        return LookBack(loaded, [KeptText("story", blocks)])
+
+    def passages(story: Story, question: Question, prompt_tokens: int) -> Sequence[Passage]:
+        back = back_of(story.text)
+        found = back.find(question.question, loaded.config.segment_length - prompt_tokens - ANSWER_TOKENS)
+        return [
+            Passage(back.ids(one.passage), one is found[0] and _stands_in(one.passage.text, question))
+            for one in back.ordered(found)
+        ]
+
+    return View(passages, cites=True)
+
+
+def _stands_in(text: str, question: Question) -> bool:
+    # Sentences are joined and spaces evened out in a passage, so words are compared, pair by pair.
+    words, right = text.split(), (question.evidence or "").split()
+    known = set(itertools.pairwise(right))
+    pairs = list(itertools.pairwise(words))
+    return bool(pairs) and sum(pair in known for pair in pairs) >= SHARED * len(pairs)
