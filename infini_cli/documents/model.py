@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["pdf", "markdown", "text"]
+Kind = Literal["pdf", "markdown", "text", "html", "epub", "docx", "pptx", "xlsx"]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from infini_cli.documents.markup import markup_kind, read_markup, refuse_large
 from infini_cli.documents.model import Document, Kind
 from infini_cli.documents.pages import PageSelection
 from infini_cli.documents.text import decode, looks_like_markdown, split_blocks
@@ -18,6 +19,7 @@ from infini_cli.errors import InputError, UsageFailure
 
 _HEADER = re.compile(rb"%PDF-[0-9]")
 _HEADER_WITHIN = 1024
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def load_document(
@@ -53,9 +55,10 @@ def load_document(
         from infini_cli.documents.pdf import read_pdf
 
         return read_pdf(data[start:], name, digest, selection=pages, password=password, ask_password=ask_password)
+    kind = markup_kind(data, name)
     if pages is not None:
         raise UsageFailure(f"{name} is not a PDF and has no pages to select", "Leave --pages out.")
-    return _read_text(data, name, digest, source)
+    return _read_text(data, name, digest, source) if kind is None else read_markup(data, name, digest, kind)
 
 
 def _read_text(data: bytes, name: str, digest: str, source: str) -> Document:
@@ -96,6 +99,10 @@ def _pdf_start(data: bytes) -> int | None:
 
 
 def _read_file(source: str) -> bytes:
+    if _URL.match(source):
+        raise InputError(
+            f"{source} is an address, and nothing is fetched from a network", "Save the page as a file first."
+        )
     try:
         mode = os.stat(source).st_mode
         if stat.S_ISDIR(mode):
@@ -103,7 +110,10 @@ def _read_file(source: str) -> bytes:
         with open(source, "rb") as file:
             if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode) or (stat.S_ISCHR(mode) and not file.isatty()):
                 raise InputError(f"{source} is a device, not a document", "Give a file, or - for stdin.")
-            return file.read()
+            start = file.read(4)
+            if stat.S_ISREG(mode):
+                refuse_large(os.fstat(file.fileno()).st_size, start, source)
+            return start + file.read()
     except FileNotFoundError:
         raise InputError(f"{source} does not exist", _missing_hint(source)) from None
     except PermissionError:
