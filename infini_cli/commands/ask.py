@@ -10,6 +10,7 @@ import typer
 from infini_cli.asking import SCHEMA, Asker
 from infini_cli.commands import options
 from infini_cli.dialogue import talk
+from infini_cli.documents.folder import expand
 from infini_cli.errors import InputError, UsageFailure
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import open_documents, open_session, open_state
@@ -58,7 +59,7 @@ def ask(
     run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
     if update and memory is None:
         raise UsageFailure("--update needs a state to write to", "Name it with --memory.")
-    sources = file or []
+    sources = expand(file or [])
     if memory is None and not sources:
         sources = options.inputs(ctx, None) if question is not None else options.help_and_exit(ctx)
     talking = question is None and options.stdin_is_terminal()

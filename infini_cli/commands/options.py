@@ -40,7 +40,7 @@ def _note_debug(ctx: typer.Context, value: bool) -> bool:
 
 
 Files = Annotated[
-    list[str] | None, typer.Argument(metavar="[FILES]...", help="PDF, Markdown or text files; - is stdin.")
+    list[str] | None, typer.Argument(metavar="[FILES]...", help="Documents, or folders of them; - is stdin.")
 ]
 Memory = Annotated[
     Path | None, typer.Option("--memory", metavar="STATE", help="Start from this saved state.", show_default=False)
@@ -116,12 +116,15 @@ def stdin_is_terminal() -> bool:
 
 
 def inputs(ctx: typer.Context, files: list[str] | None) -> list[str]:
-    """The files given, or stdin where something is piped in; help and exit 2 where there is neither."""
+    """The files given, folders as the documents in them, or stdin where something is piped in; help and exit 2 where
+    there is neither."""
     if not files and stdin_is_terminal():
         help_and_exit(ctx)
     if files and files.count("-") > 1:
         raise UsageFailure("stdin can be read only once", "Give - one time.")
-    return files or ["-"]
+    from infini_cli.documents.folder import expand
+
+    return expand(files or ["-"])
 
 
 def help_and_exit(ctx: typer.Context) -> NoReturn:

@@ -10,6 +10,7 @@ import typer
 from infini_cli import prompts
 from infini_cli.answering import Turn, tell_limit, tokens_for
 from infini_cli.commands import options
+from infini_cli.documents.folder import expand
 from infini_cli.errors import UsageFailure
 from infini_cli.output import answer_file, emit_json, write_answer
 from infini_cli.session import open_documents, open_session, open_state
@@ -41,7 +42,7 @@ def summarize(
     run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
     words = _words(length)
     instruction = prompts.fill("summarize", words=words)
-    sources = files or [] if memory is not None else options.inputs(ctx, files)
+    sources = expand(files or []) if memory is not None else options.inputs(ctx, files)
     selection = options.page_selection(pages)
     state = None if memory is None else open_state(memory)
     documents = open_documents(sources, selection, run.console)

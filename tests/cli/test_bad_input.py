@@ -42,7 +42,9 @@ def test_sources_that_cannot_be_read(infini: Infini, tmp_path: Path, book: Path,
         return infini(command, book, source, *rest)
 
     assert_error(run(tmp_path / "boook.txt"), 3, "does not exist", "book.txt")
-    assert_error(run(tmp_path), 3, "is a directory")
+    (tmp_path / "folder").mkdir()
+    assert_error(run(tmp_path / "folder"), 3, "holds no documents")
+    assert_error(run("https://example.invalid/a.pdf"), 3, "nothing is fetched")
     assert_error(run(tmp_path / "empty.txt", b""), 3, "is empty")
     assert_error(run(tmp_path / "blank.txt", b" \n"), 3, "no text")
     assert_error(run(tmp_path / "b.bin", bytes(range(256)) * 9), 3, "binary")

@@ -33,6 +33,15 @@ def texts(tmp_path: Path) -> tuple[Path, Path]:
     return first, second
 
 
+def test_a_folder_is_its_documents(infini: Infini, texts: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for path in texts:
+        path.rename(folder / path.name)
+    assert infini("read", folder, "-o", tmp_path / "s.pt").code == 0
+    assert [source.name for source in MemoryState.load(tmp_path / "s.pt").sources] == ["first.txt", "second.md"]
+
+
 def test_two_at_once_and_one_after_the_other_are_the_same(
     infini: Infini, texts: tuple[Path, Path], tmp_path: Path
 ) -> None:
