@@ -21,7 +21,7 @@ COMMANDS = {
     "summarize": ("summarize", "summarize", "Summarise documents, or what a state has read."),
     "ask": ("ask", "ask", "Ask about documents, or what a state has read."),
     "passkey-test": ("passkey", "passkey_test", "Test what memory still knows, by length and depth."),
-    "eval": ("evaluate", "app", "Measure what a model still knows of what it has read."),
+    "eval": ("evaluation", "app", "Measure what a model still knows of what it has read."),
     "adapt": ("adapt", "adapt", "Train the memory path of a base model."),
     "models": ("models", "app", "List, fetch and show models."),
     "state": ("state", "app", "Show and verify saved states."),

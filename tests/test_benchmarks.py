@@ -25,7 +25,7 @@ def test_the_sample_is_a_story_with_questions_and_a_summary(tmp_path: Path) -> N
 
 
 def test_every_task_of_eval_has_a_row(tmp_path: Path) -> None:
-    from infini_cli.commands.evaluate import app
+    from infini_cli.commands.evaluation import app
 
     names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     assert {row[0] for row in rows(tmp_path)} == names

@@ -1,0 +1,166 @@
+"""Tasks on texts: loss, questions and summaries."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import typer
+
+from infini_cli import prompts
+from infini_cli.commands import options
+from infini_cli.commands.evaluation.shared import (
+    Items,
+    Json,
+    Memory,
+    Plot,
+    Seed,
+    Stories,
+    System,
+    Texts,
+    about_of,
+    corpus_of,
+    load,
+    prepare,
+)
+from infini_cli.commands.passkey import parse_lengths
+from infini_cli.errors import UsageFailure
+from infini_cli.evaluating import Report, cells_of, chosen_system, evaluate, journal, measure_loss, write
+
+
+def ppl(
+    data: Texts,
+    length: Annotated[str, typer.Option("--length", metavar="N", help="Tokens of a text, like 32k.")] = "8k",
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Stretches of text.")] = 4,
+    system: System = "memory",
+    memory: Memory = "on",
+    rule: options.Rule = None,
+    seed: Seed = 0,
+    plot: Plot = None,
+    output: options.Answer = None,
+    model: options.Model = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    format: options.Format = None,
+    as_json: Json = False,
+    quiet: options.Quiet = None,
+    verbose: options.Verbose = None,
+    debug: options.Debug = False,
+) -> None:
+    """Loss on texts, nats a token, by position; perplexity a token, and a word as PG19 has it."""
+    run = options.start(
+        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+    )
+    name, lengths = chosen_system(system, memory), parse_lengths(length)
+    if len(lengths) > 1:
+        raise UsageFailure("ppl takes one length", "Run it once for each.")
+    prepare(output, plot, data)
+    loaded = load(run, name, rule)
+    import numpy as np
+
+    about = about_of(loaded, "ppl", name, seed, data, length=lengths[0], limit=limit)
+    texts = corpus_of(run, loaded, data).blocks(lengths[0] + 1, limit, np.random.default_rng(seed))
+    if len(texts) < limit:
+        run.console.note(f"the texts hold {len(texts)} stretches of {lengths[0]:,} tokens that do not overlap")
+    with journal(run, loaded, about) as record:
+        found = measure_loss(run, loaded, texts, name, record)
+        nats = found.nats / found.tokens
+        summary: dict[str, Any] = {
+            "nats_a_token": nats,
+            "perplexity_a_token": math.exp(nats),
+            "perplexity_a_word": math.exp(found.nats / found.words),
+            "tokens_per_second": found.tokens / found.seconds,
+            "state_bytes": found.state_bytes,
+            "compression_ratio": found.plain_bytes / found.state_bytes if found.state_bytes else None,
+        }
+        write(run, Report(about, cells_of(found.by_position), summary, "nats a token"), output, plot)
+
+
+def qa(
+    data: Stories,
+    limit: Items = None,
+    system: System = "memory",
+    memory: Memory = "on",
+    rule: options.Rule = None,
+    view: Annotated[
+        str,
+        typer.Option("--view", metavar="none|look-back|right", help="Parts of the text read again before a question."),
+    ] = "none",
+    seed: Seed = 0,
+    plot: Plot = None,
+    output: options.Answer = None,
+    model: options.Model = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    format: options.Format = None,
+    as_json: Json = False,
+    quiet: options.Quiet = None,
+    verbose: options.Verbose = None,
+    debug: options.Debug = False,
+) -> None:
+    """Questions, each asked after its whole text was read: token F1 and exact match.
+
+    With --view look-back, the passages that `ask` finds are read again before each question, and it is measured whether
+    the best of them is of the right part of the text; with --view right, that part itself is.
+    """
+    run = options.start(
+        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+    )
+    name = chosen_system(system, memory)
+    if view not in ("none", "look-back", "right"):
+        raise UsageFailure(f"'{view}' is not a view", "Use none, look-back or right.")
+    if view != "none" and name not in ("memory", "local"):
+        raise UsageFailure(f"the system {name} cannot read anything again", "Leave out --view.")
+    prepare(output, plot, data)
+    loaded = load(run, name, rule)
+    from infini_attention.adaptation.stories import load_stories
+    from infini_attention.evaluation.stories import questions, right_part
+
+    from infini_cli.lookback.measuring import look_back
+
+    views = {"none": None, "look-back": look_back(loaded), "right": right_part(loaded)}
+    asked = lambda question: prompts.fill("ask", question=question)
+    series = questions(loaded, load_stories(data), asked, limit, view=views[view])
+    about = about_of(
+        loaded, "qa", name, seed, data, limit=limit, view=view, prompt=prompts.fill("ask", question="{question}")
+    )
+    evaluate(run, loaded, about, [series], output, plot, "token F1, and exact match")
+
+
+def summary(
+    data: Stories,
+    limit: Items = None,
+    system: System = "memory",
+    memory: Memory = "on",
+    rule: options.Rule = None,
+    seed: Seed = 0,
+    plot: Plot = None,
+    output: options.Answer = None,
+    model: options.Model = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    format: options.Format = None,
+    as_json: Json = False,
+    quiet: options.Quiet = None,
+    verbose: options.Verbose = None,
+    debug: options.Debug = False,
+) -> None:
+    """Summaries after 10, 25, 50 and 100% of a text were read: the geometric mean of ROUGE-1, -2 and -L."""
+    run = options.start(
+        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+    )
+    name = chosen_system(system, memory)
+    prepare(output, plot, data)
+    loaded = load(run, name, rule)
+    from infini_attention.adaptation.stories import load_stories
+    from infini_attention.evaluation.stories import summaries
+
+    from infini_cli.answering import decoding
+
+    series = summaries(
+        loaded, load_stories(data), lambda words: prompts.fill("summarize", words=words), limit, decoding()
+    )
+    about = about_of(
+        loaded, "summary", name, seed, data, limit=limit, prompt=prompts.fill("summarize", words="{words}")
+    )
+    evaluate(run, loaded, about, series, output, plot, "geometric mean of ROUGE")
