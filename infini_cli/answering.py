@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Given beyond the limit, so that an answer can end with its sentence.
 GRACE = 64
 _NO_REPEAT = 3
+_NO_REPEAT_IN_VIEW = 6
 _PENALTY = 1.2
 _SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u2019\u201d)\]]*\s*")
 
@@ -27,6 +28,8 @@ class Turn:
         instruction: What to do, as a person would write it.
         limit: Tokens after which the answer ends with its sentence.
         least: Tokens before which the model may not end it.
+        in_view: Whether what the answer needs is read again just before it: then words may be repeated freely, and only
+            loops are kept out.
 
     Attributes:
         prompt: Token ids that the model saw after what was read.
@@ -35,12 +38,13 @@ class Turn:
         mid_sentence: Whether it did so inside a sentence.
     """
 
-    def __init__(self, loaded: Loaded, instruction: str, limit: int, *, least: int = 0) -> None:
+    def __init__(self, loaded: Loaded, instruction: str, limit: int, *, least: int = 0, in_view: bool = False) -> None:
         from infini_attention.chat import turn_start
 
         self.loaded = loaded
         self.limit = limit
         self.least = least
+        self.in_view = in_view
         self.prompt = loaded.encode(turn_start(loaded.tokenizer, instruction), special=True)
         self.ids: list[int] = []
         self.limit_reached = False
@@ -52,7 +56,7 @@ class Turn:
         from transformers import MinNewTokensLengthLogitsProcessor
 
         stop = stop_ids(self.loaded)
-        processors = decoding()
+        processors = decoding(in_view=self.in_view)
         if self.least and stop:
             processors.append(
                 MinNewTokensLengthLogitsProcessor(
@@ -115,10 +119,17 @@ class TokenDecoder:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def decoding() -> LogitsProcessorList:
-    """How answers are decoded: a small model falls into loops otherwise."""
+def decoding(*, in_view: bool = False) -> LogitsProcessorList:
+    """How answers are decoded: a small model falls into loops otherwise.
+
+    Args:
+        in_view: Whether what the answer needs is in view. A penalty would turn "six hundred and eleven feet" into inches
+            then, because the question has spoken of feet.
+    """
     from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
 
+    if in_view:
+        return LogitsProcessorList([NoRepeatNGramLogitsProcessor(_NO_REPEAT_IN_VIEW)])
     return LogitsProcessorList([RepetitionPenaltyLogitsProcessor(_PENALTY), NoRepeatNGramLogitsProcessor(_NO_REPEAT)])
 
 

@@ -149,9 +149,9 @@ def test_own_prompts(infini: Infini, state: Path, tmp_path: Path, monkeypatch: p
     shown: list[str] = []
     start = Turn.__init__
 
-    def listen(turn: Turn, loaded: object, instruction: str, limit: int) -> None:
+    def listen(turn: Turn, loaded: object, instruction: str, limit: int, **options: bool) -> None:
         shown.append(instruction)
-        start(turn, loaded, instruction, limit)  # type: ignore[arg-type]
+        start(turn, loaded, instruction, limit, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Turn, "__init__", listen)
     prompts = tmp_path / "own" / "prompts"
