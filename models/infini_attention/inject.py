@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -183,19 +183,27 @@ def memory_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
     }
 
 
-def load_adapter(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
+def load_adapter(model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> None:
     """Copies an adapter's tensors into the memory path.
 
     Raises:
         ValueError: names or shapes are not those of this path.
     """
-    parameters = memory_parameters(model)
+    copy_weights(tensors, memory_parameters(model), "the adapter")
+
+
+def copy_weights(tensors: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter], what: str) -> None:
+    """Copies tensors into the parameters of the same names; ``what`` they are is told where they do not fit.
+
+    Raises:
+        ValueError: names or shapes differ.
+    """
     if odd := sorted(set(parameters) ^ set(tensors)):
-        raise ValueError(f"the adapter does not fit the memory path: {odd[0]} and {len(odd) - 1} more names differ")
+        raise ValueError(f"{what} does not fit the model: {odd[0]} and {len(odd) - 1} more names differ")
     with torch.no_grad():
         for name, parameter in parameters.items():
             if parameter.shape != tensors[name].shape:
-                raise ValueError(f"the adapter's {name} is {tuple(tensors[name].shape)}, not {tuple(parameter.shape)}")
+                raise ValueError(f"{what}'s {name} is {tuple(tensors[name].shape)}, not {tuple(parameter.shape)}")
             parameter.copy_(tensors[name])
 
 

@@ -8,7 +8,6 @@ as a memory path of the same rank has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..errors import InfiniError
-from ..inject import memory_off
+from ..inject import copy_weights, memory_off
 from .plain import PlainReader
 
 WEIGHTS = "rmt.safetensors"
@@ -61,21 +60,6 @@ class MemoryTokens(nn.Module):
         """Everything that is trained, by name."""
         changes = {name: parameter for name, parameter in self.model.named_parameters() if ".lora_" in name}
         return {FIRST: self.first, **changes}
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copies what ``weights`` named.
-
-        Raises:
-            ValueError: names or shapes are not those of these memory tokens.
-        """
-        weights = self.weights()
-        if odd := sorted(set(weights) ^ set(tensors)):
-            raise ValueError(f"the weights do not fit the base: {odd[0]} and {len(odd) - 1} more names differ")
-        with torch.no_grad():
-            for name, parameter in weights.items():
-                if parameter.shape != tensors[name].shape:
-                    raise ValueError(f"{name} is {tuple(tensors[name].shape)}, not {tuple(parameter.shape)}")
-                parameter.copy_(tensors[name])
 
     def start(self, rows: int) -> Tensor:
         """``[rows, M, C]``, memory tokens before anything was read."""
@@ -159,7 +143,7 @@ def load_recurrent(model: PreTrainedModel, folder: Path | None, name: str) -> Me
     rank = next(tensor.shape[0] for key, tensor in tensors.items() if ".lora_A." in key)
     tokens = MemoryTokens(model, len(tensors[FIRST]), rank)
     try:
-        tokens.load(tensors)
+        copy_weights(tensors, tokens.weights(), "the file")
     except ValueError as error:
         raise InfiniError(f"{file} cannot be used: {error}", "train memory tokens for this base") from error
     return tokens
