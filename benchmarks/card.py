@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--recipe", default=DEFAULT)
     folder: Path = HERE / parser.parse_args().recipe
     card = folder / "README.md"
-    card.write_text(written(card.read_text(encoding="utf-8"), read(folder).scores), encoding="utf-8")
+    card.write_text(written(card.read_text(encoding="utf-8"), read(folder).reports), encoding="utf-8")
 
 
 if __name__ == "__main__":

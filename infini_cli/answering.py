@@ -28,23 +28,23 @@ class Turn:
         instruction: What to do, as a person would write it.
         limit: Tokens after which the answer ends with its sentence.
         least: Tokens before which the model may not end it.
-        in_view: Whether what the answer needs is read again just before it: then words may be repeated freely, and only
-            loops are kept out.
 
     Attributes:
         prompt: Token ids that the model saw after what was read.
         ids: Token ids of the answer so far.
         limit_reached: Whether the limit ended the answer.
         mid_sentence: Whether it did so inside a sentence.
+        in_view: Whether what the answer needs is read again just before it: then words may be repeated freely, and only
+            loops are kept out.
     """
 
-    def __init__(self, loaded: Loaded, instruction: str, limit: int, *, least: int = 0, in_view: bool = False) -> None:
+    def __init__(self, loaded: Loaded, instruction: str, limit: int, *, least: int = 0) -> None:
         from infini_attention.chat import turn_start
 
         self.loaded = loaded
         self.limit = limit
         self.least = least
-        self.in_view = in_view
+        self.in_view = False
         self.prompt = loaded.encode(turn_start(loaded.tokenizer, instruction), special=True)
         self.ids: list[int] = []
         self.limit_reached = False

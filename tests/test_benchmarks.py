@@ -53,10 +53,10 @@ def test_the_cards_of_the_recipes_are_up_to_date() -> None:
     for name in names():
         recipe = find(name)
         assert recipe.folder is not None
-        if not recipe.scores:
+        if not recipe.reports:
             continue
         card = (recipe.folder / "README.md").read_text(encoding="utf-8")
-        assert written(card, recipe.scores) == card
+        assert written(card, recipe.reports) == card
         # None of them is of another adapter.
-        fingerprints = {report["adapter"] for report in recipe.scores.values()}
+        fingerprints = {report["adapter"] for report in recipe.reports.values()}
         assert fingerprints == {fingerprint(recipe.adapter() or {})}

@@ -90,8 +90,7 @@ def adapt(
     )
     # Set before torch is imported: its notes about unused parameters, one a process, help nobody here.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from infini_attention.adaptation.run import SYSTEMS, learner_of
-    from infini_attention.adaptation.run import adapt as train
+    from infini_attention.adaptation.catalogue import SYSTEMS, Prompts, tasks_of
 
     if system not in SYSTEMS:
         raise UsageFailure(f"'{system}' is not trained", f"Use one of {', '.join(SYSTEMS)}.")
@@ -111,7 +110,8 @@ def adapt(
     loaded = load_model(
         run.settings, run.console, model or recipe, rule=rule, untrained=fresh, needs_adapter=system == "memory"
     )
-    from infini_attention.adaptation.catalogue import Prompts, tasks_of
+    from infini_attention.adaptation.run import adapt as train
+    from infini_attention.adaptation.run import learner_of
 
     asked = Prompts(
         lambda question: prompts.fill("ask", question=question), lambda words: prompts.fill("summarize", words=words)

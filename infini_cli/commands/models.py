@@ -185,7 +185,7 @@ def _details(recipe: Recipe) -> dict[str, Any]:
         "adapter": None if recipe.adapter_file is None else str(recipe.adapter_file),
         "config": config,
         "training": dict(recipe.training),
-        "scores": recipe.scores,
+        "scores": {**recipe.scores, **recipe.reports},
     }
 
 

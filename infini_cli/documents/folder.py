@@ -9,8 +9,6 @@ from pathlib import Path
 from infini_cli.errors import InputError
 
 SUFFIXES = (".pdf", ".md", ".markdown", ".txt", ".epub", ".docx", ".html", ".htm")
-
-
 _PARTS = re.compile(r"([0-9]+)")
 
 

@@ -49,7 +49,7 @@ class Answer:
             self.found = self.back.find(self.question, room)
             if self.found:
                 engine = self.back.in_view(engine, self.found)
-                self.turn = Turn(self.loaded, self.instruction, self.limit, in_view=True)
+                self.turn.in_view = True
         yield from self.turn.pieces(engine)
 
     def evidence(self) -> list[tuple[Found, Sentence]]:

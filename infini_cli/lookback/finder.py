@@ -89,11 +89,7 @@ class LookBack:
 
     def in_view(self, engine: Engine, found: Sequence[Found]) -> Engine:
         """An engine that has read the same and has the passages in its open segment, in reading order."""
-        other = engine.fork()
-        other.close()
-        for one in self.ordered(found):
-            other.read(self.ids(one.passage))
-        return other
+        return engine.reading_again(self.ids(one.passage) for one in self.ordered(found))
 
     @staticmethod
     def ordered(found: Sequence[Found]) -> list[Found]:

@@ -7,7 +7,7 @@ on how a text was split into calls: the same tokens give the same bits.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -166,6 +166,18 @@ class Engine:
         """Bytes of the memories."""
         packs = (layer.memory for layer in self.cache.memories.values() if layer.memory is not None)
         return sum(tensor.nbytes for pack in packs for tensor in pack if tensor is not None)
+
+    def reading_again(self, passages: Iterable[Sequence[int]]) -> Engine:
+        """An engine that has read the same, with nothing in its open segment but these passages.
+
+        Args:
+            passages: token ids each, together fewer than a segment has.
+        """
+        other = self.fork()
+        other.close()
+        for passage in passages:
+            other.read(passage)
+        return other
 
     def close(self) -> None:
         """Closes the open segment, though it is not full: what waits in it is written."""

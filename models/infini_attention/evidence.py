@@ -35,8 +35,7 @@ def log_likelihoods(engine: Engine, views: Sequence[Sequence[int]], scored: int,
     length = engine.config.segment_length
     if any(not scored < len(view) <= length for view in views):
         raise ValueError(f"a view has more than {scored} tokens and at most the {length} of a segment")
-    reader = engine.fork()
-    reader.close()
+    reader = engine.reading_again([])
     # Views of like length side by side waste the least on padding.
     order = sorted(range(len(views)), key=lambda number: len(views[number]))
     found = torch.zeros(len(views))

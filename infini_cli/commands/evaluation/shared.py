@@ -74,7 +74,7 @@ def load(run: options.Run, system: str, rule: str | None) -> Loaded:
 def about_of(loaded: Loaded, task: str, system: str, seed: int, data: Path | None, **more: Any) -> dict[str, Any]:
     """Everything that the figures of a measurement depend on: its model, system, seed and texts, and `more`."""
     from infini_attention.adaptation.texts import digest, text_files
-    from infini_attention.baselines.recurrent import NAME, WEIGHTS
+    from infini_attention.baselines.recurrent import NAME, weights_file
 
     about: dict[str, Any] = {
         "task": task,
@@ -85,8 +85,8 @@ def about_of(loaded: Loaded, task: str, system: str, seed: int, data: Path | Non
         "seed": seed,
         "dtype": str(loaded.placement.dtype).removeprefix("torch."),
     }
-    weights = None if loaded.recipe.folder is None else loaded.recipe.folder / WEIGHTS
-    if system == NAME and weights is not None and weights.is_file():
+    weights = weights_file(loaded.recipe.folder)
+    if system == NAME and weights is not None:
         about["weights_sha256"] = digest([weights])
     if data is None:
         return {**about, **more}

@@ -119,8 +119,9 @@ def qa(
     from infini_cli.lookback.measuring import look_back
 
     views = {"none": None, "look-back": look_back(loaded), "right": right_part(loaded)}
-    asked = lambda question: prompts.fill("ask", question=question)
-    series = questions(loaded, load_stories(data), asked, limit, view=views[view])
+    series = questions(
+        loaded, load_stories(data), lambda asked: prompts.fill("ask", question=asked), limit, view=views[view]
+    )
     about = about_of(
         loaded, "qa", name, seed, data, limit=limit, view=view, prompt=prompts.fill("ask", question="{question}")
     )

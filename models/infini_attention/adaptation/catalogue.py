@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..base import cache_dir
+from ..baselines.recurrent import NAME
 from ..errors import InfiniError
 from ..hiding import Planter, sentence_ends
 from ..loading import Loaded
@@ -19,7 +20,9 @@ from .stories import load_stories
 from .tasks import ContextDistillation, LanguageModelling, PasskeyRecall, Task
 from .texts import load_corpus
 
+# What can be trained.
 MEMORY = "memory"
+SYSTEMS = (MEMORY, NAME)
 QUESTIONS, LOOK_BACK, SUMMARIES = "questions", "look_back", "summaries"
 # Tasks that need texts with what was asked about them.
 ASKED = (QUESTIONS, LOOK_BACK, SUMMARIES)
@@ -59,7 +62,7 @@ def tasks_of(
         data: texts for language modelling and for hay (see ``texts.load_corpus``).
         questions: texts with questions and summaries (see ``stories.load_stories``).
         prompts: how these are asked for.
-        system: what is to be trained, one of ``run.SYSTEMS``.
+        system: what is to be trained, one of ``SYSTEMS``.
         notify: told what is going on.
 
     Raises:

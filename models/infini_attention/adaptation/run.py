@@ -9,17 +9,15 @@ from pathlib import Path
 import tomli_w
 from safetensors.torch import save_file
 
-from ..baselines.recurrent import WEIGHTS, MemoryTokens, load_recurrent
+from ..baselines.recurrent import WEIGHTS, MemoryTokens, load_recurrent, weights_file
 from ..loading import Loaded
 from ..recipes import ADAPTER, RECIPE
-from .catalogue import MEMORY
+from .catalogue import MEMORY, SYSTEMS
 from .plan import TrainingPlan
 from .recurrent import RecurrentRollout
 from .rollout import Rollout
 from .tasks import Task
 from .trainer import Progress, train
-
-SYSTEMS = (MEMORY, "rmt")
 
 
 def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> Rollout | RecurrentRollout:
@@ -39,7 +37,7 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
     if system not in SYSTEMS:
         raise ValueError(f"unknown system {system!r}; known are {', '.join(SYSTEMS)}")
     folder = loaded.recipe.folder
-    if fresh or folder is None or not (folder / WEIGHTS).is_file():
+    if fresh or weights_file(folder) is None:
         return RecurrentRollout(MemoryTokens(loaded.model))
     return RecurrentRollout(load_recurrent(loaded.model, folder, loaded.recipe.name))
 

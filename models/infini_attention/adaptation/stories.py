@@ -46,8 +46,8 @@ def load_stories(path: Path) -> list[Story]:
     """Reads JSON lines, plain or gzipped, of one file or of all in a folder.
 
     A record is ``{"text", "questions": [{"question", "answers": [...], "evidence"}], "summaries": [...]}``; questions,
-    summaries and ``evidence``, the part of the text with the answer, are optional. Or it is a record of FairytaleQA (``sections``, ``qas``) or of SQuALITY (``document``, ``questions`` with ``references``,
-    whose first asks for the plot).
+    summaries and ``evidence``, the part of the text with the answer, are optional. Or it is a record of FairytaleQA
+    (``sections``, ``qas``) or of SQuALITY (``document``, ``questions`` with ``references``, whose first asks for the plot).
 
     Raises:
         InfiniError: there is no record, or one is of another kind.

@@ -6,10 +6,11 @@ from ..engine import Engine
 from ..loading import Loaded
 from .neighbours import Neighbours
 from .plain import PlainReader, require_plain_positions
+from .recurrent import NAME as RECURRENT
 from .recurrent import Recurrent, load_recurrent
 from .sliding import SlidingCache
 
-SYSTEMS = ("memory", "local", "full", "window", "sinks", "knn", "rmt")
+SYSTEMS = ("memory", "local", "full", "window", "sinks", "knn", RECURRENT)
 SINKS = 4
 
 
@@ -28,7 +29,7 @@ def system(loaded: Loaded, name: str) -> Engine | PlainReader:
     length = loaded.config.segment_length
     if name in ("memory", "local"):
         return loaded.engine(use_memory=name == "memory")
-    if name == "rmt":
+    if name == RECURRENT:
         # The cache of this system lasts for one segment only, so that it needs no positions of its own.
         return Recurrent(load_recurrent(loaded.model, loaded.recipe.folder, loaded.recipe.name), length)
     if name in SYSTEMS:

@@ -122,6 +122,12 @@ class Recurrent(PlainReader):
         return self.memory_tokens.start(1) if self.memory is None else self.memory
 
 
+def weights_file(folder: Path | None) -> Path | None:
+    """Trained memory tokens in a recipe's folder, if there are any."""
+    file = None if folder is None else folder / WEIGHTS
+    return file if file is not None and file.is_file() else None
+
+
 def load_recurrent(model: PreTrainedModel, folder: Path | None, name: str) -> MemoryTokens:
     """Memory tokens as ``infini adapt --system rmt`` left them.
 
@@ -133,8 +139,8 @@ def load_recurrent(model: PreTrainedModel, folder: Path | None, name: str) -> Me
     Raises:
         InfiniError: there are none, or they belong to another base.
     """
-    file = None if folder is None else folder / WEIGHTS
-    if file is None or not file.is_file():
+    file = weights_file(folder)
+    if file is None:
         raise InfiniError(
             f"{name} has no memory tokens",
             "train them with infini adapt --system rmt, and name its folder with --model",

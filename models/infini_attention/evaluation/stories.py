@@ -69,7 +69,6 @@ def questions(
     limit: int | None,
     *,
     view: View | None = None,
-    processors: LogitsProcessorList | None = None,
 ) -> Series:
     """Questions, each after its whole story was read; the scores are token F1 and exact match.
 
@@ -81,7 +80,6 @@ def questions(
         prompt: a question to the instruction that asks it.
         limit: questions to ask, spread evenly over all stories; ``None``: all.
         view: what is read again before a question, by an engine only; those without evidence are left out then.
-        processors: how answers are decoded.
 
     Raises:
         InfiniError: there is no question.
@@ -109,14 +107,10 @@ def questions(
             return {**found, "cited": float(cited)} if view is not None and view.cites else found
 
         def read_again(engine: Engine) -> Engine:
-            other = engine.fork()
-            other.close()
-            for passage in passages:
-                other.read(passage.ids)
-            return other
+            return engine.reading_again(passage.ids for passage in passages)
 
         prepare = read_again if passages else None
-        return Probe((read(story.text),), tuple(turn), ANSWER_TOKENS, score, stop, processors, prepare)
+        return Probe((read(story.text),), tuple(turn), ANSWER_TOKENS, score, stop, prepare=prepare)
 
     return Series({"kind": "questions"}, len(asked), draw, sum(len(story.text) // 4 for story, _ in asked))
 

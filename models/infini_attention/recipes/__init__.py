@@ -54,6 +54,7 @@ class Recipe:
         base: the base weights.
         config: the memory path.
         training: how the adapter was trained (a training plan's values).
+        scores: what was measured with it and written down by hand.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Recipe:
     base: BaseSpec
     config: InfiniConfig
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    scores: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def adapter_file(self) -> Path | None:
@@ -69,7 +71,7 @@ class Recipe:
         return file if file is not None and file.is_file() else None
 
     @property
-    def scores(self) -> dict[str, Any]:
+    def reports(self) -> dict[str, Any]:
         """What was measured with it, by file name: reports of ``infini eval``, as it wrote them."""
         files = [] if self.folder is None else sorted((self.folder / SCORES).glob("*.json"))
         return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
@@ -142,6 +144,7 @@ def read(folder: Path, file: str = RECIPE) -> Recipe:
             BaseSpec(**values["base"]),
             InfiniConfig.from_dict(values["config"]),
             values.get("training", {}),
+            values.get("scores", {}),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ModelUnavailable(f"the recipe in {folder} cannot be read: {error}", f"check its {file}") from error
