@@ -12,6 +12,9 @@ from torch import Tensor
 from .engine import Engine
 from .inject import memory_off
 
+# What a model is taught to answer where neither memory nor what is in view tells.
+REFUSAL = "The text does not tell."
+
 
 @torch.inference_mode()
 def log_likelihoods(engine: Engine, views: Sequence[Sequence[int]], scored: int, *, batch: int = 4) -> Tensor:

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from infini_attention.adaptation.questions import (
     MOST_LOOKS,
     MOST_QUESTIONS,
+    UNANSWERABLE,
     AskedTurn,
     Example,
     Instructions,
     look_back_task,
+    passage_task,
     question_task,
     summary_task,
 )
@@ -27,6 +29,7 @@ from infini_attention.adaptation.rollout import IGNORED, Segment
 from infini_attention.adaptation.stories import Question, Story, load_stories
 from infini_attention.adaptation.tasks import Plan
 from infini_attention.errors import InfiniError
+from infini_attention.evidence import REFUSAL
 
 MILLER = Question("Who came?", ("a miller", "the miller"))
 QUESTIONS = [{"question": "Who came?", "answers": ["a miller", "the miller"]}]
@@ -143,25 +146,64 @@ def test_rows_of_different_lengths_are_padded_behind_what_counts() -> None:
         assert (labels[len(labels) - padding :] == IGNORED).all()
 
 
+PARTS = ["A mill stood here.", "A fox came by.", "The sea was far."]
+
+
+def tale(*parts: str) -> Story:
+    return Story(" ".join(parts), tuple(Question(f"{part[:5]}?", (f"yes {part}",), part) for part in parts))
+
+
 def test_looking_back_shows_the_right_part_again_among_others() -> None:
-    parts = ["A mill stood here.", "A fox came by.", "The sea was far."]
-    known = [Question(f"{number}?", (f"yes {number}",), part) for number, part in enumerate(parts)]
-    story = Story(" ".join(parts), (*known, MILLER))
-    task = look_back_task(LOADED, [story, Story("No evidence.", (MILLER,))], "Tell: {}".format)
+    story = tale(*PARTS)
+    with_other = dataclasses.replace(story, questions=(*story.questions, MILLER))
+    task = look_back_task(LOADED, [with_other, Story("No evidence.", (MILLER,))], "Tell: {}".format)
     assert task.name == "look_back" and len(task.examples) == 1
     counts = set()
     for seed in range(20):
         *before, last = task.sample(Plan(1, 2, 16, 1), np.random.default_rng(seed))
-        assert "".join(decode(segment.ids[0]) for segment in before) == f"{story.text}\n\n"
-        assert len(last.ids) == MOST_LOOKS
+        assert "".join(decode(segment.ids[0]) for segment in before) == f"{story.text}\n\n"[:32]
+        assert len(last.ids) == len(PARTS) <= MOST_LOOKS
         for row, answer in asked_of(last):
             view, _, rest = row.partition("Tell: ")
-            number = int(rest[0])
             shown = view.split("\n\n")[:-1]
-            assert parts[number] in shown and set(shown) <= set(parts) and len(set(shown)) == len(shown)
-            assert answer == f"yes {number}\n\n"
+            (right,) = (part for part in PARTS if rest.startswith(f"{part[:5]}?"))
+            assert right in shown and set(shown) <= set(PARTS) and len(set(shown)) == len(shown)
+            assert answer == f"yes {right}\n\n"
             counts.add(len(shown))
     assert counts == {1, 2, 3}
+
+
+def test_looking_back_refuses_what_another_text_was_asked() -> None:
+    stories = [tale(*PARTS), tale("King Olaf slept.", "Queen Asa rode.")]
+    task = look_back_task(LOADED, stories, "Tell: {}".format)
+    refused = asked = 0
+    for seed in range(60):
+        *_, last = task.sample(Plan(1, 2, 16, 1), np.random.default_rng(seed))
+        for row, answer in asked_of(last):
+            view, _, rest = row.partition("Tell: ")
+            answerable = any(rest.startswith(f"{part[:5]}?") for part in view.split("\n\n"))
+            assert answer.startswith("yes") if answerable else answer == f"{REFUSAL}\n\n"
+            asked, refused = asked + 1, refused + (not answerable)
+    assert UNANSWERABLE / 2 < refused / asked < 2 * UNANSWERABLE
+
+
+@pytest.mark.parametrize("distil", [False, True])
+def test_a_passage_alone_is_read_before_its_own_questions(distil: bool) -> None:
+    known = (*tale(*PARTS).questions, Question("Once more?", ("no",), PARTS[0]), MILLER)
+    task = passage_task(LOADED, [Story(" ".join(PARTS), known)], "Tell: {}".format, distil=distil)
+    assert task.name == ("instructed_distillation" if distil else "passage_questions")
+    asked = set()
+    for seed in range(20):
+        *before, last = task.sample(Plan(1, 2, 8, 1), np.random.default_rng(seed))
+        assert last.distil is distil
+        closed = "".join(decode(segment.ids[0]) for segment in before)
+        for row, answer in asked_of(last):
+            text, _, rest = (closed + row).partition("\n\nTell: ")
+            question = rest.partition("?")[0] + "?"
+            asked.add(question)
+            (known_as,) = (one for one in known if one.question == question)
+            assert (text, answer) == (known_as.evidence, f"{known_as.answers[0]}\n\n")
+    assert asked == {one.question for one in known if one.evidence}
 
 
 def test_summaries_are_asked_for_in_their_own_length() -> None:

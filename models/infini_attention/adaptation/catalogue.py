@@ -15,7 +15,7 @@ from ..passkey import Passkey
 from .distant import DistantRecall
 from .hidden import FACT_QUESTIONS, HiddenRecall, fact_draws, needle_draws
 from .plan import Phase, TrainingPlan
-from .questions import Instructions, LookingBack, look_back_task, question_task, summary_task
+from .questions import Instructions, LookingBack, look_back_task, passage_task, question_task, summary_task
 from .stories import load_stories
 from .tasks import ContextDistillation, LanguageModelling, PasskeyRecall, Task
 from .texts import load_corpus
@@ -24,8 +24,9 @@ from .texts import load_corpus
 MEMORY = "memory"
 SYSTEMS = (MEMORY, NAME)
 QUESTIONS, LOOK_BACK, SUMMARIES = "questions", "look_back", "summaries"
+PASSAGES, INSTRUCTED = "passage_questions", "instructed_distillation"
 # Tasks that need texts with what was asked about them.
-ASKED = (QUESTIONS, LOOK_BACK, SUMMARIES)
+ASKED = (QUESTIONS, PASSAGES, INSTRUCTED, LOOK_BACK, SUMMARIES)
 NEEDLES, FACTS = "needles", "facts"
 TEXTS = (LanguageModelling.name, ContextDistillation.name)
 TASKS = (*TEXTS, PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS, *ASKED)
@@ -86,6 +87,8 @@ def tasks_of(
     if questions is not None and wanted & set(ASKED):
         stories = load_stories(questions)
         tasks[QUESTIONS] = question_task(loaded, stories, prompts.question)
+        tasks[PASSAGES] = passage_task(loaded, stories, prompts.question)
+        tasks[INSTRUCTED] = passage_task(loaded, stories, prompts.question, distil=True)
         tasks[LOOK_BACK] = look_back_task(loaded, stories, prompts.question)
         tasks[SUMMARIES] = summary_task(loaded, stories, prompts.summary)
     for name in sorted(wanted):

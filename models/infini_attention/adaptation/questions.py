@@ -11,22 +11,24 @@ import torch
 from torch import Tensor
 
 from ..chat import turn_end, turn_start
+from ..evidence import REFUSAL
 from ..loading import Loaded
 from .rollout import Segment
-from .stories import Story
+from .stories import Question, Story
 from .tasks import Plan, question_segment
 
 # Rows of one step: more questions about a text cost little beside reading it, unless parts of it are read again.
 MOST_QUESTIONS = 8
-MOST_LOOKS = 3
+MOST_LOOKS = 5
 # Tokens of the text that may still be in view: every row has to read them.
 MOST_REST = 128
-
 
 # After looking back: passages that may be in view beside the right one, and the most tokens of that and of the others.
 MOST_BESIDE = 2
 MOST_EVIDENCE = 400
 MOST_OTHER = 200
+# How often what is asked stands in another text, so that the right answer is to refuse one.
+UNANSWERABLE = 0.2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,10 +64,11 @@ class Instructions:
     Args:
         name: of the task.
         examples: texts with at least one turn each.
+        distil: learn from what the base answers with the text in its context, which it has to fit into.
     """
 
-    def __init__(self, name: str, examples: Sequence[Example]) -> None:
-        self.name, self.examples = name, examples
+    def __init__(self, name: str, examples: Sequence[Example], *, distil: bool = False) -> None:
+        self.name, self.examples, self.distil = name, examples, distil
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
         """One text, its segments of the plan's length, and several instructions about it as rows of the last one.
@@ -86,21 +89,23 @@ class Instructions:
             turn = example.turns[int(t)]
             prompt = torch.cat([text[closed:], torch.tensor(turn.instruction)])
             turns.append((prompt, torch.tensor(_any(turn.answers, rng))))
-        return [*segments, question_segment(turns)]
+        return [*segments, dataclasses.replace(question_segment(turns), distil=self.distil)]
 
 
 class LookingBack:
-    """Answer questions about a text that was read whole, with the right part of it in view again, and other parts too.
+    """Answer questions about a text that was read, with the right part of it in view again, and other parts too.
 
     Memory is full of the rest meanwhile: a model that was taught to answer from it has to learn when to read instead.
+    Now and then the question is another text's, and the answer that nothing tells (see ``REFUSAL``).
 
     Args:
         name: of the task.
         examples: texts with at least one turn each whose evidence is known.
+        refusal: as token ids, with the end of the turn.
     """
 
-    def __init__(self, name: str, examples: Sequence[Example]) -> None:
-        self.name = name
+    def __init__(self, name: str, examples: Sequence[Example], refusal: list[int]) -> None:
+        self.name, self.refusal = name, refusal
         self.examples = [
             Example(example.text, turns)
             for example in examples
@@ -108,9 +113,14 @@ class LookingBack:
         ]
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """One text, its segments of the plan's length, and several questions about it as rows of the last one."""
-        example = self.examples[int(rng.integers(len(self.examples)))]
-        segments = [Segment(piece[None], None, full=False) for piece in example.text.split(plan.length)]
+        """A text's first segments, and several questions as rows of the last one.
+
+        The plan's batch does not matter; of the text no more is read than its segments, for the answers are in view.
+        """
+        number = int(rng.integers(len(self.examples)))
+        example = self.examples[number]
+        behind = example.text[: plan.segments * plan.length]
+        segments = [Segment(piece[None], None, full=False) for piece in behind.split(plan.length)]
         order = rng.permutation(len(example.turns)).tolist()
         turns = []
         for t in order[:MOST_LOOKS]:
@@ -118,10 +128,17 @@ class LookingBack:
             beside = [example.turns[other] for other in order if example.turns[other].evidence != turn.evidence]
             view = [(turn.evidence or [])[:MOST_EVIDENCE]]
             view += [(other.evidence or [])[:MOST_OTHER] for other in beside[: int(rng.integers(MOST_BESIDE + 1))]]
+            asked, answer = turn.instruction, _any(turn.answers, rng)
+            if len(self.examples) > 1 and rng.random() < UNANSWERABLE:
+                asked, answer = self._foreign(number, rng), self.refusal
             passages = [view[v] for v in rng.permutation(len(view)).tolist()]
-            prompt = torch.tensor([*itertools.chain(*passages), *turn.instruction])
-            turns.append((prompt, torch.tensor(_any(turn.answers, rng))))
+            turns.append((torch.tensor([*itertools.chain(*passages), *asked]), torch.tensor(answer)))
         return [*segments, question_segment(turns)]
+
+    def _foreign(self, number: int, rng: np.random.Generator) -> list[int]:
+        """An instruction about another text than that of a number."""
+        other = self.examples[(number + int(rng.integers(1, len(self.examples)))) % len(self.examples)]
+        return other.turns[int(rng.integers(len(other.turns)))].instruction
 
 
 def _any(answers: Sequence[list[int]], rng: np.random.Generator) -> list[int]:
@@ -139,13 +156,32 @@ def question_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[st
     return Instructions("questions", _asked(loaded, stories, prompt))
 
 
+def passage_task(
+    loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str], *, distil: bool = False
+) -> Instructions:
+    """Questions about the one part of a story that answers them, which is all that was read.
+
+    Args:
+        loaded, stories, prompt: see ``question_task``; questions without evidence are left out.
+        distil: learn from the base that has the part in its context, instead of the right answers.
+    """
+    parts: dict[str, list[Question]] = {}
+    for question in (question for story in stories for question in story.questions):
+        if question.evidence:
+            parts.setdefault(question.evidence, []).append(question)
+    alone = [Story(text, tuple(questions)) for text, questions in parts.items()]
+    name = "instructed_distillation" if distil else "passage_questions"
+    return Instructions(name, _asked(loaded, alone, prompt), distil=distil)
+
+
 def look_back_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str]) -> LookingBack:
     """Questions about stories with the right part of the story in view.
 
     Args:
         loaded, stories, prompt: see ``question_task``; questions without evidence are left out.
     """
-    return LookingBack("look_back", _asked(loaded, stories, prompt))
+    refusal = loaded.encode(REFUSAL + _end(loaded), special=True)
+    return LookingBack("look_back", _asked(loaded, stories, prompt), refusal)
 
 
 def _asked(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str]) -> list[Example]:
@@ -171,7 +207,7 @@ def summary_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[int
 
 
 def _examples(loaded: Loaded, stories: Sequence[Story], turns: Callable[[Story], list[Turn]]) -> list[Example]:
-    end = turn_end(loaded.tokenizer).rstrip("\n") or "\n\n"
+    end = _end(loaded)
     examples = []
     for story in stories:
         asked = tuple(
@@ -185,3 +221,7 @@ def _examples(loaded: Loaded, stories: Sequence[Story], turns: Callable[[Story],
         if asked:
             examples.append(Example(torch.tensor(loaded.encode(story.text + "\n\n")), asked))
     return examples
+
+
+def _end(loaded: Loaded) -> str:
+    return turn_end(loaded.tokenizer).rstrip("\n") or "\n\n"
