@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 import sys
@@ -159,8 +160,13 @@ class Session:
             if ATTACHMENT in state.attachments:
                 self.texts.extend(unpack(state.attachments[ATTACHMENT]))
 
-    def read(self, documents: Sequence[Document]) -> None:
+    def read(self, documents: Sequence[Document], heard: Callable[[int, int], None] | None = None) -> None:
         """Read documents, one after the other, each encoded by itself and followed by a blank line.
+
+        Args:
+            documents: In the order in which they are read.
+            heard: Called after each segment with the number of the document, from 0, and how many of its characters
+                have been read.
 
         Raises:
             ReadingInterrupted: On Ctrl-C, after the segment at hand; a second Ctrl-C stops at once.
@@ -175,7 +181,8 @@ class Session:
         self.console.detail(f"reading {total:,} tokens")
         with _deferred_interrupt() as interrupted, self.console.progress(total, "reading") as advance:
             for number, (document, tokens) in enumerate(zip(documents, ids, strict=True)):
-                done = self._read(document, tokens, advance, interrupted)
+                hear = None if heard is None else functools.partial(heard, number)
+                done = self._read(document, tokens, advance, interrupted, hear)
                 read += done
                 left = len(documents) - number - 1
                 if done < len(tokens):
@@ -198,17 +205,25 @@ class Session:
         )
 
     def _read(
-        self, document: Document, ids: Any, advance: Callable[[int], None], interrupted: Callable[[], bool]
+        self,
+        document: Document,
+        ids: Any,
+        advance: Callable[[int], None],
+        interrupted: Callable[[], bool],
+        heard: Callable[[int], None] | None,
     ) -> int:
         from infini_attention import Source
 
-        engine, segments, done = self.engine, self.engine.cache.segments, 0
+        engine, segments, done, characters = self.engine, self.engine.cache.segments, 0, 0
         while done < len(ids) and not interrupted():
             # Up to the end of the open segment: between two segments the engine can be stopped and saved.
             piece = ids[done : done + engine.config.segment_length - len(engine.open_ids)]
             engine.read(piece)
             done += len(piece)
             advance(len(piece))
+            if heard is not None:
+                characters += len(self.loaded.tokenizer.decode(piece.tolist(), clean_up_tokenization_spaces=False))
+                heard(characters)
         if done:
             self.sources.append(
                 Source(document.name, document.kind, document.sha256, document.pages_read, done, document.extractor)

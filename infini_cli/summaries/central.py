@@ -1,0 +1,65 @@
+"""Sentences that stand for a text: those that share most with the rest of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# Fragments, titles and cries say little alone.
+LEAST_WORDS = 6
+
+
+def ranked(sentences: Sequence[str], focus: str | None = None) -> list[int]:
+    """Numbers of the sentences, the most central one first.
+
+    A sentence counts by how well it is found (BM25) with every other one as the question, each weighted by its length.
+
+    Args:
+        sentences: In reading order.
+        focus: What the reader asks about: sentences that speak of it come first.
+    """
+    import bm25s
+    import numpy as np
+    import Stemmer
+
+    def tokens(texts: list[str]) -> list[list[str]]:
+        found: list[list[str]] = bm25s.tokenize(
+            texts, stopwords="en", stemmer=Stemmer.Stemmer("english"), return_ids=False, show_progress=False
+        )
+        return found
+
+    words = tokens(list(sentences))
+    if not any(words):
+        return list(range(len(sentences)))
+    index = bm25s.BM25()
+    index.index(words, show_progress=False)
+    scores = np.zeros(len(sentences))
+    for number, question in enumerate(words):
+        if question:
+            found = np.array(index.get_scores(question))
+            found[number] = 0
+            scores += found / len(question)
+    short = np.array([len(sentence.split()) < LEAST_WORDS for sentence in sentences])
+    # No more than the words that are shared counts, not how many a sentence has.
+    scores /= np.sqrt(np.maximum(1, [len(own) for own in words]))
+    wanted = tokens([focus])[0] if focus else []
+    near = np.array(index.get_scores(wanted)) if wanted else np.zeros(len(sentences))
+    return sorted(range(len(sentences)), key=lambda n: (bool(short[n]), -float(near[n]), -float(scores[n]), n))
+
+
+def chosen(sentences: Sequence[str], sizes: Sequence[int], room: int, focus: str | None = None) -> list[int]:
+    """Numbers of the most central sentences that fit into a room together, in reading order.
+
+    Args:
+        sentences: In reading order.
+        sizes: What each takes of the room.
+        room: How much there is.
+        focus: See `ranked`.
+    """
+    if sum(sizes) <= room:
+        return list(range(len(sentences)))
+    kept = []
+    for number in ranked(sentences, focus):
+        if sizes[number] <= room:
+            kept.append(number)
+            room -= sizes[number]
+    return sorted(kept)

@@ -1,0 +1,132 @@
+"""Notes on chapters: what the model says with a chapter in view and all before it in memory, as far as the text bears it
+out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infini_cli import prompts
+from infini_cli.answering import GRACE, Turn
+from infini_cli.documents import Block
+from infini_cli.lookback.passages import sentences
+from infini_cli.summaries.central import chosen
+from infini_cli.summaries.chapters import Chapter
+from infini_cli.summaries.support import Support
+
+if TYPE_CHECKING:
+    from infini_attention import Engine, Loaded
+
+# Words of a note, and the most tokens of a chapter that are in view for it: a small model loses itself in more.
+WORDS = 40
+VIEW = 600
+# However short segments are.
+LEAST_VIEW = 64
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is said about a chapter.
+
+    Attributes:
+        chapter: The chapter.
+        sentences: At least one, each borne out by the chapter.
+    """
+
+    chapter: Chapter
+    sentences: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The sentences in a row."""
+        return " ".join(self.sentences)
+
+
+@dataclass
+class Tally:
+    """Of the sentences that a model wrote, how many were kept."""
+
+    written: int = 0
+    kept: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """None where nothing was written."""
+        return self.kept / self.written if self.written else None
+
+
+class Writer:
+    """Writes about texts in view, and keeps what they bear out.
+
+    Args:
+        loaded: The model.
+        focus: What the reader asks about.
+
+    Attributes:
+        tally: Of all that was written so far.
+    """
+
+    def __init__(self, loaded: Loaded, focus: str | None = None) -> None:
+        self.loaded, self.focus = loaded, focus
+        self.tally = Tally()
+
+    def note(self, engine: Engine, chapter: Chapter, words: int = WORDS) -> Note:
+        """A note on a chapter.
+
+        Args:
+            engine: What was read; it stays as it is.
+            chapter: To be told of.
+            words: About how many to write.
+        """
+        own = [sentence.text for sentence in chapter.sentences] or [chapter.text]
+        support = Support([*own, chapter.title or ""])
+        shown = self.shown(own)
+        said = self.write(engine, shown, support, words)
+        if not said:
+            # What memory holds may lead a small model astray; the chapter alone is the simpler task.
+            said = self.write(self.loaded.engine(use_memory=False), shown, support, words)
+        return Note(chapter, tuple(said or self.central(own, words)))
+
+    def write(self, engine: Engine, shown: Sequence[str], support: Support, words: int) -> list[str]:
+        """What the model says of sentences in view, as far as a text bears it out; it may be nothing.
+
+        Args:
+            engine: What was read.
+            shown: Sentences to have in view.
+            support: The text.
+            words: About how many to write.
+        """
+        turn = Turn(self.loaded, self._instruction(" ".join(shown), words), 2 * words)
+        turn.in_view = True
+        text = "".join(turn.pieces(engine)).strip()
+        written = [sentence.text for sentence in sentences(Block(text))] if text else []
+        if turn.mid_sentence:
+            written = written[:-1]
+        kept: list[str] = []
+        for sentence in written:
+            self.tally.written += 1
+            if sentence[-1].isalnum():
+                sentence += "."
+            if support.holds(sentence) and not support.said(sentence, kept):
+                kept.append(sentence)
+                self.tally.kept += 1
+        return kept
+
+    def shown(self, own: Sequence[str]) -> list[str]:
+        """Those of a text's sentences that fit into view, the most central ones, in reading order."""
+        sizes = [len(self.loaded.encode(f" {sentence}")) for sentence in own]
+        spare = self.loaded.config.segment_length - len(self.loaded.encode(self._instruction("", WORDS))) - 2 * WORDS
+        room = max(LEAST_VIEW, min(VIEW, spare - GRACE))
+        return [own[number] for number in chosen(own, sizes, room, self.focus)] or [own[0]]
+
+    def central(self, own: Sequence[str], words: int) -> list[str]:
+        """A text's own most central sentences, about so many words of them; at least one."""
+        sizes = [len(sentence.split()) for sentence in own]
+        numbers = chosen(own, sizes, words, self.focus)
+        return [own[number] for number in numbers] or [min(own, key=lambda sentence: len(sentence.split()))]
+
+    def _instruction(self, text: str, words: int) -> str:
+        if self.focus is None:
+            return prompts.fill("note", words=words, text=text)
+        return prompts.fill("note-focus", words=words, focus=self.focus, text=text)

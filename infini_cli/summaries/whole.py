@@ -1,0 +1,54 @@
+"""A summary of the whole, from the notes on its chapters and the memory of all that was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from infini_cli.summaries.central import ranked
+from infini_cli.summaries.notes import Note, Writer
+from infini_cli.summaries.support import Support
+
+if TYPE_CHECKING:
+    from infini_attention import Engine
+
+
+def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -> list[str]:
+    """Sentences of a summary, in the order of what they tell.
+
+    What the model makes of the notes comes first; where the text bears too little of it out, the notes' own sentences
+    fill up, the most central ones first.
+
+    Args:
+        writer: Writes and checks.
+        engine: What was read; it stays as it is.
+        notes: On all chapters, in order; at least one.
+        words: About how many to write; one sentence is given in any case.
+    """
+    if len(notes) == 1:
+        return list(writer.note(engine, notes[0].chapter, words).sentences)
+    told = [(number, sentence) for number, note in enumerate(notes) for sentence in note.sentences]
+    support = Support(sentence.text for note in notes for sentence in note.chapter.sentences)
+    texts = [sentence for _, sentence in told]
+    picked: list[tuple[float, str]] = []
+    for sentence in writer.write(engine, writer.shown(texts), support, words):
+        if _words(picked) < words:
+            picked.append((_place(sentence, told, support), sentence))
+    for number in ranked(texts, writer.focus):
+        chapter, sentence = told[number]
+        room = words - _words(picked)
+        fits = len(sentence.split()) <= room or not picked
+        if fits and not support.said(sentence, [other for _, other in picked]):
+            picked.append((chapter, sentence))
+    return [sentence for _, sentence in sorted(picked, key=lambda pair: pair[0])]
+
+
+def _words(picked: Sequence[tuple[float, str]]) -> int:
+    return sum(len(sentence.split()) for _, sentence in picked)
+
+
+def _place(sentence: str, told: Sequence[tuple[int, str]], support: Support) -> float:
+    """The chapter whose note shares most with a sentence; before that note's own."""
+    own = support.meaning(sentence)
+    best = max(told, key=lambda pair: len(own & support.meaning(pair[1])))
+    return best[0] - 0.5
