@@ -8,9 +8,9 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO
 
 from infini_cli.errors import CliError, one_line
 
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 # Wider than any terminal.
 _WIDE = 10_000
 _UNWRITABLE_HINT = "Free some space or choose another place with -o; a file that was there before is unchanged."
+
+
+class Advance(Protocol):
+    """Told of tokens that were just done, and where in the document that is, such as `p. 112 of 400`."""
+
+    def __call__(self, tokens: int, place: str = "", /) -> None: ...
 
 
 class Console:
@@ -52,7 +58,7 @@ class Console:
             self._line(text)
 
     @contextlib.contextmanager
-    def progress(self, total_tokens: int | None, label: str) -> Iterator[Callable[[int], None]]:
+    def progress(self, total_tokens: int | None, label: str) -> Iterator[Advance]:
         """Show how far a job is, if stderr is a terminal and quiet is off.
 
         Args:
@@ -60,28 +66,30 @@ class Console:
             label: What is being done.
 
         Yields:
-            A function that is called with the number of tokens just done.
+            A function that is called with the number of tokens just done, and where that is.
         """
         if self.quiet or not _is_terminal(self.stderr):
-            yield lambda tokens: None
+            yield lambda tokens, place="": None
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            # Short: pages, tokens, their speed and the time left have to fit beside it into 80 columns.
+            BarColumn(bar_width=12),
             TextColumn("{task.fields[count]}", markup=False),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._rich(), transient=True) as bar:
             task = bar.add_task(one_line(label), total=total_tokens, count=_count(0, total_tokens, None))
 
-            def advance(tokens: int) -> None:
+            def advance(tokens: int, place: str = "", /) -> None:
                 bar.advance(task, tokens)
                 state = bar.tasks[bar.task_ids.index(task)]
                 elapsed = state.elapsed
                 speed = state.completed / elapsed if elapsed else None
-                bar.update(task, count=_count(int(state.completed), total_tokens, speed))
+                count = _count(int(state.completed), total_tokens, speed)
+                bar.update(task, count=f"{one_line(place)}  {count}" if place else count)
 
             yield advance
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from infini_cli.documents import Block, Document, PageSelection, load_document
+from infini_cli.documents import Document, PageSelection, load_document
 from infini_cli.errors import CliError, UsageFailure
 from infini_cli.lookback.kept import ATTACHMENT, KeptText, pack, unpack
-from infini_cli.output import Console
+from infini_cli.output import Advance, Console
+from infini_cli.reading import (
+    DOCUMENT_END,
+    Pages,
+    ReadingInterrupted,
+    blocks_within,
+    deferred_interrupt,
+    what_was_read,
+)
 from infini_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,27 +29,7 @@ if TYPE_CHECKING:
     from infini_attention.config import UpdateRule
 
 PASSWORD_VARIABLE = "INFINI_PDF_PASSWORD"
-_DOCUMENT_END = "\n\n"
 _LAST_WORDS = 80
-
-
-class ReadingInterrupted(KeyboardInterrupt):
-    """Ctrl-C while documents were read; what was read until then is in the session, whole and usable.
-
-    Attributes:
-        tokens: Tokens of the documents that were read.
-        total: Tokens that the documents have.
-        pages: The page in which reading stopped, and the last one that was to be read; None if it stopped between two
-            documents, or where there are no pages.
-        last_words: The end of what was read of a document without pages.
-        left: How many documents, at the end, were not begun.
-    """
-
-    def __init__(
-        self, tokens: int, total: int, pages: tuple[int, int] | None, last_words: str | None, left: int
-    ) -> None:
-        super().__init__(f"read {tokens} of {total} tokens")
-        self.tokens, self.total, self.pages, self.last_words, self.left = tokens, total, pages, last_words, left
 
 
 def open_documents(sources: Sequence[str], pages: PageSelection | None, console: Console) -> list[Document]:
@@ -174,20 +158,20 @@ class Session:
         import torch
 
         ids = [
-            torch.tensor(self.loaded.encode(document.text + _DOCUMENT_END), dtype=torch.int32) for document in documents
+            torch.tensor(self.loaded.encode(document.text + DOCUMENT_END), dtype=torch.int32) for document in documents
         ]
         total = sum(len(each) for each in ids)
         read = 0
         self.console.detail(f"reading {total:,} tokens")
-        with _deferred_interrupt() as interrupted, self.console.progress(total, "reading") as advance:
+        with deferred_interrupt() as interrupted, self.console.progress(total, "reading") as advance:
             for number, (document, tokens) in enumerate(zip(documents, ids, strict=True)):
                 hear = None if heard is None else functools.partial(heard, number)
                 done = self._read(document, tokens, advance, interrupted, hear)
                 read += done
                 left = len(documents) - number - 1
                 if done < len(tokens):
-                    text = self.loaded.tokenizer.decode(tokens[:done].tolist(), clean_up_tokenization_spaces=False)
-                    pages = _pages_left(document, len(text))
+                    text = self._decode(tokens[:done])
+                    pages = Pages(document).left(len(text))
                     raise ReadingInterrupted(read, total, pages, None if pages else text[-_LAST_WORDS:], left)
                 if left and interrupted():
                     raise ReadingInterrupted(read, total, None, None, left)
@@ -208,42 +192,37 @@ class Session:
         self,
         document: Document,
         ids: Any,
-        advance: Callable[[int], None],
+        advance: Advance,
         interrupted: Callable[[], bool],
         heard: Callable[[int], None] | None,
     ) -> int:
         from infini_attention import Source
 
-        engine, segments, done, characters = self.engine, self.engine.cache.segments, 0, 0
+        engine, segments, done = self.engine, self.engine.cache.segments, 0
+        pages, characters = Pages(document), 0
         while done < len(ids) and not interrupted():
             # Up to the end of the open segment: between two segments the engine can be stopped and saved.
             piece = ids[done : done + engine.config.segment_length - len(engine.open_ids)]
             engine.read(piece)
             done += len(piece)
-            advance(len(piece))
+            # Piece by piece, which is near enough; decoding everything again each time would not be quick.
+            characters += len(self._decode(piece))
+            advance(len(piece), pages.place(characters))
             if heard is not None:
-                characters += len(self.loaded.tokenizer.decode(piece.tolist(), clean_up_tokenization_spaces=False))
                 heard(characters)
         if done:
             self.sources.append(
                 Source(document.name, document.kind, document.sha256, document.pages_read, done, document.extractor)
             )
             if self.keep_text:
-                self.texts.append(KeptText(document.name, self._blocks_read(document, ids, done)))
-        self.console.note(_what_was_read(document, done, engine.cache.segments - segments, len(engine.open_ids)))
+                whole = done == len(ids)
+                blocks = document.blocks if whole else blocks_within(document, len(self._decode(ids[:done])))
+                self.texts.append(KeptText(document.name, blocks))
+        self.console.note(what_was_read(document, done, engine.cache.segments - segments, len(engine.open_ids)))
         return done
 
-    def _blocks_read(self, document: Document, ids: Any, done: int) -> tuple[Block, ...]:
-        if done == len(ids):
-            return document.blocks
-        left = len(self.loaded.tokenizer.decode(ids[:done].tolist(), clean_up_tokenization_spaces=False))
-        blocks = []
-        for block in document.blocks:
-            if left <= 0:
-                break
-            blocks.append(dataclasses.replace(block, text=block.text[:left]))
-            left -= len(block.text) + len(_DOCUMENT_END)
-        return tuple(blocks)
+    def _decode(self, ids: Any) -> str:
+        return str(self.loaded.tokenizer.decode(ids.tolist(), clean_up_tokenization_spaces=False))
 
 
 def open_state(path: Path) -> MemoryState:
@@ -324,44 +303,7 @@ def check_state_output(path: Path, sources: Sequence[str]) -> None:
             raise CliError(f"{path} is a document to be read; the state would replace it", "Choose another name.", 2)
 
 
-def _what_was_read(document: Document, tokens: int, segments: int, waiting: int) -> str:
-    pages = "" if document.pages is None else f"{document.pages_read} of {document.pages} pages, "
-    closed = "1 segment" if segments == 1 else f"{segments:,} segments"
-    return f"{document.name}: {pages}{tokens:,} tokens, {closed} ({waiting:,} tokens wait in the open segment)"
-
-
-def _pages_left(document: Document, characters: int) -> tuple[int, int] | None:
-    """The page that a number of characters reaches into, and the last page with text."""
-    last = document.blocks[-1].page
-    for block in document.blocks:
-        characters -= len(block.text) + len(_DOCUMENT_END)
-        if characters < 0 and block.page is not None and last is not None:
-            return block.page, last
-    return None if last is None else (last, last)
-
-
 def _ask_password(name: str) -> str:
     import getpass
 
     return getpass.getpass(f"Password of {name}: ", stream=sys.stderr)
-
-
-@contextlib.contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Inside, the first Ctrl-C only makes the yielded function return True; the second one interrupts."""
-    asked = False
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -11,8 +11,8 @@ import typer
 from infini_cli.commands import options
 from infini_cli.errors import EXIT_INTERRUPTED
 from infini_cli.output import answer_file, emit_json
+from infini_cli.reading import ReadingInterrupted
 from infini_cli.session import (
-    ReadingInterrupted,
     check_state_output,
     open_documents,
     open_session,

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from cli_helpers import OTHER, STORY, Infini, assert_error
 from document_helpers import encrypt, make_pdf
 from infini_attention import MemoryState
 
+from infini_cli.commands import options
 from infini_cli.documents import Document
+from infini_cli.output import Advance, Console
 from infini_cli.session import Session
 
 PAGES = [["The miller came to the river in the morning", f"and saw a boat with {n} lamps."] for n in range(6)]
@@ -100,10 +103,10 @@ def test_interrupted_reading_leaves_a_state_to_go_on_from(
     read = Session._read
 
     def read_a_little(
-        session: Session, document: Document, ids: Any, advance: Callable[[int], None], interrupted: Callable[[], bool]
+        session: Session, document: Document, ids: Any, advance: Advance, interrupted: Callable[[], bool]
     ) -> int:
-        def advance_and_interrupt(tokens: int) -> None:
-            advance(tokens)
+        def advance_and_interrupt(tokens: int, place: str = "", /) -> None:
+            advance(tokens, place)
             if session.engine.cache.segments == 2:
                 os.kill(os.getpid(), signal.SIGINT)
 
@@ -138,3 +141,19 @@ def test_nothing_to_read_on_a_terminal(infini: Infini, tmp_path: Path) -> None:
     outcome = infini("read", "-o", tmp_path / "s.pt")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("Usage: infini read")
+
+
+def test_pages_are_counted_while_reading(infini: Infini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[str] = []
+
+    class Watched(Console):
+        @contextlib.contextmanager
+        def progress(self, total_tokens: int | None, label: str) -> Iterator[Advance]:
+            yield lambda tokens, place="": places.append(place)
+
+    monkeypatch.setattr(options, "Console", Watched)
+    book = tmp_path / "book.pdf"
+    book.write_bytes(make_pdf(PAGES))
+    assert infini("read", book, "--pages", "2-6", "-o", tmp_path / "s.pt").code == 0
+    numbers = [int(place.removeprefix("p. ").removesuffix(" of 6")) for place in places]
+    assert numbers == sorted(numbers) and numbers[0] in (2, 3) and numbers[-1] == 6 and len(set(numbers)) > 2
