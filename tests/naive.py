@@ -213,3 +213,11 @@ def look_up(
         weights = torch.tensor([score for score, _ in chosen]).double().exp()
         outputs.append(sum(w / weights.sum() * v for w, (_, v) in zip(weights, chosen, strict=True)))
     return torch.stack([torch.as_tensor(output) for output in outputs])
+
+
+def fullness(matrix: Tensor) -> float:
+    """Participation ratio of the energies of one memory's singular values, over how many there could be."""
+    energies = [float(value) ** 2 for value in torch.linalg.svdvals(matrix.double())]
+    if not any(energies):
+        return 0.0
+    return sum(energies) ** 2 / sum(energy**2 for energy in energies) / len(energies)
