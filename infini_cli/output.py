@@ -68,7 +68,7 @@ class Console:
         Yields:
             A function that is called with the number of tokens just done, and where that is.
         """
-        if self.quiet or not _is_terminal(self.stderr):
+        if self.quiet or not is_terminal(self.stderr):
             yield lambda tokens, place="": None
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -132,6 +132,14 @@ def emit_json(value: object, file: IO[str], *, jsonl: bool = False) -> None:
     indent = None if jsonl else 2
     file.write(json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n")
     file.flush()
+
+
+def is_terminal(stream: IO[str]) -> bool:
+    """Whether a person is looking at what is written there."""
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):
+        return False
 
 
 def figure(value: Any) -> str:
@@ -257,13 +265,6 @@ def _sync_directory(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    try:
-        return stream.isatty()
-    except (AttributeError, ValueError):
-        return False
 
 
 def _count(done: int, total: int | None, speed: float | None) -> str:

@@ -94,27 +94,27 @@ def draw_lines(path: Path, cells: Sequence[Mapping[str, Any]], *, title: str, un
     _save(figure, path)
 
 
-def draw_heads(path: Path, shares: Sequence[Sequence[float]], layers: Sequence[int], *, title: str, unit: str) -> None:
-    """Write a map of figures between 0 and 1, a row for each layer and a column for each head.
+def draw_heads(path: Path, maps: Mapping[str, Sequence[Sequence[float]]], layers: Sequence[int], *, title: str) -> None:
+    """Write maps of figures between 0 and 1, side by side, a row for each layer and a column for each head.
 
     Args:
         path: The image.
-        shares: A row of heads for each layer.
+        maps: What a figure is, to a row of heads for each layer.
         layers: Numbers of the layers.
         title: Above the figure.
-        unit: What a figure is.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.5 + 0.35 * len(shares[0]), 1.5 + 0.2 * len(layers)), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(shares, vmin=0, vmax=1, cmap="viridis", aspect="auto")
-    axes.set_xticks(range(len(shares[0])))
-    axes.set_yticks(range(len(layers)), [str(layer) for layer in layers])
-    axes.set_xlabel("head")
-    axes.set_ylabel("layer")
-    axes.set_title(title)
-    figure.colorbar(image, label=unit)
+    heads = [len(rows[0]) for rows in maps.values()]
+    figure = Figure(figsize=(sum(2.5 + 0.35 * count for count in heads), 1.5 + 0.2 * len(layers)), layout="constrained")
+    for axes, (unit, rows) in zip(figure.subplots(1, len(maps), squeeze=False)[0], maps.items(), strict=True):
+        image = axes.imshow(rows, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        axes.set_xticks(range(len(rows[0])))
+        axes.set_yticks(range(len(layers)), [str(layer) for layer in layers])
+        axes.set_xlabel("head")
+        axes.set_ylabel("layer")
+        figure.colorbar(image, label=unit)
+    figure.suptitle(title)
     _save(figure, path)
 
 

@@ -149,7 +149,7 @@ def _draw_heads(run: options.Run, name: str | None, plot: Path, text: str | None
             )
         shares, unit = usage(loaded, ids), "share of the memory in a head's output"
     about = loaded.recipe.name if document is None else f"{loaded.recipe.name} on {document.name}"
-    draw_heads(plot, shares.tolist(), list(memory_paths(loaded.model)), title=about, unit=unit)
+    draw_heads(plot, {unit: shares.tolist()}, list(memory_paths(loaded.model)), title=about)
 
 
 def _recipe(name: str | None) -> Recipe:

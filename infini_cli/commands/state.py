@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from infini_cli.commands import options
+from infini_cli.errors import InputError
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import open_state
 
@@ -25,18 +26,42 @@ def root(ctx: typer.Context) -> None:
 @app.command()
 def show(
     file: File,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Draw its memories as an image (.png, .svg, .pdf).", show_default=False
+        ),
+    ] = None,
     output: options.Answer = None,
     format: options.Format = None,
     quiet: options.Quiet = None,
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
-    """Show a state's model, what it has read, and its size."""
+    """Show a state's model, what it has read, its size, and how full its memories are.
+
+    A memory's strength is the norm of its matrix, beside the largest; its fullness is the share of the matrix's
+    directions in use, by the participation ratio of its squared singular values. How far the heads of a model use their
+    memories is drawn by: infini models show --plot FILE --text DOCUMENT
+    """
     run = options.start(format=format, quiet=quiet, verbose=verbose)
-    value = _facts(file)
+    if plot is not None:
+        from infini_cli.plotting import check_plot
+
+        check_plot(plot)
+    from infini_cli import showing
+
+    value = showing.facts(file)
+    if plot is not None:
+        if not value["memories"]:
+            raise InputError(f"{file} has no memory to draw: no segment is closed yet", "Read a longer text.")
+        from infini_cli.plotting import draw_heads
+
+        found = {f"{name}, {showing.MAPS[name]}": rows for name, rows in showing.maps(value).items()}
+        draw_heads(plot, found, [layer["layer"] for layer in value["memories"]], title=file.name)
     with answer_file(output) as out:
         if run.settings.format == "text":
-            _print(value, out, details=run.settings.verbose)
+            showing.write(value, out, details=run.settings.verbose)
         else:
             emit_json({"schema": "infini.state/1", **value}, out, jsonl=run.settings.format == "jsonl")
 
@@ -57,32 +82,5 @@ def verify(
         if run.settings.format == "text":
             out.write(f"{file}: whole and unaltered\n")
         else:
-            value = {"schema": "infini.state/1", "file": str(file), "verified": True, "digest": digest}
+            value = {"schema": "infini.verify/1", "file": str(file), "verified": True, "digest": digest}
             emit_json(value, out, jsonl=run.settings.format == "jsonl")
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    state = open_state(path)
-    header = state.header()
-    return {
-        "file": str(path),
-        "bytes": path.stat().st_size,
-        "memory_bytes": state.memory_bytes,
-        **{key: header[key] for key in ("format", "version", "origin", "tokens", "segments", "sources", "digest")},
-    }
-
-
-def _print(value: dict[str, Any], out: IO[str], *, details: bool) -> None:
-    origin = value["origin"]
-    out.write(f"file: {value['file']}, {value['bytes']:,} bytes, memories {value['memory_bytes']:,} bytes\n")
-    out.write(f"model: {origin['model']}\n")
-    out.write(f"read: {value['tokens']:,} tokens, {value['segments']:,} segments closed\n")
-    for source in value["sources"]:
-        pages = "" if source["pages"] is None else f"{source['pages']} pages, "
-        out.write(f"source: {source['name']} ({source['kind']}), {pages}{source['tokens']:,} tokens\n")
-        if details:
-            out.write(f"  sha256 {source['sha256']}, by {source['extractor']}\n")
-    if details:
-        for part in ("base", "adapter", "config"):
-            out.write(f"{part}: {origin[part]}\n")
-        out.write(f"digest: {value['digest']}\n")

@@ -1,4 +1,4 @@
-"""How much a memory state holds: how strong each head's memory is, how full, and how wide its gate is open."""
+"""How much a memory state holds: how strong each head's memory is, and how full."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import re
 import torch
 from torch import Tensor
 
-from .errors import ModelUnavailable
-from .recipes import find
-from .state import MemoryState, fingerprint
+from .state import MemoryState
 
 _MATRIX = re.compile(r"layers\.(\d+)\.matrix")
 
@@ -62,25 +60,3 @@ def occupancy(state: MemoryState) -> Occupancy:
     # A state has one sequence: the batch axis goes.
     stacked = torch.stack([matrices[layer][0] for layer in layers]).double()
     return Occupancy(layers, torch.linalg.matrix_norm(stacked), fullness(stacked))
-
-
-def gates(state: MemoryState) -> Tensor | None:
-    """How wide the gate of each memory of a state is open, from its model's adapter alone: no base weights are loaded.
-
-    Returns:
-        ``[layers, heads]``, float32: sigmoid of the gate biases, mean over the query heads that read a KV head. ``None``
-        if the model or its adapter is not here, or has changed since. A ``residual`` gate also depends on the token: for
-        what heads do on a text see ``evaluation.usage``.
-    """
-    held = occupancy(state)
-    try:
-        adapter = find(state.origin.model).adapter()
-    except ModelUnavailable:
-        return None
-    if adapter is None or not held.layers or fingerprint(adapter) != state.origin.adapter:
-        return None
-    heads = held.norms.shape[1]
-    # Neighbouring query heads share a KV head.
-    return torch.stack(
-        [adapter[f"layers.{layer}.gate_bias"].sigmoid().view(heads, -1).mean(1) for layer in held.layers]
-    )

@@ -1,9 +1,6 @@
-"""How strong and how full memories are, and how wide their gates are open."""
+"""How strong and how full the memories of a state are."""
 
 from __future__ import annotations
-
-import dataclasses
-from pathlib import Path
 
 import naive
 import pytest
@@ -11,13 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.engine import Engine
-from infini_attention.inject import inject, memory_parameters
-from infini_attention.occupancy import fullness, gates, occupancy
-from infini_attention.recipes import ADAPTER, RECIPE
-from infini_attention.state import MemoryState, Origin, fingerprint
-from safetensors.torch import save_file
+from infini_attention.occupancy import fullness, occupancy
+from infini_attention.state import MemoryState
 
-from models import ORIGIN, RULES, SEGMENT, base_model, memory_model, small_config, stir, text
+from models import ORIGIN, RULES, SEGMENT, memory_model, text
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**31), st.sampled_from([1e-30, 1.0, 1e30]))
@@ -65,38 +59,3 @@ def test_before_the_first_segment_is_closed() -> None:
     engine.read(text(SEGMENT - 1)[0])
     held = occupancy(engine.snapshot(ORIGIN))
     assert held.layers == () and held.norms.numel() == 0
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> MemoryState:
-    """A state whose model is a folder with a recipe and an adapter."""
-    model = base_model()
-    inject(model, small_config())
-    stir(model)
-    adapter = {name: parameter.detach().clone() for name, parameter in memory_parameters(model).items()}
-    save_file(adapter, tmp_path / ADAPTER)
-    (tmp_path / RECIPE).write_text(
-        f'name = "tiny"\n[base]\nsource = "directory"\nname = "{tmp_path / "no weights are needed"}"\n[config]\nrank = 4\n'
-    )
-    engine = Engine(model)
-    engine.read(text(SEGMENT)[0])
-    return engine.snapshot(Origin(str(tmp_path), "base", fingerprint(adapter), "config"))
-
-
-def test_gates_are_those_of_the_query_heads_that_read_a_memory(state: MemoryState, tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
-    found = gates(state)
-    assert found is not None and found.shape == (2, 2)
-    for layer in range(2):
-        scores = load_file(tmp_path / ADAPTER)[f"layers.{layer}.gate_bias"].sigmoid()
-        assert found[layer].tolist() == pytest.approx([float(scores[:2].mean()), float(scores[2:].mean())])
-
-
-def test_gates_of_another_adapter_or_of_none_are_not_shown(state: MemoryState, tmp_path: Path) -> None:
-    other = dataclasses.replace(state.origin, adapter="another")
-    assert gates(dataclasses.replace(state, origin=other)) is None
-    (tmp_path / ADAPTER).unlink()
-    assert gates(state) is None
-    (tmp_path / RECIPE).unlink()
-    assert gates(state) is None
