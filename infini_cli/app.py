@@ -25,6 +25,8 @@ COMMANDS = {
     "adapt": ("adapt", "adapt", "Train the memory path of a base model."),
     "models": ("models", "app", "List, fetch and show models."),
     "state": ("state", "app", "Show and verify saved states."),
+    "prompts": ("prompts", "app", "List, show and copy the instructions that the model is given."),
+    "schema": ("schema", "schema", "List or print the schemas of JSON output."),
 }
 ALIASES = {"summarise": "summarize", "passkey": "passkey-test"}
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from infini_cli import schemas
 
 SEGMENT = 32
 
@@ -78,3 +83,31 @@ def assert_error(outcome: Outcome, code: int, *words: str) -> None:
     assert all(line.partition(":")[2].strip() for line in lines[-2:])
     for word in words:
         assert word in "\n".join(lines[-2:]), outcome.err
+
+
+@functools.cache
+def validator(name: str) -> Any:
+    """What tells whether a value follows a schema."""
+    from jsonschema import Draft202012Validator
+
+    schema = schemas.read(name)
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def json_values(out: str) -> list[dict[str, Any]]:
+    """The JSON objects that a command printed, one in all or one a line; none if it printed text."""
+    for parts in ([out], out.splitlines()):
+        try:
+            values = [json.loads(part) for part in parts]
+        except json.JSONDecodeError:
+            continue
+        return [value for value in values if isinstance(value, dict)]
+    return []
+
+
+def assert_documented(out: str) -> None:
+    """All JSON that was printed follows the schema that it names, or is a schema itself."""
+    for value in json_values(out):
+        if "$schema" not in value:
+            validator(value["schema"]).validate(value)

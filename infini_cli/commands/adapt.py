@@ -183,7 +183,7 @@ def _tell_plan(plan: TrainingPlan, measured: Estimate | None, form: str) -> None
         if form == "text":
             file.write("".join(f"{line}\n" for line in _in_words(plan, measured)))
         else:
-            emit_json({"schema": "infini.adapt/1", **_in_figures(plan, measured)}, file, jsonl=form == "jsonl")
+            emit_json({"schema": "infini.plan/1", **_in_figures(plan, measured)}, file, jsonl=form == "jsonl")
 
 
 def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:

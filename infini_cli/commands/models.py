@@ -79,7 +79,7 @@ def pull(
         if run.settings.format == "text":
             file.write(f"{folder}\n")
         else:
-            value = {"schema": "infini.models/1", "name": recipe.name, "folder": str(folder)}
+            value = {"schema": "infini.pull/1", "name": recipe.name, "folder": str(folder)}
             emit_json(value, file, jsonl=run.settings.format == "jsonl")
 
 
@@ -126,7 +126,7 @@ def show(
             for line in _lines(value):
                 file.write(f"{line}\n")
         else:
-            emit_json({"schema": "infini.models/1", **value}, file, jsonl=run.settings.format == "jsonl")
+            emit_json({"schema": "infini.model/1", **value}, file, jsonl=run.settings.format == "jsonl")
 
 
 def _draw_heads(run: options.Run, name: str | None, plot: Path, text: str | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_helpers import SENTENCES, TEMPLATE, Infini, Outcome, write_recipe
+from cli_helpers import SENTENCES, TEMPLATE, Infini, Outcome, assert_documented, write_recipe
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,10 @@ def model(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def infini(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str) -> Infini:
-    """Runs the command line on the tiny model, away from the person's own settings and caches."""
+    """Runs the command line on the tiny model, away from the person's own settings and caches.
+
+    Whatever JSON it prints, in any test, has to follow its schema.
+    """
     from infini_cli.app import main
 
     (tmp_path / "config.toml").write_text("")
@@ -78,6 +81,7 @@ def infini(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
         capfd.readouterr()
         code = main([str(argument) for argument in arguments])
         streams = capfd.readouterr()
+        assert_documented(streams.out)
         return Outcome(code, streams.out, streams.err)
 
     return run

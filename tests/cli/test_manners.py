@@ -17,12 +17,15 @@ from infini_cli.app import ALIASES, COMMANDS
 ROOT = Path(__file__).parents[2]
 TASKS = ("passkey", "needle", "babilong", "ppl", "qa", "summary")
 LEAVES = [
-    *(name for name in COMMANDS if name not in ("eval", "models", "state")),
+    *(name for name in COMMANDS if name not in ("eval", "models", "prompts", "state")),
     *ALIASES,
     *(f"eval {task}" for task in TASKS),
     "models list",
     "models pull",
     "models show",
+    "prompts list",
+    "prompts show",
+    "prompts copy",
     "state show",
     "state verify",
 ]
@@ -38,6 +41,7 @@ OPTIONS = {
     **{f"eval {task}": (*MODEL, "--limit", "--system", "--memory", "--seed", "--plot") for task in TASKS},
     "models pull": ("--model",),
     "models show": ("--model", "--plot", "--text"),
+    "state show": ("--plot",),
 }
 
 

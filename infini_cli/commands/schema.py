@@ -1,0 +1,41 @@
+"""`infini schema`: what the JSON output of every command looks like, as JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from infini_cli import schemas
+from infini_cli.commands import options
+from infini_cli.output import answer_file, emit_json
+
+
+def schema(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A schema, like infini.ask/1 or ask; all are listed without.")
+    ] = None,
+    output: options.Answer = None,
+    format: options.Format = None,
+    quiet: options.Quiet = None,
+    verbose: options.Verbose = None,
+    debug: options.Debug = False,
+) -> None:
+    """List the schemas of JSON output, or print one (JSON Schema, draft 2020-12).
+
+    What a command prints under --format json or jsonl says in its key `schema` which of them it follows.
+    """
+    run = options.start(format=format, quiet=quiet, verbose=verbose)
+    form = run.settings.format
+    if name is not None:
+        value = schemas.read(name)
+        with answer_file(output) as file:
+            emit_json(value, file, jsonl=form == "jsonl")
+        return
+    found = [{"name": one, "title": schemas.read(one)["title"]} for one in schemas.names()]
+    with answer_file(output) as file:
+        if form != "text":
+            emit_json({"schema": "infini.schemas/1", "schemas": found}, file, jsonl=form == "jsonl")
+            return
+        for facts in found:
+            file.write(f"{facts['name']}  {facts['title']}\n")
