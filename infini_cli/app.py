@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,6 +12,7 @@ import typer
 from typer.main import get_command
 
 from infini_cli.commands.options import Flags, help_and_exit
+from infini_cli.completion import COMPLETE, words_to_complete
 from infini_cli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UsageFailure, exit_code_of, report
 from infini_cli.output import closed_pipe_ends_quietly
 
@@ -40,7 +42,6 @@ def build(chosen: str | None) -> typer.Typer:
     app = typer.Typer(
         name="infini",
         help="Read long documents into a memory of fixed size, and summarise them or ask about them.",
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -73,9 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = Flags()
     try:
         with closed_pipe_ends_quietly():
-            # Options before the subcommand take no values, so the first other word is its name.
-            chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
-            command = get_command(build(chosen))
+            if os.environ.get(COMPLETE):
+                # The shell asks what could come next: this writes it and ends the process.
+                get_command(build(_subcommand(words_to_complete(os.environ)))).main([], prog_name="infini")
+            command = get_command(build(_subcommand(arguments)))
             with command.make_context("infini", arguments, obj=flags) as context:
                 command.invoke(context)
     except typer.Exit as ended:
@@ -88,6 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         report(_explained(error), sys.stderr)
         return exit_code_of(error)
     return EXIT_OK
+
+
+def _subcommand(arguments: Sequence[str]) -> str | None:
+    """Options before the subcommand take no values, so the first other word is its name."""
+    return next((argument for argument in arguments if not argument.startswith("-")), None)
 
 
 def _root(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infini_cli import prompts
+from infini_cli import completion, prompts
 from infini_cli.commands import options
 from infini_cli.errors import InputError, UsageFailure
 from infini_cli.output import answer_file, emit_json
@@ -48,6 +48,7 @@ def adapt(
             metavar="FILE|NAME",
             help="Recipe with the training plan; that of the model if left out.",
             show_default=False,
+            autocompletion=completion.models,
         ),
     ] = None,
     steps: Annotated[
@@ -60,7 +61,13 @@ def adapt(
         bool, typer.Option("--fresh", help="Start from an untrained memory path, not from the model's adapter.")
     ] = False,
     system: Annotated[
-        str, typer.Option("--system", metavar="NAME", help="memory, or rmt: memory tokens, for comparison.")
+        str,
+        typer.Option(
+            "--system",
+            metavar="NAME",
+            help="memory, or rmt: memory tokens, for comparison.",
+            autocompletion=completion.one_of("memory", "rmt"),
+        ),
     ] = "memory",
     rule: options.Rule = None,
     dry_run: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infini_cli import completion
 from infini_cli.commands import options
 from infini_cli.errors import InputError, UsageFailure
 from infini_cli.output import answer_file, emit_json
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
     from infini_attention.recipes import Recipe
 
 Name = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="A recipe, a folder, or a hub id; the default model if left out.")
+    str | None,
+    typer.Argument(
+        metavar="[NAME]",
+        help="A recipe, a folder, or a hub id; the default model if left out.",
+        autocompletion=completion.models,
+    ),
 ]
 
 app = typer.Typer(help="List, fetch and show models.", rich_markup_mode=None)

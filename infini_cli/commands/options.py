@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from infini_cli import settings
+from infini_cli import completion, settings
 from infini_cli.errors import EXIT_USAGE, UsageFailure
 from infini_cli.output import Console
 
@@ -43,7 +43,14 @@ Files = Annotated[
     list[str] | None, typer.Argument(metavar="[FILES]...", help="Documents, or folders of them; - is stdin.")
 ]
 Memory = Annotated[
-    Path | None, typer.Option("--memory", metavar="STATE", help="Start from this saved state.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--memory",
+        metavar="STATE",
+        help="Start from this saved state.",
+        show_default=False,
+        autocompletion=completion.states,
+    ),
 ]
 Pages = Annotated[
     str | None,
@@ -56,25 +63,52 @@ Answer = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", metavar="NAME", help="A recipe's name, a folder, or a hub id owner/name.", show_default=False
+        "--model",
+        metavar="NAME",
+        help="A recipe's name, a folder, or a hub id owner/name.",
+        show_default=False,
+        autocompletion=completion.models,
     ),
 ]
 Rule = Annotated[
     str | None,
     typer.Option(
-        "--rule", metavar="NAME", help="Update rule: linear, delta or deltanet; the model's own.", show_default=False
+        "--rule",
+        metavar="NAME",
+        help="Update rule: linear, delta or deltanet; the model's own.",
+        show_default=False,
+        autocompletion=completion.one_of(*completion.RULES),
     ),
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", metavar="NAME", help="auto, cpu, mps, cuda or cuda:N.", show_default=False),
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, mps, cuda or cuda:N.",
+        show_default=False,
+        autocompletion=completion.one_of(*completion.DEVICES),
+    ),
 ]
 Dtype = Annotated[
-    str | None, typer.Option("--dtype", metavar="NAME", help="auto, bf16, fp16 or fp32.", show_default=False)
+    str | None,
+    typer.Option(
+        "--dtype",
+        metavar="NAME",
+        help="auto, bf16, fp16 or fp32.",
+        show_default=False,
+        autocompletion=completion.one_of(*completion.DTYPES),
+    ),
 ]
 Format = Annotated[
     str | None,
-    typer.Option("--format", metavar="text|json|jsonl", help="Form of what goes to stdout.", show_default=False),
+    typer.Option(
+        "--format",
+        metavar="text|json|jsonl",
+        help="Form of what goes to stdout.",
+        show_default=False,
+        autocompletion=completion.one_of(*settings.FORMATS),
+    ),
 ]
 Quiet = Annotated[
     bool | None, typer.Option("--quiet", "-q", help="No notes and no progress on stderr.", show_default=False)

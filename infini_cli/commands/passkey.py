@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infini_cli import completion
 from infini_cli.commands import options
 from infini_cli.errors import UsageFailure
 from infini_cli.output import answer_file, emit_json, write_table
@@ -35,7 +36,11 @@ def passkey_test(
     memory: Annotated[
         Path | None,
         typer.Option(
-            "--memory", metavar="STATE", help="Plant keys after what this state has read.", show_default=False
+            "--memory",
+            metavar="STATE",
+            help="Plant keys after what this state has read.",
+            show_default=False,
+            autocompletion=completion.states,
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the keys and stretches of hay.")] = 0,

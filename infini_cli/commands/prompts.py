@@ -6,11 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from infini_cli import prompts
+from infini_cli import completion, prompts
 from infini_cli.commands import options
 from infini_cli.output import answer_file, emit_json, write_answer
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A prompt, as `infini prompts` lists them.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A prompt, as `infini prompts` lists them.", autocompletion=completion.prompts),
+]
 
 app = typer.Typer(help="List, show and copy the instructions that the model is given.", rich_markup_mode=None)
 

@@ -6,14 +6,19 @@ from typing import Annotated
 
 import typer
 
-from infini_cli import schemas
+from infini_cli import completion, schemas
 from infini_cli.commands import options
 from infini_cli.output import answer_file, emit_json
 
 
 def schema(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A schema, like infini.ask/1 or ask; all are listed without.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A schema, like infini.ask/1 or ask; all are listed without.",
+            autocompletion=completion.schemas,
+        ),
     ] = None,
     output: options.Answer = None,
     format: options.Format = None,

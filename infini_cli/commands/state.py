@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from infini_cli import completion
 from infini_cli.commands import options
 from infini_cli.errors import InputError
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import open_state
 
-File = Annotated[Path, typer.Argument(metavar="STATE", help="A state that `infini read` wrote.")]
+File = Annotated[
+    Path, typer.Argument(metavar="STATE", help="A state that `infini read` wrote.", autocompletion=completion.states)
+]
 
 app = typer.Typer(help="Show and verify saved states.", rich_markup_mode=None)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infini_cli import completion
 from infini_cli.commands import options
 from infini_cli.errors import CliError, InputError, UsageFailure
 from infini_cli.session import load_model
@@ -19,10 +20,21 @@ if TYPE_CHECKING:
 System = Annotated[
     str,
     typer.Option(
-        "--system", metavar="NAME", help="memory, local, full, window, sinks, knn or rmt, all on the same base."
+        "--system",
+        metavar="NAME",
+        help="memory, local, full, window, sinks, knn or rmt, all on the same base.",
+        autocompletion=completion.one_of(*completion.SYSTEMS),
     ),
 ]
-Memory = Annotated[str, typer.Option("--memory", metavar="on|off", help="off is the system local: segments alone.")]
+Memory = Annotated[
+    str,
+    typer.Option(
+        "--memory",
+        metavar="on|off",
+        help="off is the system local: segments alone.",
+        autocompletion=completion.one_of("on", "off"),
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Everything that is drawn follows from it.")]
 Plot = Annotated[
     Path | None,

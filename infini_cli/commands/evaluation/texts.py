@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from infini_cli import prompts
+from infini_cli import completion, prompts
 from infini_cli.commands import options
 from infini_cli.commands.evaluation.shared import (
     Items,
@@ -84,7 +84,12 @@ def qa(
     rule: options.Rule = None,
     view: Annotated[
         str,
-        typer.Option("--view", metavar="none|look-back|right", help="Parts of the text read again before a question."),
+        typer.Option(
+            "--view",
+            metavar="none|look-back|right",
+            help="Parts of the text read again before a question.",
+            autocompletion=completion.one_of("none", "look-back", "right"),
+        ),
     ] = "none",
     seed: Seed = 0,
     plot: Plot = None,
