@@ -2,9 +2,9 @@
 
     from infini_attention import load
 
-    loaded = load("smollm2-135m")
-    engine = loaded.engine()
-    engine.read(loaded.encode(text))
+    model = load("smollm2-135m")
+    book = model.read(text)
+    print(model.answer(book, "Who finds the letter?"))
 
 The implementation follows *Leave No Context Behind* (arXiv 2404.07143) and adds the gated delta rule.
 """

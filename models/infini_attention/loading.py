@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .base import fingerprint_base, local_path, pull
+from .chat import stop_ids, turn_start
 from .config import InfiniConfig, UpdateRule
 from .device import Placement, choose
 from .engine import Engine
@@ -16,7 +17,7 @@ from .recipes import DEFAULT, Recipe, find
 from .state import Origin, fingerprint
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import LogitsProcessorList, PreTrainedModel
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,6 +48,33 @@ class Loaded:
     def engine(self, *, use_memory: bool = True) -> Engine:
         """A new engine that has read nothing; engines of one model share its weights."""
         return Engine(self.model, use_memory=use_memory)
+
+    def read(self, text: str) -> Engine:
+        """An engine that has read a text; it can read more, and be asked with ``answer``."""
+        engine = self.engine()
+        engine.read(self.encode(text))
+        return engine
+
+    def answer(
+        self,
+        engine: Engine,
+        instruction: str,
+        max_new_tokens: int = 128,
+        *,
+        processors: LogitsProcessorList | None = None,
+    ) -> str:
+        """What the model says to a question, or to another instruction, about what an engine has read.
+
+        Args:
+            engine: one of this model's; what it has read stays as it is.
+            instruction: as a person would write it; the base's chat template is put around it.
+            max_new_tokens: the most tokens of an answer.
+            processors: transformers' logits processors, against loops for example; without any, each token is simply the
+                likeliest.
+        """
+        prompt = self.encode(turn_start(self.tokenizer, instruction), special=True)
+        ids = list(engine.generate(prompt, max_new_tokens, stop=stop_ids(self), processors=processors))
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of a text; none are added.
