@@ -1,7 +1,7 @@
 """A light clean-up of text taken from pages: safe rules only, and everything removed is counted.
 
-Running heads and bare page numbers go; lines of a paragraph and words hyphenated at a line's end are joined;
-ligatures and white space are made plain. No other letter or digit is removed.
+Running heads, bare page numbers and the marks of footnotes go; lines of a paragraph and words hyphenated at a line's
+end are joined; ligatures and white space are made plain. No other letter or digit is removed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from infini_cli.documents.chapters import is_chapter_heading
+from infini_cli.documents.footnotes import take_marks
 
-_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
+_LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+_TO_LETTERS = str.maketrans(_LIGATURES)
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
 _NUMBER = re.compile(r"[0-9]+")
 _BARE_NUMBER = re.compile(r"(?:[Pp]age|PAGE|p\.)?[\W_]*([0-9]{1,4})(?:\s*(?:/|of|von|sur|de)\s*[0-9]{1,4})?[\W_]*")
@@ -30,24 +32,39 @@ _COLUMN_WIDTH = 30
 
 @dataclass(frozen=True)
 class CleanReport:
-    """What a clean-up removed.
+    """What a clean-up did.
 
     Attributes:
         running_lines: Running heads and feet, as they stood, one entry for each removal.
         page_numbers: Lines with nothing but a page number, likewise.
         hyphens_joined: Words put together again from two lines.
         characters_removed: Control and zero-width characters, and soft hyphens.
+        ligatures: Ligatures written as their letters.
+        footnote_marks: Marks of footnotes taken out of the text, as they stood.
     """
 
     running_lines: tuple[str, ...] = ()
     page_numbers: tuple[str, ...] = ()
     hyphens_joined: int = 0
     characters_removed: int = 0
+    ligatures: int = 0
+    footnote_marks: tuple[str, ...] = ()
 
     @property
     def lines_removed(self) -> int:
         """How many lines are not in the cleaned text."""
         return len(self.running_lines) + len(self.page_numbers)
+
+    def counts(self) -> dict[str, int]:
+        """How often each step found something to do."""
+        return {
+            "running_heads": len(self.running_lines),
+            "page_numbers": len(self.page_numbers),
+            "hyphens_joined": self.hyphens_joined,
+            "ligatures": self.ligatures,
+            "footnote_marks": len(self.footnote_marks),
+            "characters_removed": self.characters_removed,
+        }
 
 
 def clean_pages(
@@ -61,7 +78,7 @@ def clean_pages(
             same words at the page's edge are a running head, however short the chapter.
 
     Returns:
-        The paragraphs of each page, in the order given, and what was removed.
+        The paragraphs of each page, in the order given, and what was done.
     """
     removed_characters = 0
     lines_of: list[list[str]] = []
@@ -69,11 +86,17 @@ def clean_pages(
         plain, count = normalise(text)
         removed_characters += count
         lines_of.append(plain.split("\n"))
+    ligatures = sum(text.count(ligature) for _, text in pages for ligature in _LIGATURES)
 
     numbers = [number for number, _ in pages]
     page_numbers = _drop(lines_of, _bare_numbers(numbers, lines_of))
     heads = _drop(lines_of, _running_lines(numbers, lines_of))
     heads += _drop(lines_of, _chapter_lines(numbers, lines_of, chapters or {}))
+
+    marks: list[str] = []
+    for page, lines in enumerate(lines_of):
+        lines_of[page], taken = take_marks(lines)
+        marks += taken
 
     hyphenated = {word.lower() for lines in lines_of for line in lines for word in _HYPHENATED.findall(line)}
     paragraphs: list[list[str]] = []
@@ -82,7 +105,9 @@ def clean_pages(
         unwrapped, count = _unwrap(lines, hyphenated)
         paragraphs.append(unwrapped)
         joined += count
-    return paragraphs, CleanReport(tuple(heads), tuple(page_numbers), joined, removed_characters)
+    return paragraphs, CleanReport(
+        tuple(heads), tuple(page_numbers), joined, removed_characters, ligatures, tuple(marks)
+    )
 
 
 def normalise(text: str) -> tuple[str, int]:
@@ -92,7 +117,7 @@ def normalise(text: str) -> tuple[str, int]:
         The text, and how many control, zero-width and soft-hyphen characters were removed from it.
     """
     text = text.replace("\r\n", "\n")
-    text = re.sub("[\r\v\f\x85\u2028\u2029]", "\n", text).translate(_LIGATURES)
+    text = re.sub("[\r\v\f\x85\u2028\u2029]", "\n", text).translate(_TO_LETTERS)
     # A soft hyphen at a line's end is a real break of a word; anywhere else it is not to be seen.
     text = re.sub("\u00ad[ \t]*(?=\n)", "-", text)
     visible, invisible = _INVISIBLE.subn("", text)

@@ -11,7 +11,7 @@ import zipfile
 from importlib.metadata import version
 
 from infini_cli.documents.model import Document, Kind
-from infini_cli.documents.text import split_blocks
+from infini_cli.documents.text import markdown_outline, split_blocks
 from infini_cli.errors import InputError
 
 # Bytes that an archive may have, and unfold to: more is no document, or a trap.
@@ -86,6 +86,7 @@ def read_markup(data: bytes, name: str, sha256: str, kind: Kind) -> Document:
         extractor=f"markitdown {version('markitdown')}",
         encoding=None,
         notes=(),
+        outline=markdown_outline(text),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["pdf", "markdown", "text", "html", "epub", "docx", "pptx", "xlsx"]
@@ -16,11 +17,28 @@ class Block:
         text: The text; never empty.
         page: Physical page it stands on, counted from 1; None where the file has no pages.
         heading: The latest heading at or above it, if any.
+        label: The page's number as it is printed, such as `xii` or `A-3`; None where the file does not tell.
     """
 
     text: str
     page: int | None = None
     heading: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class OutlineItem:
+    """A chapter, a section or another part that has a title.
+
+    Attributes:
+        title: The title; never empty.
+        level: How deep it is nested: 1 for the outermost parts.
+        page: Physical page that it begins on, counted from 1; None where that is not known.
+    """
+
+    title: str
+    level: int
+    page: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,8 @@ class Document:
         extractor: What took the text out, with its version.
         encoding: Character encoding of a text file.
         notes: Sentences for the person about anything left out, repaired or guessed.
+        outline: Titles of its parts in order: a PDF's bookmarks, or the headings of Markdown.
+        clean_up: What the clean-up did and how often, by the names of `CleanReport.counts`; empty where there was none.
     """
 
     name: str
@@ -52,6 +72,8 @@ class Document:
     extractor: str
     encoding: str | None
     notes: tuple[str, ...]
+    outline: tuple[OutlineItem, ...] = ()
+    clean_up: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def text(self) -> str:

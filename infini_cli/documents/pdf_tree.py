@@ -80,9 +80,9 @@ def attempt(read: Callable[[], T]) -> T | None:
         return None
 
 
-def text_of_page(page: PageObject) -> tuple[str | None, bool]:
-    """The text of a page, or None if it cannot be read, and whether all of its content could be decoded."""
-    return attempt(page.extract_text), attempt(lambda: _content_is_whole(page)) is True
+def content_is_whole(page: PageObject) -> bool:
+    """Whether all of a page's content can be decoded."""
+    return attempt(lambda: _content_is_whole(page)) is True
 
 
 def _walk(

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from infini_cli.documents.markup import markup_kind, read_markup, refuse_large
 from infini_cli.documents.model import Document, Kind
 from infini_cli.documents.pages import PageSelection
-from infini_cli.documents.text import decode, looks_like_markdown, split_blocks
+from infini_cli.documents.text import decode, looks_like_markdown, markdown_outline, split_blocks
 from infini_cli.errors import InputError, UsageFailure
 
 _HEADER = re.compile(rb"%PDF-[0-9]")
@@ -28,6 +28,7 @@ def load_document(
     pages: PageSelection | None = None,
     password: str | None = None,
     ask_password: Callable[[str], str] | None = None,
+    backend: str = "pypdf",
     stdin: BinaryIO | None = None,
 ) -> Document:
     """Read one document.
@@ -37,6 +38,7 @@ def load_document(
         pages: Pages of a PDF to read; all if None.
         password: Password of an encrypted PDF.
         ask_password: Called with the document's name for the password of an encrypted PDF if none was given.
+        backend: What takes the text out of a PDF, `pypdf` or `pdfium`.
         stdin: Binary stream read for `-`; the process's own if None.
 
     Raises:
@@ -54,7 +56,15 @@ def load_document(
     if start is not None:
         from infini_cli.documents.pdf import read_pdf
 
-        return read_pdf(data[start:], name, digest, selection=pages, password=password, ask_password=ask_password)
+        return read_pdf(
+            data[start:],
+            name,
+            digest,
+            selection=pages,
+            password=password,
+            ask_password=ask_password,
+            backend=backend,
+        )
     kind = markup_kind(data, name)
     if pages is not None:
         raise UsageFailure(f"{name} is not a PDF and has no pages to select", "Leave --pages out.")
@@ -84,6 +94,7 @@ def _read_text(data: bytes, name: str, digest: str, source: str) -> Document:
         extractor=decoded.guessed_by or "text",
         encoding=decoded.encoding,
         notes=tuple(notes),
+        outline=markdown_outline(decoded.text) if kind == "markdown" else (),
     )
 
 

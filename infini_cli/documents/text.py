@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from infini_cli.documents.chapters import is_chapter_heading
-from infini_cli.documents.model import Block, Kind
+from infini_cli.documents.model import Block, Kind, OutlineItem
 from infini_cli.errors import InputError
 
 _BOMS = (
@@ -30,7 +30,7 @@ _SIGNATURES = (
 )
 _BINARY_HINT = "Give a PDF, a Markdown file or plain text; save other formats as one of these."
 _MOSTLY_CONTROL = 0.1
-_ATX = re.compile(r" {0,3}#{1,6}[ \t]+(?P<title>\S.*?)[ \t]*#*[ \t]*")
+_ATX = re.compile(r" {0,3}(?P<marks>#{1,6})[ \t]+(?P<title>\S.*?)[ \t]*#*[ \t]*")
 _SETEXT = re.compile(r" {0,3}(?:=+|-+)[ \t]*")
 _FENCE = re.compile(r" {0,3}(?P<fence>`{3,}|~{3,})")
 _MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown", ".mkd")
@@ -92,10 +92,22 @@ def split_blocks(text: str, kind: Kind) -> tuple[Block, ...]:
     blocks: list[Block] = []
     heading: str | None = None
     for lines in _paragraphs(text, markdown=kind == "markdown"):
-        title = _markdown_title(lines) if kind == "markdown" else _plain_title(lines)
-        heading = title or heading
+        if kind == "markdown":
+            titles = _markdown_titles(lines)
+            heading = titles[-1][0] if titles else heading
+        else:
+            heading = _plain_title(lines) or heading
         blocks.append(Block("\n".join(lines), None, heading))
     return tuple(blocks)
+
+
+def markdown_outline(text: str) -> tuple[OutlineItem, ...]:
+    """The headings of Markdown, in order."""
+    items = []
+    for lines in _paragraphs(text, markdown=True):
+        for title, level in _markdown_titles(lines):
+            items.append(OutlineItem(title, level))
+    return tuple(items)
 
 
 def _paragraphs(text: str, *, markdown: bool) -> list[list[str]]:
@@ -123,14 +135,17 @@ def _paragraphs(text: str, *, markdown: bool) -> list[list[str]]:
     return paragraphs
 
 
-def _markdown_title(lines: list[str]) -> str | None:
+def _markdown_titles(lines: list[str]) -> list[tuple[str, int]]:
+    """The headings in a paragraph, each with its level."""
     if _FENCE.match(lines[0]):
-        return None
-    titles = [match["title"] for line in lines if (match := _ATX.fullmatch(line))]
+        return []
+    titles = [(match["title"], len(match["marks"])) for line in lines if (match := _ATX.fullmatch(line))]
     if titles:
-        return titles[-1]
+        return titles
     underlined = len(lines) >= 2 and _SETEXT.fullmatch(lines[1]) is not None
-    return lines[0].strip() if underlined and lines[0].lstrip()[0] not in "|>-*" else None
+    if not underlined or lines[0].lstrip()[0] in "|>-*":
+        return []
+    return [(lines[0].strip(), 1 if "=" in lines[1] else 2)]
 
 
 def _plain_title(lines: list[str]) -> str | None:
