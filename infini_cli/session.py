@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infini_cli.documents import Document, PageSelection, load_document
+from infini_cli.documents.clean import told
 from infini_cli.errors import CliError, UsageFailure
 from infini_cli.lookback.kept import ATTACHMENT, KeptText, pack, unpack
 from infini_cli.output import Advance, Console
@@ -32,8 +33,16 @@ PASSWORD_VARIABLE = "INFINI_PDF_PASSWORD"
 _LAST_WORDS = 80
 
 
-def open_documents(sources: Sequence[str], pages: PageSelection | None, console: Console) -> list[Document]:
+def open_documents(
+    sources: Sequence[str], pages: PageSelection | None, console: Console, pdf_backend: str = "pypdf"
+) -> list[Document]:
     """Extract the text of all sources, and tell what was left out of them.
+
+    Args:
+        sources: Files, or `-` for stdin.
+        pages: Pages to read of each; all if None.
+        console: Where notes go.
+        pdf_backend: What takes the text out of a PDF: `pypdf` or `pdfium`.
 
     All of them before any is read into memory: a mistake in the last name must not cost the time of the first.
 
@@ -47,9 +56,12 @@ def open_documents(sources: Sequence[str], pages: PageSelection | None, console:
             pages=pages,
             password=os.environ.get(PASSWORD_VARIABLE),
             ask_password=_ask_password if sys.stderr.isatty() else None,
+            backend=pdf_backend,
         )
         for note in document.notes:
             console.note(f"{document.name}: {note}")
+        if document.clean_up:
+            console.detail(f"{document.name}: {told(document.clean_up)}")
         documents.append(document)
     return documents
 

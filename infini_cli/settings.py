@@ -12,6 +12,7 @@ from typing import Any
 from infini_cli.errors import UsageFailure
 
 FORMATS = ("text", "json", "jsonl")
+PDF_BACKENDS = ("pypdf", "pdfium")
 CONFIG_VARIABLE = "INFINI_CONFIG"
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -30,6 +31,7 @@ class Settings:
         quiet: No notes and no progress.
         verbose: Details as well as notes.
         format: `text`, `json` or `jsonl`.
+        pdf_backend: What takes the text out of a PDF: `pypdf` or `pdfium`.
     """
 
     model: str | None = None
@@ -38,6 +40,7 @@ class Settings:
     quiet: bool = False
     verbose: bool = False
     format: str = "text"
+    pdf_backend: str = "pypdf"
 
 
 KEYS = tuple(field.name for field in fields(Settings))
@@ -61,12 +64,13 @@ def load(
     quiet: bool | None = None,
     verbose: bool | None = None,
     format: str | None = None,
+    pdf_backend: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Put the settings of a run together.
 
     Args:
-        model, device, dtype, quiet, verbose, format: The flags; None means not given.
+        model, device, dtype, quiet, verbose, format, pdf_backend: The flags; None means not given.
         environ: The environment; the process's own if None.
 
     Raises:
@@ -80,6 +84,7 @@ def load(
         "quiet": quiet,
         "verbose": verbose,
         "format": format,
+        "pdf_backend": pdf_backend,
     }
     flags = {key: value for key, value in given.items() if value is not None}
     _check(flags, "the command line")
@@ -145,6 +150,11 @@ def _check(values: Mapping[str, Any], where: str) -> None:
         raise UsageFailure(
             f"format in {where} is '{values['format']}', which is not known",
             f"The formats are {', '.join(FORMATS)}.",
+        )
+    if values.get("pdf_backend", "pypdf") not in PDF_BACKENDS:
+        raise UsageFailure(
+            f"pdf_backend in {where} is '{values['pdf_backend']}', which is not known",
+            f"The backends are {', '.join(PDF_BACKENDS)}.",
         )
     if values.get("quiet") and values.get("verbose"):
         raise UsageFailure(f"{where} asks for quiet and verbose at once", "Keep one of them.")

@@ -25,6 +25,7 @@ def ask(
         typer.Option("--file", "-f", metavar="FILE", help="Read this document first; may be given several times."),
     ] = None,
     pages: options.Pages = None,
+    pdf_backend: options.PdfBackend = None,
     update: Annotated[
         bool, typer.Option("--update", help="Write questions and answers (and files read) into the state.")
     ] = False,
@@ -56,7 +57,15 @@ def ask(
     question is an argument and neither --memory nor --file is given. The state stays as it is, unless --update is
     given.
     """
-    run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
+    run = options.start(
+        model=model,
+        device=device,
+        dtype=dtype,
+        format=format,
+        quiet=quiet,
+        verbose=verbose,
+        pdf_backend=pdf_backend,
+    )
     if update and memory is None:
         raise UsageFailure("--update needs a state to write to", "Name it with --memory.")
     sources = expand(file or [])
@@ -70,7 +79,7 @@ def ask(
     selection = options.page_selection(pages)
     state = None if memory is None else open_state(memory)
     questions = [] if talking else _piped() if question is None else [_checked(question)]
-    documents = open_documents(sources, selection, run.console)
+    documents = open_documents(sources, selection, run.console, run.settings.pdf_backend)
     session = open_session(run.settings, run.console, state, model)
     session.read(documents)
     asker = Asker(

@@ -139,7 +139,7 @@ def _draw_heads(run: options.Run, name: str | None, plot: Path, text: str | None
     from infini_cli.plotting import check_plot, draw_heads
 
     check_plot(plot)
-    document = None if text is None else open_documents([text], None, run.console)[0]
+    document = None if text is None else open_documents([text], None, run.console, run.settings.pdf_backend)[0]
     loaded = load_model(run.settings, run.console, name)
     from infini_attention.evaluation.usage import gate_scores, usage
     from infini_attention.inject import memory_paths

@@ -54,7 +54,18 @@ Memory = Annotated[
 ]
 Pages = Annotated[
     str | None,
-    typer.Option("--pages", metavar="LIST", help="Pages of a PDF to read, like 1-40,55.", show_default=False),
+    typer.Option(
+        "--pages",
+        metavar="LIST",
+        help="Pages of a PDF to read, like 1-40,55: counted from its first page, not as printed.",
+        show_default=False,
+    ),
+]
+PdfBackend = Annotated[
+    str | None,
+    typer.Option(
+        "--pdf-backend", metavar="pypdf|pdfium", help="What takes the text out of a PDF; pypdf.", show_default=False
+    ),
 ]
 Answer = Annotated[
     str | None,
@@ -128,9 +139,18 @@ def start(
     format: str | None = None,
     quiet: bool | None = None,
     verbose: bool | None = None,
+    pdf_backend: str | None = None,
 ) -> Run:
     """Settings and console of a run, from its flags, the environment and the user's file."""
-    values = settings.load(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
+    values = settings.load(
+        model=model,
+        device=device,
+        dtype=dtype,
+        format=format,
+        quiet=quiet,
+        verbose=verbose,
+        pdf_backend=pdf_backend,
+    )
     return Run(values, Console(quiet=values.quiet, verbose=values.verbose))
 
 

@@ -72,7 +72,9 @@ def passkey_test(
 
         check_plot(plot)
     state = None if memory is None else open_state(memory)
-    document = None if haystack == "repeat" else open_documents([haystack], None, run.console)[0]
+    document = (
+        None if haystack == "repeat" else open_documents([haystack], None, run.console, run.settings.pdf_backend)[0]
+    )
     loaded = load_model(run.settings, run.console, None if state is None else model_of_state(state, model))
     hay = None if document is None else loaded.encode(document.text)
     from infini_attention.evaluation.passkey import run as run_test

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from infini_cli.commands import options
-from infini_cli.errors import EXIT_INTERRUPTED
+from infini_cli.dumping import dump
+from infini_cli.errors import EXIT_INTERRUPTED, UsageFailure
 from infini_cli.output import answer_file, emit_json
 from infini_cli.reading import ReadingInterrupted
 from infini_cli.session import (
@@ -23,13 +24,21 @@ from infini_cli.session import (
 def read(
     ctx: typer.Context,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="STATE", help="Where the state goes (.pt or .safetensors).")
-    ],
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="STATE", help="Where the state goes (.pt or .safetensors).", show_default=False
+        ),
+    ] = None,
     files: options.Files = None,
     memory: options.Memory = None,
     pages: options.Pages = None,
+    pdf_backend: options.PdfBackend = None,
     no_text: Annotated[
         bool, typer.Option("--no-text", help="Leave the text out of the state: ask cannot look back then.")
+    ] = False,
+    dump_text: Annotated[
+        bool,
+        typer.Option("--dump-text", help="Print the text that the model would see, and stop; json adds the places."),
     ] = False,
     model: options.Model = None,
     device: options.Device = None,
@@ -43,13 +52,31 @@ def read(
 
     Several files are read in order. With --memory, reading goes on from an earlier state. After Ctrl-C the state holds
     what was read until then, and a note says how to go on.
+
+    With --dump-text no model is loaded and no state is made: the text goes to stdout exactly as the model would see it,
+    and with --format json in blocks, each with its page, the page's printed label and its heading.
     """
-    run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
+    run = options.start(
+        model=model,
+        device=device,
+        dtype=dtype,
+        format=format,
+        quiet=quiet,
+        verbose=verbose,
+        pdf_backend=pdf_backend,
+    )
     sources = options.inputs(ctx, files)
-    check_state_output(output, sources)
     selection = options.page_selection(pages)
+    if dump_text:
+        if output is not None or memory is not None:
+            raise UsageFailure("--dump-text prints text and makes no state", "Leave -o and --memory out.")
+        dump(open_documents(sources, selection, run.console, run.settings.pdf_backend), run.settings.format)
+        return
+    if output is None:
+        raise UsageFailure("no --output is given for the state", "Name a file with -o, such as state.pt.")
+    check_state_output(output, sources)
     state = None if memory is None else open_state(memory)
-    documents = open_documents(sources, selection, run.console)
+    documents = open_documents(sources, selection, run.console, run.settings.pdf_backend)
     session = open_session(run.settings, run.console, state, model, keep_text=not no_text)
     try:
         session.read(documents)

@@ -39,6 +39,7 @@ def summarize(
         str | None, typer.Option("--focus", metavar="QUESTION", help="Tell above all what speaks of this.")
     ] = None,
     pages: options.Pages = None,
+    pdf_backend: options.PdfBackend = None,
     output: options.Answer = None,
     model: options.Model = None,
     device: options.Device = None,
@@ -54,14 +55,22 @@ def summarize(
     the text: where its names, its numbers or most of its words do not occur there, it is dropped. With --memory, files
     are read on top of the state, which stays as it is; stdin is read only where it is given as -.
     """
-    run = options.start(model=model, device=device, dtype=dtype, format=format, quiet=quiet, verbose=verbose)
+    run = options.start(
+        model=model,
+        device=device,
+        dtype=dtype,
+        format=format,
+        quiet=quiet,
+        verbose=verbose,
+        pdf_backend=pdf_backend,
+    )
     words = _words(length)
     if style not in STYLES:
         raise UsageFailure(f"'{style}' is not a style", f"Use one of {', '.join(STYLES)}.")
     sources = expand(files or []) if memory is not None else options.inputs(ctx, files)
     selection = options.page_selection(pages)
     state = None if memory is None else open_state(memory)
-    documents = open_documents(sources, selection, run.console)
+    documents = open_documents(sources, selection, run.console, run.settings.pdf_backend)
     session = open_session(run.settings, run.console, state, model)
     if state is not None and not session.texts:
         run.console.note("the state carries no text: what it read is summarised from its memory alone, unchecked")

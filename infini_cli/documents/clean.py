@@ -25,6 +25,16 @@ _LINE_END = re.compile(r"([^\W\d_]+)-$")
 _LINE_START = re.compile(r"[^\W\d_]+")
 _LIST_ITEM = re.compile(r"(?:[•◦▪‣–—*-]|[0-9]{1,3}[.)]|\(?[a-z0-9]{1,2}\))\s+\S")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’»)\]]*$")
+# How counts are told, in this order.
+_COUNTED = {
+    "running_heads": ("running head", "running heads"),
+    "page_numbers": ("page number", "page numbers"),
+    "hyphens_joined": ("hyphen joined", "hyphens joined"),
+    "ligatures": ("ligature", "ligatures"),
+    "footnote_marks": ("footnote mark", "footnote marks"),
+    "characters_removed": ("invisible character", "invisible characters"),
+    "reordered_pages": ("page with columns put in order", "pages with columns put in order"),
+}
 _FEWEST_PAGES = 3
 _EDGE_LINES = 2
 _COLUMN_WIDTH = 30
@@ -108,6 +118,16 @@ def clean_pages(
     return paragraphs, CleanReport(
         tuple(heads), tuple(page_numbers), joined, removed_characters, ligatures, tuple(marks)
     )
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """Counts of a clean-up in one line, such as `clean-up: 1 running head, 40 footnote marks`."""
+    done = [
+        f"{count:,} {(one if count == 1 else many)}"
+        for key, (one, many) in _COUNTED.items()
+        if (count := counts.get(key, 0))
+    ]
+    return f"clean-up: {', '.join(done) or 'nothing to do'}"
 
 
 def normalise(text: str) -> tuple[str, int]:

@@ -7,8 +7,10 @@ streams for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise, takewhile
+from typing import TYPE_CHECKING
 
 from infini_cli.documents.columns import Line, in_columns
 from infini_cli.documents.extracted import REPAIR_HINT, Extracted, unlock
@@ -29,6 +31,10 @@ _BROKEN_LINE = re.compile(r"(?<=[0-9*†‡§])\n(?= \S)")
 # A gap within a line that parts two columns, in heights of the letters beside it.
 _GAP = 1.5
 _FEWEST_SIDE_BY_SIDE = 5
+# A gap that parts the title of a book from that of a chapter in a running head.
+_HEAD_GAP = 3.0
+
+Box = tuple[float, float, float, float]
 
 
 def extract(
@@ -63,7 +69,7 @@ def extract(
             text, reordered = _text(pdf, number - 1)
             extracted.add(number, text, whole=number not in broken, reordered=reordered)
         extracted.outline = attempt(lambda: _outline(pdf)) or []
-        labels = {number: attempt(lambda index=number - 1: pdf.get_page_label(index)) for number in chosen}  # type: ignore[misc]
+        labels = {number: attempt(partial(pdf.get_page_label, number - 1)) for number in chosen}
         extracted.labels = {number: label.strip() for number, label in labels.items() if label and label.strip()}
     finally:
         pdf.close()
@@ -115,26 +121,40 @@ def _text(pdf: PdfDocument, index: int) -> tuple[str | None, bool]:
         text = None if text_page is None else attempt(text_page.get_text_bounded)
         if text_page is None or text is None:
             return None, False
-        if _side_by_side(text_page) >= _FEWEST_SIDE_BY_SIDE:
+        boxes = [text_page.get_rect(number) for number in range(text_page.count_rects())]
+        if _side_by_side(boxes) >= _FEWEST_SIDE_BY_SIDE:
             ordered = attempt(lambda: in_columns(_lines(text_page)))
             if ordered is not None:
                 return "\n".join(ordered), True
+        lines = _BROKEN_LINE.sub("", _BROKEN_WORD.sub("-\n", text.replace("\r\n", "\n"))).split("\n")
+        for end, inwards in ((0, boxes), (-1, boxes[::-1])):
+            lines[end] = _parted(text_page, lines[end], inwards)
     finally:
         page.close()
-    text = _BROKEN_WORD.sub("-\n", text.replace("\r\n", "\n"))
-    return _BROKEN_LINE.sub("", text), False
+    return "\n".join(lines), False
 
 
-def _side_by_side(text_page: PdfTextPage) -> int:
+def _parted(text_page: PdfTextPage, line: str, boxes: Sequence[Box]) -> str:
+    """The line of the first boxes with a line's end at each wide gap: heads are known by their parts."""
+    beside = list(takewhile(lambda box: box[1] < boxes[0][3] and box[3] > boxes[0][1], boxes))
+    parts: list[Box] = []
+    for box in sorted(beside):
+        if parts and box[0] - parts[-1][2] <= _HEAD_GAP * (box[3] - box[1]):
+            last = parts.pop()
+            box = last[0], min(last[1], box[1]), max(last[2], box[2]), max(last[3], box[3])
+        parts.append(box)
+    texts = [" ".join(text_page.get_text_bounded(*part).split()) for part in parts] if len(parts) > 1 else []
+    # The boxes may hold more than the line does, where lines touch each other.
+    return "\n".join(texts) if texts and " ".join(texts) == " ".join(line.split()) else line
+
+
+def _side_by_side(boxes: Sequence[Box]) -> int:
     """How often text stands beside the text before it, with a gap between them: a quick look for columns."""
-    found = 0
-    before: tuple[float, float, float, float] | None = None
-    for number in range(text_page.count_rects()):
-        left, bottom, right, top = text_page.get_rect(number)
-        if before is not None and left - before[2] > _GAP * (top - bottom) and bottom < before[3] and top > before[1]:
-            found += 1
-        before = left, bottom, right, top
-    return found
+    return sum(
+        1
+        for before, box in pairwise(boxes)
+        if box[0] - before[2] > _GAP * (box[3] - box[1]) and box[1] < before[3] and box[3] > before[1]
+    )
 
 
 def _lines(text_page: PdfTextPage) -> list[Line]:
@@ -143,7 +163,7 @@ def _lines(text_page: PdfTextPage) -> list[Line]:
 
     lines: list[Line] = []
     text, start = "", (0.0, 0.0)
-    before: tuple[float, float, float, float] | None = None
+    before: Box | None = None
 
     def end() -> None:
         nonlocal text, before
@@ -159,7 +179,7 @@ def _lines(text_page: PdfTextPage) -> list[Line]:
         if character.isspace():
             text += character
             continue
-        box: Any = text_page.get_charbox(index)
+        box: Box = text_page.get_charbox(index)
         if before is not None and box[0] - before[2] > _GAP * max(box[3] - box[1], before[3] - before[1]):
             end()
         if not text.strip():

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from infini_cli.documents import format_pages
 from infini_cli.lookback.finder import Found
 from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.passages import Passage
 
 
 def place(passage: Passage, texts: Sequence[KeptText]) -> str:
-    """Such as `p. 112, Chapter 9`; with the source's name where there are several, or nothing else is known."""
+    """Such as `p. 112, Chapter 9` or `p. xii`, as printed where the file tells; with the source's name where there are several, or nothing else is known."""
     parts = []
-    pages = passage.pages
-    if pages is not None:
-        first, last = pages
-        parts.append(f"p. {first}" if first == last else f"pp. {format_pages(range(first, last + 1))}")
+    if passage.pages is not None:
+        first, last = passage.labels or passage.pages
+        parts.append(f"p. {first}" if first == last else f"pp. {first}-{last}")
     if passage.heading is not None:
         parts.append(passage.heading)
     if len(texts) > 1 or not parts:
@@ -36,6 +34,7 @@ def record(found: Sequence[Found], texts: Sequence[KeptText]) -> list[dict[str, 
         {
             "source": texts[one.passage.source].name,
             "pages": None if one.passage.pages is None else list(one.passage.pages),
+            "labels": None if one.passage.labels is None else list(one.passage.labels),
             "heading": one.passage.heading,
             "text": one.passage.text,
             "words": round(one.words, 4),

@@ -12,7 +12,9 @@ from infini_cli.errors import CliError
 
 # What a state calls it.
 ATTACHMENT = "text"
-_VERSION = 1
+# Version 1 has no page labels; it is read as well.
+_VERSION = 2
+_READABLE = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ def pack(texts: Sequence[KeptText]) -> bytes:
     value = {
         "version": _VERSION,
         "sources": [
-            {"name": text.name, "blocks": [[block.text, block.page, block.heading] for block in text.blocks]}
+            {
+                "name": text.name,
+                "blocks": [[block.text, block.page, block.heading, block.label] for block in text.blocks],
+            }
             for text in texts
         ],
     }
@@ -47,12 +52,9 @@ def unpack(content: bytes) -> list[KeptText]:
         CliError: If another release wrote it.
     """
     value = json.loads(zlib.decompress(content))
-    if value.get("version") != _VERSION:
+    if value.get("version") not in _READABLE:
         raise CliError(
             f"the state carries text of version {value.get('version')}; this release knows {_VERSION}",
             "Read the document again, or ask with --memory-only.",
         )
-    return [
-        KeptText(source["name"], tuple(Block(text, page, heading) for text, page, heading in source["blocks"]))
-        for source in value["sources"]
-    ]
+    return [KeptText(source["name"], tuple(Block(*block) for block in source["blocks"])) for source in value["sources"]]

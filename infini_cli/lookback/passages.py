@@ -20,11 +20,12 @@ _SENTENCE = re.compile(
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and where it stands."""
+    """A sentence and where it stands; `label` is the page's printed number, where the file tells it."""
 
     text: str
     page: int | None
     heading: str | None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,18 @@ class Passage:
 
     @property
     def pages(self) -> tuple[int, int] | None:
-        """First and last page; None where the source has no pages."""
+        """First and last physical page, counted from 1; None where the source has no pages."""
         pages = [sentence.page for sentence in self.sentences if sentence.page is not None]
         return (min(pages), max(pages)) if pages else None
+
+    @property
+    def labels(self) -> tuple[str, str] | None:
+        """The same pages' numbers as they are printed; None where the file does not tell both."""
+        if self.pages is None:
+            return None
+        printed = {sentence.page: sentence.label for sentence in self.sentences}
+        first, last = (printed[page] for page in self.pages)
+        return None if first is None or last is None else (first, last)
 
 
 def passages(texts: Sequence[KeptText], words: int = WORDS) -> list[Passage]:
@@ -81,7 +91,7 @@ def sentences(block: Block) -> list[Sentence]:
         parts.append(block.text[start:end])
         start = match.end()
     parts.append(block.text[start:])
-    return [Sentence(" ".join(part.split()), block.page, block.heading) for part in parts if part.strip()]
+    return [Sentence(" ".join(part.split()), block.page, block.heading, block.label) for part in parts if part.strip()]
 
 
 def _runs(blocks: Sequence[Block], words: int) -> Iterator[list[Sentence]]:

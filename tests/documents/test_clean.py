@@ -30,7 +30,9 @@ def body(page: int) -> list[str]:
 def test_every_letter_is_kept_or_reported(texts: list[str]) -> None:
     paragraphs, report = clean_pages(list(enumerate(texts, 1)))
     kept = [text for page in paragraphs for text in page]
-    assert letters(kept) + letters([*report.running_lines, *report.page_numbers, *report.footnote_marks]) == letters(texts)
+    assert letters(kept) + letters([*report.running_lines, *report.page_numbers, *report.footnote_marks]) == letters(
+        texts
+    )
 
 
 @given(st.lists(st.text(max_size=200), max_size=5))
