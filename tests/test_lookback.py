@@ -22,6 +22,7 @@ blocks = st.builds(
     st.lists(words, min_size=1, max_size=20).map(" ".join).filter(str.strip),
     st.none() | st.integers(1, 9),
     st.none() | st.sampled_from(["One", "Two"]),
+    st.none() | st.sampled_from(["xii", "A-3"]),
 )
 kept = st.builds(KeptText, st.just("a.pdf"), st.lists(blocks, max_size=6).map(tuple))
 
@@ -33,6 +34,11 @@ def one_text(*paragraphs: str) -> list[KeptText]:
 @given(st.lists(kept, max_size=3))
 def test_texts_come_back_as_they_were_kept(texts: list[KeptText]) -> None:
     assert unpack(pack(texts)) == texts
+
+
+def test_text_kept_before_there_were_labels_is_read() -> None:
+    old = b'{"version": 1, "sources": [{"name": "a.pdf", "blocks": [["A mill.", 3, "One"], ["Why?", null, null]]}]}'
+    assert unpack(zlib.compress(old)) == [KeptText("a.pdf", (Block("A mill.", 3, "One"), Block("Why?")))]
 
 
 def test_text_of_another_release_is_refused() -> None:
@@ -98,5 +104,17 @@ def test_places_are_told_as_far_as_they_are_known() -> None:
     spread = Passage(0, 0, (Sentence("A.", 4, None), Sentence("B.", 5, None)))
     assert citations.place(spread, texts) == "pp. 4-5"
     (record,) = citations.record([found_at(3, "Nine")], texts)
-    expected = {"source": "tale.pdf", "pages": [3, 3], "heading": "Nine", "text": "A. B.", "words": 1, "evidence": -2}
-    assert record == expected
+    expected = {"source": "tale.pdf", "pages": [3, 3], "labels": None, "heading": "Nine", "text": "A. B."}
+    assert record == expected | {"words": 1, "evidence": -2}
+
+
+def test_pages_are_cited_as_they_are_printed() -> None:
+    preface = (Block("A. B.", 3, None, "iii"), Block("C. D.", 4, None, "iv"), Block("E.", 5), Block("F.", 6, None, "2"))
+    texts = [KeptText("tale.pdf", preface)]
+    found = [Found(passage, 1.0, -2.0) for passage in passages(texts, 2)]
+    assert citations.line(found, texts) == "(p. iii; p. iv; pp. 5-6)"
+    records = citations.record(found, texts)
+    assert [record["pages"] for record in records] == [[3, 3], [4, 4], [5, 6]]
+    assert [record["labels"] for record in records] == [["iii", "iii"], ["iv", "iv"], None]
+    across = Found(passages(texts, 4)[0], 1.0, -2.0)
+    assert citations.line([across], texts) == "(pp. iii-iv)"

@@ -27,6 +27,12 @@ def test_flag_over_environment_over_file(tmp_path: Path) -> None:
     assert (settings.model, settings.device, settings.dtype) == ("flag", "env", "file")
 
 
+def test_the_pdf_backend_is_a_setting_like_others(tmp_path: Path) -> None:
+    environ = environment(tmp_path, 'pdf_backend = "pdfium"')
+    assert load(environ=environ).pdf_backend == "pdfium"
+    assert load(pdf_backend="pypdf", environ=environ).pdf_backend == "pypdf"
+
+
 def test_switches(tmp_path: Path) -> None:
     assert load(environ=environment(tmp_path, INFINI_QUIET="Yes")).quiet
     assert not load(environ=environment(tmp_path, "quiet = true", INFINI_QUIET="0")).quiet
@@ -47,6 +53,7 @@ def test_a_stronger_quiet_overrides_verbose(tmp_path: Path) -> None:
         ("[model]\nname = 1", "model in .* is not a text"),
         ("quiet = 1", "quiet in .* neither true nor false"),
         ('format = "xml"', "'xml'"),
+        ('pdf_backend = "poppler"', "'poppler'"),
         ('model = ""', "model"),
         ("model = ", "not valid TOML"),
         ("quiet = true\nverbose = true", "at once"),

@@ -78,7 +78,9 @@ class CleanReport:
 
 
 def clean_pages(
-    pages: Sequence[tuple[int, str]], chapters: Mapping[int, str] | None = None
+    pages: Sequence[tuple[int, str]],
+    chapters: Mapping[int, str] | None = None,
+    labels: Mapping[int, str] | None = None,
 ) -> tuple[list[list[str]], CleanReport]:
     """Turn extracted page texts into paragraphs.
 
@@ -86,6 +88,7 @@ def clean_pages(
         pages: Physical page number, from 1, and text of each page.
         chapters: For page numbers, the title of the chapter that goes on there from an earlier page: the
             same words at the page's edge are a running head, however short the chapter.
+        labels: For page numbers, the page's number as it is printed, where that is known.
 
     Returns:
         The paragraphs of each page, in the order given, and what was done.
@@ -99,7 +102,7 @@ def clean_pages(
     ligatures = sum(text.count(ligature) for _, text in pages for ligature in _LIGATURES)
 
     numbers = [number for number, _ in pages]
-    page_numbers = _drop(lines_of, _bare_numbers(numbers, lines_of))
+    page_numbers = _drop(lines_of, _bare_numbers(numbers, lines_of) | _labels(numbers, lines_of, labels or {}))
     heads = _drop(lines_of, _running_lines(numbers, lines_of))
     heads += _drop(lines_of, _chapter_lines(numbers, lines_of, chapters or {}))
 
@@ -255,6 +258,17 @@ def _bare_numbers(numbers: Sequence[int], lines_of: Sequence[list[str]]) -> set[
     return {
         (page, index) for page, index, offset in found if pages_with[offset] >= 2 or (offset == 0 and page not in alone)
     }
+
+
+def _labels(numbers: Sequence[int], lines_of: Sequence[list[str]], labels: Mapping[int, str]) -> set[tuple[int, int]]:
+    """First or last lines that are the page's number as the file itself gives it, such as `xii` or `A-3`."""
+    doomed: set[tuple[int, int]] = set()
+    for page, lines in enumerate(lines_of):
+        label = labels.get(numbers[page])
+        filled = [i for i, line in enumerate(lines) if line]
+        if label is not None and len(filled) > 1:
+            doomed |= {(page, i) for i in (filled[0], filled[-1]) if lines[i].casefold() == label.casefold()}
+    return doomed
 
 
 def _unwrap(lines: Sequence[str], hyphenated: set[str]) -> tuple[list[str], int]:

@@ -47,7 +47,7 @@ def read_pdf(
     by_page = sorted(
         ((item.page, item.title) for item in extracted.outline if item.page is not None), key=lambda entry: entry[0]
     )
-    paragraphs, report = clean_pages(extracted.texts, _going_on(by_page, extracted.total))
+    paragraphs, report = clean_pages(extracted.texts, _going_on(by_page, extracted.total), extracted.labels)
     # After the clean-up: a scanned page may have nothing but a running head in letters.
     empty = [number for (number, _), texts in zip(extracted.texts, paragraphs, strict=True) if not texts]
     if not any(paragraphs):

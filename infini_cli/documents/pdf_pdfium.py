@@ -18,11 +18,11 @@ from infini_cli.documents.model import OutlineItem
 from infini_cli.documents.pages import PageSelection
 from infini_cli.documents.pdf_pypdf import damage
 from infini_cli.documents.pdf_repair import with_new_end
-from infini_cli.documents.pdf_tree import attempt
+from infini_cli.documents.pdf_tree import attempt, quiet
 from infini_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument, PdfTextPage
+    from pypdfium2 import PdfDocument, PdfiumError, PdfTextPage
 
 # What pdfium writes for a hyphen at a line's end, the line's end included.
 _BROKEN_WORD = re.compile("[\x02\ufffe]")
@@ -59,20 +59,21 @@ def extract(
         ) from None
 
     pdf, right_password, mended = _open(data, name, password, ask_password)
-    try:
-        total = len(pdf)
-        chosen = selection.resolve(total) if selection is not None else tuple(range(1, total + 1))
-        extracted = Extracted(f"pypdfium2 {PYPDFIUM_INFO}", total, chosen)
-        broken, extracted.repaired = damage(data, right_password, chosen)
-        extracted.repaired |= mended
-        for number in chosen:
-            text, reordered = _text(pdf, number - 1)
-            extracted.add(number, text, whole=number not in broken, reordered=reordered)
-        extracted.outline = attempt(lambda: _outline(pdf)) or []
-        labels = {number: attempt(partial(pdf.get_page_label, number - 1)) for number in chosen}
-        extracted.labels = {number: label.strip() for number, label in labels.items() if label and label.strip()}
-    finally:
-        pdf.close()
+    with quiet("pypdfium2"):
+        try:
+            total = len(pdf)
+            chosen = selection.resolve(total) if selection is not None else tuple(range(1, total + 1))
+            extracted = Extracted(f"pypdfium2 {PYPDFIUM_INFO}", total, chosen)
+            broken, extracted.repaired = damage(data, right_password, chosen)
+            extracted.repaired |= mended
+            for number in chosen:
+                text, reordered = _text(pdf, number - 1)
+                extracted.add(number, text, whole=number not in broken, reordered=reordered)
+            extracted.outline = attempt(lambda: _outline(pdf)) or []
+            labels = {number: attempt(partial(pdf.get_page_label, number - 1)) for number in chosen}
+            extracted.labels = {number: label.strip() for number, label in labels.items() if label and label.strip()}
+        finally:
+            pdf.close()
     return extracted
 
 
@@ -202,5 +203,9 @@ def _outline(pdf: PdfDocument) -> list[OutlineItem]:
     return items
 
 
-def _unreadable(name: str, error: Exception) -> InputError:
+def _unreadable(name: str, error: PdfiumError) -> InputError:
+    from pypdfium2 import raw
+
+    if error.err_code == raw.FPDF_ERR_SUCCESS:
+        return InputError(f"{name} has no pages", REPAIR_HINT)
     return InputError(f"{name} is damaged and cannot be opened as a PDF: {error}", REPAIR_HINT)

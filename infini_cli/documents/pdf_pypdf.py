@@ -11,7 +11,7 @@ from infini_cli.documents.extracted import REPAIR_HINT, Extracted, unlock
 from infini_cli.documents.model import OutlineItem
 from infini_cli.documents.pages import PageSelection
 from infini_cli.documents.pdf_repair import with_new_end
-from infini_cli.documents.pdf_tree import Leaf, attempt, content_is_whole, page_tree, quiet_pypdf
+from infini_cli.documents.pdf_tree import Leaf, attempt, content_is_whole, page_tree, quiet
 from infini_cli.errors import CliError, InputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def extract(
     """Take the text out of a PDF; arguments and errors as for `read_pdf`."""
     import pypdf
 
-    with quiet_pypdf():
+    with quiet("pypdf"):
         reader, repaired = _open(data, name)
         if reader.is_encrypted and not _opens(reader, name, ""):
             unlock(name, lambda word: _opens(reader, name, word), password, ask_password)
@@ -59,7 +59,7 @@ def damage(data: bytes, password: str | None, pages: tuple[int, ...]) -> tuple[l
 
     For backends that do not tell. Nothing is known of a file that pypdf cannot open.
     """
-    with quiet_pypdf():
+    with quiet("pypdf"):
         opened = attempt(lambda: _open(data, ""))
         if opened is None:
             return [], False

@@ -21,7 +21,8 @@ def with_new_end(data: bytes) -> bytes | None:
         return None
     last = max(int(match[1]) for match in found)
     addition = b"\nendobj\n"
-    if not (_CATALOG.search(data) and _PAGES.search(data)) and (pages := _page_numbers(data, found)):
+    catalogs = _numbers(data, found, _CATALOG)
+    if not (catalogs and _PAGES.search(data)) and (pages := _numbers(data, found, _PAGE)):
         kids = b" ".join(b"%d 0 R" % number for number in pages)
         addition += b"%d 0 obj\n<< /Type /Pages /Count %d /Kids [ %s ] >>\nendobj\n" % (
             last + 1,
@@ -30,11 +31,14 @@ def with_new_end(data: bytes) -> bytes | None:
         )
         addition += b"%d 0 obj\n<< /Type /Catalog /Pages %d 0 R >>\nendobj\n" % (last + 2, last + 1)
         last += 2
-    # Without /Root the reader looks for the catalog itself, also inside compressed object streams.
-    return data + addition + b"trailer\n<< /Size %d >>\nstartxref\n0\n%%%%EOF\n" % (last + 1)
+        catalogs = [last]
+    # Without /Root pypdf looks for the catalog itself, also inside compressed object streams; pdfium needs one.
+    root = b"/Root %d 0 R " % catalogs[-1] if catalogs else b""
+    return data + addition + b"trailer\n<< /Size %d %s>>\nstartxref\n0\n%%%%EOF\n" % (last + 1, root)
 
 
-def _page_numbers(data: bytes, found: list[re.Match[bytes]]) -> list[int]:
+def _numbers(data: bytes, found: list[re.Match[bytes]], kind: re.Pattern[bytes]) -> list[int]:
+    """Numbers of the objects of a kind, each once, in the file's order."""
     ends = [match.start() for match in found[1:]] + [len(data)]
-    numbers = [int(match[1]) for match, end in zip(found, ends, strict=True) if _PAGE.search(data, match.end(), end)]
+    numbers = [int(match[1]) for match, end in zip(found, ends, strict=True) if kind.search(data, match.end(), end)]
     return list(dict.fromkeys(numbers))

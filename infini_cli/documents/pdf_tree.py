@@ -41,9 +41,9 @@ class Leaf:
 
 
 @contextmanager
-def quiet_pypdf() -> Iterator[None]:
-    """Keep pypdf's log messages and warnings off the terminal."""
-    logger = logging.getLogger("pypdf")
+def quiet(library: str) -> Iterator[None]:
+    """Keep a library's log messages and warnings off the terminal."""
+    logger = logging.getLogger(library)
     handler = logging.NullHandler()
     propagate = logger.propagate
     logger.addHandler(handler)
@@ -154,11 +154,16 @@ def _content_is_whole(page: PageObject) -> bool:
 
 def _stream_is_whole(stream: Any) -> bool:
     """Whether a compressed stream reaches its end; its checksum, often wrong, is left aside."""
-    filters = stream.get("/Filter")
-    first = filters[0] if isinstance(filters, list) and filters else filters
-    if first not in ("/FlateDecode", "/Fl"):
-        return True
+    from pypdf.filters import ASCII85Decode
+
+    given = stream.get("/Filter")
+    filters = list(given) if isinstance(given, list) else [given]
     data: bytes = stream._data
+    if filters[:1] and filters[0] in ("/ASCII85Decode", "/A85"):
+        data = ASCII85Decode.decode(data)
+        filters = filters[1:]
+    if not filters or filters[0] not in ("/FlateDecode", "/Fl"):
+        return True
     decompressor = zlib.decompressobj(_RAW_DEFLATE)
     rest = data[2:]
     try:

@@ -31,9 +31,9 @@ LEAVES = [
 ]
 MODEL = ("--model", "--device", "--dtype")
 OPTIONS = {
-    "read": (*MODEL, "--memory", "--pages"),
-    "summarize": (*MODEL, "--memory", "--pages", "--length"),
-    "ask": (*MODEL, "--memory", "--file", "--pages", "--update", "--max-tokens"),
+    "read": (*MODEL, "--memory", "--pages", "--pdf-backend", "--dump-text"),
+    "summarize": (*MODEL, "--memory", "--pages", "--pdf-backend", "--length"),
+    "ask": (*MODEL, "--memory", "--file", "--pages", "--pdf-backend", "--update", "--max-tokens"),
     "passkey-test": (
         *(*MODEL, "--length", "--depth", "--trials", "--haystack", "--memory", "--seed", "--memory-off", "--plot"),
     ),

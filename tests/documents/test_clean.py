@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infini_cli.documents.clean import clean_pages, normalise
+from infini_cli.documents.clean import CleanReport, clean_pages, normalise, told
 
 WORDS = st.text(alphabet="abcdefgäßxyzABC019.,!-•", min_size=1, max_size=9)
 LINES = st.lists(WORDS, max_size=9).map(" ".join)
@@ -145,3 +145,34 @@ def test_the_title_of_a_chapter_that_goes_on_is_a_running_head() -> None:
     paragraphs, report = clean_pages(pages, {2: "The Ford", 3: "The Ford"})
     assert report.running_lines == ("2 the ford", "The Ford")
     assert paragraphs[0][0] == "The Ford"
+
+
+def test_a_page_number_that_the_file_gives_goes_whatever_it_looks_like() -> None:
+    pages = [(n, "\n".join([*body(n), label])) for n, label in ((1, "i"), (2, "II"), (3, "A-1"), (4, "v"))]
+    paragraphs, report = clean_pages([*pages, (5, "vi")], labels={1: "i", 2: "ii", 3: "A-1", 4: "iv", 5: "vi"})
+    assert report.page_numbers == ("i", "II", "A-1")
+    assert paragraphs[3][-1].endswith("v") and paragraphs[4] == ["vi"]
+
+
+def test_every_step_counts_what_it_did() -> None:
+    names = {2: "Ann", 3: "Ben", 4: "Cat", 5: "Dan"}
+    pages = [
+        (
+            n,
+            f"The Miller of Dorn\nThe of\ufb01ce of {who} was shut, and nobody but the mil-\n"
+            f"ler himself knew why.1 So the\u200b boats stayed out.\n1 See the log of {who}.\n{n}",
+        )
+        for n, who in names.items()
+    ]
+    paragraphs, report = clean_pages(pages)
+    counts = report.counts()
+    assert paragraphs[0] == [
+        "The office of Ann was shut, and nobody but the miller himself knew why. So the boats stayed out.",
+        "1 See the log of Ann.",
+    ]
+    expected = {"running_heads": 4, "page_numbers": 4, "hyphens_joined": 4, "ligatures": 4, "footnote_marks": 4}
+    assert counts == expected | {"characters_removed": 4}
+    line = "4 running heads, 4 page numbers, 4 hyphens joined, 4 ligatures, 4 footnote marks, 4 invisible characters"
+    assert told(counts) == f"clean-up: {line}"
+    assert told({"hyphens_joined": 1034, "ligatures": 1}) == "clean-up: 1,034 hyphens joined, 1 ligature"
+    assert told(CleanReport().counts()) == "clean-up: nothing to do"

@@ -8,6 +8,7 @@ from document_helpers import load
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infini_cli.documents import OutlineItem
 from infini_cli.documents.text import decode, split_blocks
 from infini_cli.errors import InputError
 
@@ -131,3 +132,17 @@ def test_any_bytes_give_text_or_an_explained_error(data: bytes) -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=200))
 def test_utf8_is_read_as_it_is(text: str) -> None:
     assert decode(text.encode(), "a.txt").text == text.removeprefix("\ufeff")
+
+
+def test_the_outline_of_markdown_is_its_headings_with_their_levels() -> None:
+    text = "# The Mill #\n\nText.\n\n### A *wheel*\nmore\n\nThe Ford\n--------\n\n```\n# no heading\n```\n\nEnd\n===\n"
+    document = load(text.encode() + b"\n# A\n\n# B\n")
+    assert document.outline == (
+        OutlineItem("The Mill", 1),
+        OutlineItem("A *wheel*", 3),
+        OutlineItem("The Ford", 2),
+        OutlineItem("End", 1),
+        OutlineItem("A", 1),
+        OutlineItem("B", 1),
+    )
+    assert load(b"Chapter One\n\nText without marks.").outline == ()
