@@ -1,4 +1,7 @@
-"""Two columns of text that a PDF draws line by line, left and right in turn, put one after the other."""
+"""Two columns of text that a PDF draws line by line, left and right in turn, put one after the other.
+
+A backend has to tell where each part of a line begins: pypdf does so where the file draws them as separate pieces.
+"""
 
 from __future__ import annotations
 

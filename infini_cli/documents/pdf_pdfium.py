@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _BROKEN_WORD = re.compile("[\x02\ufffe]")
 # After a raised mark it ends the line, though the line goes on with a space.
 _BROKEN_LINE = re.compile(r"(?<=[0-9*†‡§])\n(?= \S)")
-# A gap within a line that parts two columns, in heights of the letters beside it.
-_GAP = 1.5
+# A gap within a line that parts two columns, in heights of the line.
+_GAP = 1.0
 _FEWEST_SIDE_BY_SIDE = 5
 # A gap that parts the title of a book from that of a chapter in a running head.
 _HEAD_GAP = 3.0
@@ -180,8 +180,8 @@ def _lines(text_page: PdfTextPage) -> list[Line]:
         if character.isspace():
             text += character
             continue
-        box: Box = text_page.get_charbox(index)
-        if before is not None and box[0] - before[2] > _GAP * max(box[3] - box[1], before[3] - before[1]):
+        box: Box = text_page.get_charbox(index, loose=True)
+        if before is not None and box[0] - before[2] > _GAP * (box[3] - box[1]):
             end()
         if not text.strip():
             start = box[0], box[1]

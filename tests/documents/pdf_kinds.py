@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from document_helpers import break_page_content, break_page_object
 from PIL import Image
@@ -156,8 +157,8 @@ RIGHT = [
 ]
 
 
-def two_columns(*, by_line: bool) -> bytes:
-    """A journal's pages, drawn column by column, or line by line across both columns."""
+def two_columns(drawn: Literal["by column", "by line", "in one piece"]) -> bytes:
+    """A journal's pages, drawn column by column, or line by line across both columns, or likewise without a pause."""
     buffer = io.BytesIO()
     canvas = _canvas(buffer)
     for number in range(1, 4):
@@ -167,13 +168,19 @@ def two_columns(*, by_line: bool) -> bytes:
             canvas.showPage()
             continue
         canvas.drawString(70, 780, "On the burning of kelp, and what came after it in the northern parishes")
-        if by_line:
-            for row, pair in enumerate(zip(LEFT, RIGHT, strict=True)):
-                for left, line in zip((70, 310), pair, strict=True):
-                    canvas.drawString(left, 740 - 14 * row, line)
-        else:
+        if drawn == "by column":
             _lines(canvas, LEFT)
             _lines(canvas, RIGHT, left=310)
+        else:
+            text = canvas.beginText()
+            for row, pair in enumerate(zip(LEFT, RIGHT, strict=True)):
+                for left, line in zip((70, 310), pair, strict=True):
+                    if drawn == "by line":
+                        canvas.drawString(left, 740 - 14 * row, line)
+                    else:
+                        text.setTextOrigin(left, 740 - 14 * row)
+                        text.textOut(line)
+            canvas.drawText(text)
         canvas.drawString(70, 600, "Communicated on the 13th of March to the members who were there.")
         canvas.showPage()
     canvas.save()
@@ -314,8 +321,9 @@ def damaged() -> bytes:
 
 KINDS = {
     "single column": Kind(single_column, 3, SINGLE_COLUMN),
-    "two columns, by column": Kind(lambda: two_columns(by_line=False), 2, TWO_COLUMNS),
-    "two columns, by line": Kind(lambda: two_columns(by_line=True), 2, TWO_COLUMNS),
+    "two columns, by column": Kind(lambda: two_columns("by column"), 2, TWO_COLUMNS),
+    "two columns, by line": Kind(lambda: two_columns("by line"), 2, TWO_COLUMNS),
+    "two columns, in one piece": Kind(lambda: two_columns("in one piece"), 2, TWO_COLUMNS),
     "manual": Kind(manual, 4, MANUAL),
     "table heavy": Kind(table_heavy, 2, TABLE_HEAVY),
     "partly scanned": Kind(partly_scanned, 3, PARTLY_SCANNED),
