@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cli_helpers import OTHER, STORY, Infini, write_recipe
 from infini_attention import MemoryState
+from pdf_kinds import manual
 
 QUESTION = "Who found a letter under the bridge?"
 
@@ -73,3 +74,15 @@ def test_a_question_that_shares_no_word_with_the_text_is_answered_from_memory(in
     ask = ("ask", "--memory", state, "Zyzzyva qux?", "--max-tokens", "6", "--format", "json")
     value = json.loads(infini(*ask, "--memory-only").out)
     assert value["sources"] == [] and value["answer"] and not value["looked_back"]
+
+
+def test_pages_are_cited_as_they_are_printed(infini: Infini, state: Path, tmp_path: Path) -> None:
+    path, kept = tmp_path / "manual.pdf", tmp_path / "manual.pt"
+    path.write_bytes(manual())
+    assert infini("read", path, "-o", kept).code == 0
+    # The state is asked, not the file: labels have to be kept in it.
+    path.unlink()
+    ask = ("ask", "--memory", kept, "How many kilograms does the pump weigh?", "--max-tokens", "2")
+    places = [(at["pages"], at["labels"]) for at in json.loads(infini(*ask, "--format", "json").out)["sources"]]
+    assert ([4, 4], ["2", "2"]) in places
+    assert "p. 2, On a wall" in infini(*ask).out
