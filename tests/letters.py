@@ -27,3 +27,14 @@ def answers_of(segment: Segment) -> list[str]:
 
 PASSKEY = Passkey(encode)
 CORPUS = Corpus(np.arange(1000, 7000, dtype=np.uint32), np.asarray([2500, 6000]))
+
+
+class Letters:
+    """Stands for a loaded model: a token a letter, no chat template."""
+
+    class tokenizer:
+        chat_template = None
+
+    @staticmethod
+    def encode(text: str, *, special: bool = False) -> list[int]:
+        return encode(text)

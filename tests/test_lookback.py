@@ -58,7 +58,7 @@ def test_passages_hold_every_word_in_order_and_cross_no_heading(texts: list[Kept
         before = " ".join(sentence.text for sentence in passage.sentences[:-1])
         assert len(before.split()) < size
         pages = {sentence.page for sentence in passage.sentences if sentence.page is not None}
-        assert passage.pages == ((min(pages), max(pages)) if pages else None)
+        assert (passage.span and passage.span.pages) == ((min(pages), max(pages)) if pages else None)
 
 
 @pytest.mark.parametrize(

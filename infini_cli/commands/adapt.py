@@ -121,7 +121,9 @@ def adapt(
     from infini_attention.adaptation.run import learner_of
 
     asked = Prompts(
-        lambda question: prompts.fill("ask", question=question), lambda words: prompts.fill("summarize", words=words)
+        lambda question: prompts.fill("ask", question=question),
+        lambda words: prompts.fill("summarize", words=words),
+        lambda words, text: prompts.fill("note", words=words, text=text),
     )
     tasks = tasks_of(loaded, plan, data, questions=questions, prompts=asked, system=system, notify=run.console.note)
     learner = learner_of(loaded, system, fresh=fresh)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +12,13 @@ from infini_cli.answering import Turn, tell_limit, tokens_for
 from infini_cli.commands import options
 from infini_cli.documents.folder import expand
 from infini_cli.errors import UsageFailure
+from infini_cli.lookback.citations import place_record
 from infini_cli.output import answer_file, emit_json, write_answer
 from infini_cli.session import Session, open_documents, open_session, open_state
+
+if TYPE_CHECKING:
+    from infini_cli.summaries.notes import Note
+    from infini_cli.summaries.taking import NoteTaker
 
 LENGTHS = {"short": 60, "medium": 150, "long": 400}
 STYLES = ("paragraph", "bullets", "outline")
@@ -78,7 +83,7 @@ def summarize(
             with answer_file(output) as file:
                 _from_memory(session, words, file, run)
             return
-    from infini_cli.summaries.notes import WORDS, Note, Writer
+    from infini_cli.summaries.notes import WORDS, Writer
     from infini_cli.summaries.taking import NoteTaker
     from infini_cli.summaries.whole import summary
 
@@ -128,12 +133,11 @@ def _styled(sentences: list[str], style: str) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences) if style == "bullets" else " ".join(sentences)
 
 
-def _record(taker: Any, note: Any) -> dict[str, Any]:
-    pages = note.chapter.pages
+def _record(taker: NoteTaker, note: Note) -> dict[str, Any]:
     return {
         "source": taker.names[note.chapter.source],
         "title": note.chapter.title,
-        "pages": None if pages is None else list(pages),
+        **place_record(note.chapter.span),
         "note": note.text,
     }
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from infini_cli.documents.span import Span
 from infini_cli.lookback.finder import Found
 from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.passages import Passage
 
 
 def place(passage: Passage, texts: Sequence[KeptText]) -> str:
-    """Such as `p. 112, Chapter 9` or `p. xii`, as printed where the file tells; with the source's name where there are several, or nothing else is known."""
-    parts = []
-    if passage.pages is not None:
-        first, last = passage.labels or passage.pages
-        parts.append(f"p. {first}" if first == last else f"pp. {first}-{last}")
+    """Such as `p. 112, Chapter 9` or `p. xii`, as printed where the file tells; the source's name comes first where there
+    are several, or nothing else is known."""
+    parts = [] if passage.span is None else [str(passage.span)]
     if passage.heading is not None:
         parts.append(passage.heading)
     if len(texts) > 1 or not parts:
@@ -33,8 +32,7 @@ def record(found: Sequence[Found], texts: Sequence[KeptText]) -> list[dict[str, 
     return [
         {
             "source": texts[one.passage.source].name,
-            "pages": None if one.passage.pages is None else list(one.passage.pages),
-            "labels": None if one.passage.labels is None else list(one.passage.labels),
+            **place_record(one.passage.span),
             "heading": one.passage.heading,
             "text": one.passage.text,
             "words": round(one.words, 4),
@@ -42,3 +40,11 @@ def record(found: Sequence[Found], texts: Sequence[KeptText]) -> list[dict[str, 
         }
         for one in found
     ]
+
+
+def place_record(span: Span | None) -> dict[str, Any]:
+    """Pages for programs: physical ones, and as they are printed."""
+    return {
+        "pages": None if span is None else list(span.pages),
+        "labels": None if span is None or span.labels is None else list(span.labels),
+    }

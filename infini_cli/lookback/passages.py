@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infini_cli.documents import Block
+from infini_cli.documents.span import Span, span_of
 from infini_cli.lookback.kept import KeptText
 
 # Words of a passage, about; a sentence is never torn apart for them.
@@ -53,19 +54,9 @@ class Passage:
         return self.sentences[0].heading
 
     @property
-    def pages(self) -> tuple[int, int] | None:
-        """First and last physical page, counted from 1; None where the source has no pages."""
-        pages = [sentence.page for sentence in self.sentences if sentence.page is not None]
-        return (min(pages), max(pages)) if pages else None
-
-    @property
-    def labels(self) -> tuple[str, str] | None:
-        """The same pages' numbers as they are printed; None where the file does not tell both."""
-        if self.pages is None:
-            return None
-        printed = {sentence.page: sentence.label for sentence in self.sentences}
-        first, last = (printed[page] for page in self.pages)
-        return None if first is None or last is None else (first, last)
+    def span(self) -> Span | None:
+        """The pages that it stands on; None where the source has no pages."""
+        return span_of(self.sentences)
 
 
 def passages(texts: Sequence[KeptText], words: int = WORDS) -> list[Passage]:

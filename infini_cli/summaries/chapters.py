@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infini_cli.documents import Block, format_pages
+from infini_cli.documents import Block
+from infini_cli.documents.span import Span, span_of
 from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.passages import Sentence, sentences
 
@@ -51,7 +52,7 @@ class Chapter:
     @property
     def sentences(self) -> list[Sentence]:
         """Its sentences; a heading that stands alone is none."""
-        return [one for block in self.blocks if block.text != self.title for one in sentences(block)]
+        return [one for block in self.blocks if not _is_heading(block) for one in sentences(block)]
 
     @property
     def words(self) -> int:
@@ -59,18 +60,19 @@ class Chapter:
         return sum(len(block.text.split()) for block in self.blocks)
 
     @property
-    def pages(self) -> tuple[int, int] | None:
-        """First and last page; None where the source has no pages."""
-        pages = [block.page for block in self.blocks if block.page is not None]
-        return (min(pages), max(pages)) if pages else None
+    def span(self) -> Span | None:
+        """The pages that it stands on; None where the source has no pages."""
+        return span_of(self.blocks)
 
     def label(self, number: int, total: int) -> str:
-        """What a reader calls it: its title with its pages, or the part of the text that it is."""
-        parts = [self.title or f"Part {number + 1} of {total}"]
-        if self.pages is not None:
-            first, last = self.pages
-            parts.append(f"(p. {first})" if first == last else f"(pp. {format_pages(range(first, last + 1))})")
-        return " ".join(parts)
+        """What a reader calls it: its title with its pages, or the part of the text that it is.
+
+        Args:
+            number: Of the chapter in its source, from 0.
+            total: Chapters of the source.
+        """
+        title = self.title or f"Part {number + 1} of {total}"
+        return title if self.span is None else f"{title} ({self.span})"
 
 
 def chapters(source: int, text: KeptText, *, most: int = MOST) -> list[Chapter]:
@@ -152,6 +154,10 @@ def _joined(some: Sequence[Chapter]) -> Chapter:
     title = None if not titles else titles[0] if len(titles) == 1 else f"{titles[0]} – {titles[-1]}"
     blocks = tuple(block for one in some for block in one.blocks)
     return dataclasses.replace(some[-1], title=title, blocks=blocks)
+
+
+def _is_heading(block: Block) -> bool:
+    return block.text.strip("# \n") == block.heading
 
 
 def _length(blocks: Sequence[Block]) -> int:

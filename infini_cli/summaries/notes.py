@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Words of a note, and the most tokens of a chapter that are in view for it: a small model loses itself in more.
 WORDS = 40
 VIEW = 600
+# Words of a sentence; below it is a fragment.
+LEAST_SENTENCE = 4
 # However short segments are.
 LEAST_VIEW = 64
 
@@ -108,7 +110,8 @@ class Writer:
             self.tally.written += 1
             if sentence[-1].isalnum():
                 sentence += "."
-            if support.holds(sentence) and not support.said(sentence, kept):
+            whole = not sentence[0].islower() and len(sentence.split()) >= LEAST_SENTENCE
+            if whole and support.holds(sentence) and not support.said(sentence, kept):
                 kept.append(sentence)
                 self.tally.kept += 1
         return kept

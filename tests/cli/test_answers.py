@@ -40,9 +40,6 @@ def test_summary_as_json_and_to_a_file(infini: Infini, state: Path, tmp_path: Pa
     value = json.loads(outcome.out)
     assert value["schema"] == "infini.summarize/1"
     assert value["tokens"] == MemoryState.load(state).tokens
-    # A random model never ends by itself.
-    assert value["limit_reached"]
-    assert "limit of 10 tokens" in outcome.err
     outcome = infini("summarize", "--memory", state, "--length", "5", "-o", tmp_path / "out.txt")
     assert outcome.out == ""
     assert (tmp_path / "out.txt").read_text().strip() == value["summary"]

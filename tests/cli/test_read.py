@@ -103,14 +103,14 @@ def test_interrupted_reading_leaves_a_state_to_go_on_from(
     read = Session._read
 
     def read_a_little(
-        session: Session, document: Document, ids: Any, advance: Advance, interrupted: Callable[[], bool]
+        session: Session, document: Document, ids: Any, advance: Advance, interrupted: Callable[[], bool], heard: None
     ) -> int:
         def advance_and_interrupt(tokens: int, place: str = "", /) -> None:
             advance(tokens, place)
             if session.engine.cache.segments == 2:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        return read(session, document, ids, advance_and_interrupt, interrupted)
+        return read(session, document, ids, advance_and_interrupt, interrupted, heard)
 
     monkeypatch.setattr(Session, "_read", read_a_little)
     outcome = infini("read", book, texts[0], "-o", state)

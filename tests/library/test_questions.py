@@ -30,20 +30,10 @@ from infini_attention.adaptation.stories import Question, Story, load_stories
 from infini_attention.adaptation.tasks import Plan
 from infini_attention.errors import InfiniError
 from infini_attention.evidence import REFUSAL
+from letters import Letters
 
 MILLER = Question("Who came?", ("a miller", "the miller"))
 QUESTIONS = [{"question": "Who came?", "answers": ["a miller", "the miller"]}]
-
-
-class Letters:
-    """Stands for a loaded model: a token a letter, no chat template."""
-
-    class tokenizer:
-        chat_template = None
-
-    @staticmethod
-    def encode(text: str, *, special: bool = False) -> list[int]:
-        return [ord(letter) for letter in text]
 
 
 LOADED: Any = Letters()

@@ -14,6 +14,7 @@ from ..loading import Loaded
 from ..passkey import Passkey
 from .distant import DistantRecall
 from .hidden import FACT_QUESTIONS, HiddenRecall, fact_draws, needle_draws
+from .notes import NoteTaking, note_task
 from .plan import Phase, TrainingPlan
 from .questions import Instructions, LookingBack, look_back_task, passage_task, question_task, summary_task
 from .stories import load_stories
@@ -26,7 +27,7 @@ SYSTEMS = (MEMORY, NAME)
 QUESTIONS, LOOK_BACK, SUMMARIES = "questions", "look_back", "summaries"
 PASSAGES, INSTRUCTED = "passage_questions", "instructed_distillation"
 # Tasks that need texts with what was asked about them.
-ASKED = (QUESTIONS, PASSAGES, INSTRUCTED, LOOK_BACK, SUMMARIES)
+ASKED = (QUESTIONS, PASSAGES, INSTRUCTED, LOOK_BACK, SUMMARIES, NoteTaking.name)
 NEEDLES, FACTS = "needles", "facts"
 TEXTS = (LanguageModelling.name, ContextDistillation.name)
 TASKS = (*TEXTS, PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS, *ASKED)
@@ -39,10 +40,12 @@ class Prompts:
     Attributes:
         question: a question to an instruction.
         summary: a number of words to an instruction.
+        note: a number of words and a text to an instruction that holds the text.
     """
 
     question: Callable[[str], str] = "Question: {}".format
     summary: Callable[[int], str] = "Summarize the text in about {} words.".format
+    note: Callable[[int, str], str] = "Summarize this text in about {} words.\n\n{}".format
 
 
 def tasks_of(
@@ -86,11 +89,15 @@ def tasks_of(
         tasks[FACTS] = HiddenRecall(FACTS, fact_draws(), FACT_QUESTIONS, planter, passkey, corpus)
     if questions is not None and wanted & set(ASKED):
         stories = load_stories(questions)
-        tasks[QUESTIONS] = question_task(loaded, stories, prompts.question)
-        tasks[PASSAGES] = passage_task(loaded, stories, prompts.question)
-        tasks[INSTRUCTED] = passage_task(loaded, stories, prompts.question, distil=True)
-        tasks[LOOK_BACK] = look_back_task(loaded, stories, prompts.question)
-        tasks[SUMMARIES] = summary_task(loaded, stories, prompts.summary)
+        asked: dict[str, Callable[[], Task]] = {
+            QUESTIONS: lambda: question_task(loaded, stories, prompts.question),
+            PASSAGES: lambda: passage_task(loaded, stories, prompts.question),
+            INSTRUCTED: lambda: passage_task(loaded, stories, prompts.question, distil=True),
+            LOOK_BACK: lambda: look_back_task(loaded, stories, prompts.question),
+            SUMMARIES: lambda: summary_task(loaded, stories, prompts.summary),
+            NoteTaking.name: lambda: note_task(loaded, stories, prompts.note),
+        }
+        tasks |= {name: make() for name, make in asked.items() if name in wanted}
     for name in sorted(wanted):
         _check(name, tasks)
     for phase in plan.phases:
@@ -103,7 +110,7 @@ def _check(name: str, tasks: Mapping[str, Task]) -> None:
         option, what = ("--data", "long texts") if name in TEXTS else ("--questions", "JSON lines")
         raise InfiniError(f"the task {name} needs texts", f"pass {option} FILE or {option} FOLDER with {what}")
     task = tasks[name]
-    if isinstance(task, Instructions | LookingBack) and not task.examples:
+    if isinstance(task, Instructions | LookingBack | NoteTaking) and not task.examples:
         raise InfiniError(f"no text comes with {name}", "leave the task out of the plan, or pass other texts")
 
 

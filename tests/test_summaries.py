@@ -1,0 +1,135 @@
+"""Chapters, sentences that stand for a text, and the check of what is said about it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infini_cli.documents import Block
+from infini_cli.lookback.kept import KeptText
+from infini_cli.summaries.central import chosen, ranked
+from infini_cli.summaries.chapters import LEAST_WORDS, MOST, PART_WORDS, Chapter, chapters
+from infini_cli.summaries.support import Support
+
+LONG = " ".join(["The miller went down to the river and counted the boats."] * 20)
+SHORT = "A few words only."
+
+
+def cut(*blocks: Block, most: int = MOST) -> list[Chapter]:
+    return chapters(0, KeptText("book", blocks), most=most)
+
+
+def test_headings_make_chapters_with_their_pages() -> None:
+    found = cut(Block("One", 1, "One"), Block(LONG, 1, "One"), Block(LONG, 2, "One"), Block(LONG, 3, "Two", "iii"))
+    assert [chapter.title for chapter in found] == ["One", "Two"]
+    assert [chapter.label(n, 2) for n, chapter in enumerate(found)] == ["One (pp. 1-2)", "Two (p. iii)"]
+    assert found[0].end == 3 + 2 + 2 * (len(LONG) + 2)
+    # The heading itself says nothing that a note could rest on.
+    assert all(sentence.text != "One" for sentence in found[0].sentences)
+
+
+@pytest.mark.parametrize("title", ["CHAPTER IV", "Chapter 12. The Storm", "Part two", "Epilogue", "XIV.", "ACT III"])
+def test_lines_that_look_like_headings_make_chapters(title: str) -> None:
+    found = cut(Block("CHAPTER I"), Block(LONG), Block(title), Block(LONG))
+    assert [chapter.title for chapter in found] == ["CHAPTER I", title]
+
+
+@pytest.mark.parametrize(
+    "line", ["Chapter one of my life ended there, and I was glad of it.", "I.", "mix", "Part of it"]
+)
+def test_sentences_that_begin_like_headings_do_not(line: str) -> None:
+    found = cut(Block("CHAPTER I"), Block(LONG), Block(line), Block(SHORT), Block("CHAPTER II"), Block(LONG))
+    if line != "I.":
+        assert [chapter.title for chapter in found] == ["CHAPTER I", "CHAPTER II"]
+
+
+def test_small_parts_go_to_their_neighbours() -> None:
+    found = cut(
+        Block("A Tale", heading="A Tale"),
+        Block(SHORT, heading="By Whom"),
+        Block(LONG, heading="One"),
+        Block(SHORT, heading="Notes"),
+    )
+    assert [(chapter.title, len(chapter.blocks)) for chapter in found] == [("One", 4)]
+
+
+def test_a_text_without_headings_is_cut_evenly() -> None:
+    blocks = [Block(LONG) for _ in range(40)]
+    found = cut(*blocks)
+    words = 40 * len(LONG.split())
+    assert len(found) == round(words / PART_WORDS) > 1
+    assert max(chapter.words for chapter in found) <= 2 * min(chapter.words for chapter in found)
+    assert found[0].label(0, len(found)) == f"Part 1 of {len(found)}"
+
+
+TITLES = st.one_of(st.none(), st.sampled_from(["One", "Two", "Three", "Four"]))
+BLOCKS = st.lists(
+    st.builds(Block, st.sampled_from([LONG, SHORT, "CHAPTER V"]), st.none(), TITLES), min_size=1, max_size=30
+)
+
+
+@given(BLOCKS, st.integers(1, 6))
+def test_chapters_are_the_whole_text_in_order(blocks: list[Block], most: int) -> None:
+    found = cut(*blocks, most=most)
+    assert [block for chapter in found for block in chapter.blocks] == blocks
+    assert 1 <= len(found) <= most
+    assert all(chapter.words >= LEAST_WORDS for chapter in found) or len(found) == 1
+    ends = [sum(len(block.text) + 2 for part in found[: n + 1] for block in part.blocks) for n in range(len(found))]
+    assert [chapter.end for chapter in found] == ends
+
+
+SENTENCES = [
+    "The lighthouse keeper watched the storm come over the harbour.",
+    "A gull cried.",
+    "In the storm the keeper of the lighthouse lit the lamp for the harbour.",
+    "Somebody had painted the door green in another year altogether.",
+]
+
+
+def test_the_sentence_that_shares_most_stands_for_a_text() -> None:
+    order = ranked(SENTENCES)
+    assert set(order[:2]) == {0, 2} and order[-1] == 1
+    assert ranked(SENTENCES, focus="Who painted the door?")[0] == 3
+    assert ranked(["?", "!"]) == [0, 1]
+
+
+def test_chosen_sentences_fit_and_keep_their_order() -> None:
+    sizes = [len(sentence) for sentence in SENTENCES]
+    assert chosen(SENTENCES, sizes, sum(sizes)) == [0, 1, 2, 3]
+    assert chosen(SENTENCES, sizes, sizes[0] + sizes[2]) == [0, 2]
+    assert chosen(SENTENCES, sizes, 3) == []
+
+
+TEXT = "On the ninth of October 1923 Hester Quill carried eleven sheep to Orrisay. The captain's mate wrote everything down."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "held"),
+    [
+        ("Hester Quill carried sheep to Orrisay in 1923.", True),
+        ("The captain's mate writes everything down.", True),
+        ("Hester Quill carried sheep to Orrisay in 1924.", False),
+        ("Hester Quill carried twelve sheep to Orrisay.", False),
+        ("Hester Brown carried sheep to Orrisay.", False),
+        ("The article discusses a social media trend.", False),
+        ("It is what it was.", False),
+        ("The sheep carried the sheep and the sheep carried the sheep.", False),
+        ("", False),
+    ],
+)
+def test_names_numbers_and_most_words_have_to_occur(sentence: str, held: bool) -> None:
+    assert Support([TEXT]).holds(sentence) is held
+
+
+def test_every_sentence_of_a_text_is_borne_out_by_it() -> None:
+    support = Support(SENTENCES)
+    assert all(support.holds(sentence) for sentence in SENTENCES)
+
+
+def test_what_was_said_is_not_said_again() -> None:
+    support = Support([TEXT])
+    before = ["Hester Quill carried eleven sheep to Orrisay."]
+    assert support.said("Hester carried sheep to Orrisay.", before)
+    assert not support.said("The captain's mate wrote everything down.", before)
+    assert not support.said("Hester Quill carried eleven sheep to Orrisay.", [])
