@@ -21,11 +21,18 @@ SEED = "20240410"
 
 
 def stories(folder: Path) -> Path:
-    """The sample book with its questions and its summary, as ``infini eval`` reads them."""
+    """The sample book with its questions, each with its chapter, and its summary, as ``infini eval`` reads them."""
     questions = [json.loads(line) for line in (SAMPLES / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
+    book = BOOK.read_text(encoding="utf-8")
+    chapters = {
+        title.strip(): text.strip() for title, _, text in (part.partition("\n") for part in book.split("\n## "))
+    }
     record = {
-        "text": BOOK.read_text(encoding="utf-8"),
-        "questions": [{"question": q["question"], "answers": [q["answer"], *q["accept"]]} for q in questions],
+        "text": book,
+        "questions": [
+            {"question": q["question"], "answers": [q["answer"], *q["accept"]], "evidence": chapters[q["chapter"]]}
+            for q in questions
+        ],
         "summaries": [(SAMPLES / "summary.txt").read_text(encoding="utf-8").strip()],
     }
     file = folder / "sample.jsonl"
@@ -33,8 +40,26 @@ def stories(folder: Path) -> Path:
     return file
 
 
-def rows(sample: Path) -> list[list[str]]:
-    """Arguments of each run."""
+def with_another(sample: Path) -> Path:
+    """The sample's record and a second one, the README, so that each text can be asked what the other one tells."""
+    asked = [
+        {"question": "Which model is the default one?", "answers": ["SmolLM2-135M-Instruct"]},
+        {"question": "How many tokens has a segment?", "answers": ["1,024"]},
+    ]
+    readme = (SAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    file = sample.with_name("both.jsonl")
+    other = json.dumps({"text": readme, "questions": asked})
+    file.write_text(f"{sample.read_text(encoding='utf-8')}{other}\n", encoding="utf-8")
+    return file
+
+
+def rows(sample: Path, both: Path) -> list[list[str]]:
+    """Arguments of each run.
+
+    Args:
+        sample: See `stories`.
+        both: See `with_another`.
+    """
     book = str(BOOK)
     return [
         ["passkey", "--length", "4k", "--limit", "3"],
@@ -47,6 +72,8 @@ def rows(sample: Path) -> list[list[str]]:
             for system in ("memory", "local", "window", "sinks", "full", "knn")
         ),
         ["qa", "--limit", "6", "--data", str(sample)],
+        ["qa", "--limit", "6", "--data", str(sample), "--view", "look-back"],
+        ["refusal", "--limit", "4", "--data", str(both)],
         ["summary", "--data", str(sample)],
     ]
 
@@ -58,7 +85,8 @@ def main() -> int:
     model = parser.parse_args().model
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for row in rows(stories(Path(folder))):
+        sample = stories(Path(folder))
+        for row in rows(sample, with_another(sample)):
             code = infini(["eval", *row, "--model", model, "--seed", SEED, "--format", "jsonl"])
             failed = failed or code
             sys.stdout.flush()

@@ -70,6 +70,7 @@ class Asker:
             "question": question,
             "answer": text,
             "looked_back": answer.back is not None,
+            "refused": answer.refused,
             "sources": citations.record(answer.found, self.session.texts),
             "limit_reached": answer.turn.limit_reached,
             "model": answer.loaded.origin.model,

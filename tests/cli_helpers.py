@@ -44,12 +44,15 @@ class Outcome:
 Infini = Callable[..., Outcome]
 
 
-def write_recipe(folder: Path, base: Path, *, name: str = "tiny", segment: int = SEGMENT) -> Path:
+def write_recipe(
+    folder: Path, base: Path, *, name: str = "tiny", segment: int = SEGMENT, refuse_above: float | None = None
+) -> Path:
     """A recipe folder around base weights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.toml").write_text(
         f"""
 name = "{name}"
+{"" if refuse_above is None else f"refuse_above = {refuse_above}"}
 [base]
 source = "directory"
 name = "{base}"

@@ -11,7 +11,7 @@ from infini_attention.recipes import find, names
 from infini_attention.state import fingerprint
 
 from benchmarks.card import BEGIN, END, written
-from benchmarks.table import rows, stories
+from benchmarks.table import rows, stories, with_another
 
 
 def test_the_sample_is_a_story_with_questions_and_a_summary(tmp_path: Path) -> None:
@@ -19,16 +19,23 @@ def test_the_sample_is_a_story_with_questions_and_a_summary(tmp_path: Path) -> N
     assert len(file.read_text().splitlines()) == 1 and json.loads(file.read_text())["text"].startswith("# Four Pounds")
     (story,) = load_stories(tmp_path)
     assert len(story.questions) == 30 and all(asked.answers for asked in story.questions)
+    assert all(asked.evidence in story.text and len(asked.evidence) > 1000 for asked in story.questions)
     assert 100 < len(story.summaries[0].split()) < 300
     (by_violet,) = [asked.answers for asked in story.questions if "colour of ink" in asked.question]
     assert by_violet == ("violet", "violet ink")
+
+
+def test_texts_can_be_asked_what_the_other_one_tells(tmp_path: Path) -> None:
+    book, readme = load_stories(with_another(stories(tmp_path)))
+    assert book.text.startswith("# Four Pounds") and readme.text.startswith("# infini")
+    assert all(any(answer in readme.text for answer in asked.answers) for asked in readme.questions)
 
 
 def test_every_task_of_eval_has_a_row(tmp_path: Path) -> None:
     from infini_cli.commands.evaluation import app
 
     names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    assert {row[0] for row in rows(tmp_path)} == names
+    assert {row[0] for row in rows(tmp_path, tmp_path)} == names
 
 
 def test_a_card_tells_the_scores_that_lie_beside_it() -> None:

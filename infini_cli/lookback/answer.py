@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from infini_cli.answering import GRACE, Turn
 from infini_cli.lookback.finder import Found, LookBack
 from infini_cli.lookback.passages import Sentence
+from infini_cli.lookback.refusal import TOLD, refuses
 from infini_cli.lookback.search import best_sentence
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Answer:
     Attributes:
         turn: The instruction and the model's answer.
         found: The passages that the answer rests on, the best one first.
+        refused: Whether there is none, because neither they nor the memory seem to tell.
     """
 
     loaded: Loaded
@@ -37,6 +39,7 @@ class Answer:
     limit: int
     back: LookBack | None
     found: Sequence[Found] = ()
+    refused: bool = False
     turn: Turn = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,8 +50,14 @@ class Answer:
         if self.back is not None:
             room = self.loaded.config.segment_length - len(self.turn.prompt) - self.limit - GRACE
             self.found = self.back.find(self.question, room)
+            view = self.back.view(self.found)
+            if refuses(self.loaded, engine, view, self.turn.prompt):
+                self.refused, self.found = True, ()
+                self.turn.ids = self.loaded.encode(TOLD)
+                yield TOLD
+                return
             if self.found:
-                engine = self.back.in_view(engine, self.found)
+                engine = engine.reading_again([view])
                 self.turn.in_view = True
         yield from self.turn.pieces(engine)
 

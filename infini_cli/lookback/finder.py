@@ -11,7 +11,7 @@ from infini_cli.lookback.passages import Passage, passages
 from infini_cli.lookback.search import Search
 
 if TYPE_CHECKING:
-    from infini_attention import Engine, Loaded
+    from infini_attention import Loaded
 
 # Passages that are read again to see what they say for the question, and those that stay in view for the answer.
 CANDIDATES = 8
@@ -87,11 +87,11 @@ class LookBack:
         """Token ids of a passage, as the model reads it again."""
         return self.loaded.encode(passage.text + "\n\n")
 
-    def in_view(self, engine: Engine, found: Sequence[Found]) -> Engine:
-        """An engine that has read the same and has the passages in its open segment, in reading order."""
-        return engine.reading_again(self.ids(one.passage) for one in self.ordered(found))
-
     @staticmethod
     def ordered(found: Sequence[Found]) -> list[Found]:
         """The passages in reading order."""
         return sorted(found, key=lambda one: one.passage.number)
+
+    def view(self, found: Sequence[Found]) -> list[int]:
+        """Token ids of the passages as they are read again: in reading order."""
+        return [token for one in self.ordered(found) for token in self.ids(one.passage)]

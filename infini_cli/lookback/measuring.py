@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from infini_cli.documents import Block
 from infini_cli.lookback.finder import LookBack
 from infini_cli.lookback.kept import KeptText
+from infini_cli.lookback.refusal import readiness
 
 if TYPE_CHECKING:
-    from infini_attention import Loaded
+    from infini_attention import Engine, Loaded
     from infini_attention.adaptation.stories import Question, Story
+    from infini_attention.evaluation.refusals import Refuses
     from infini_attention.evaluation.stories import Passage, View
 
 # Of a passage's words, the share that has to stand in the right part for it to count as cited from there.
@@ -24,10 +26,7 @@ def look_back(loaded: Loaded) -> View:
     """The view of `infini ask`: the passages that it would put before the question. The best of them is cited."""
     from infini_attention.evaluation.stories import ANSWER_TOKENS, Passage, View
 
-    @functools.lru_cache(1)
-    def back_of(text: str) -> LookBack:
-        blocks = tuple(Block(part) for part in text.split("\n\n") if part.strip())
-        return LookBack(loaded, [KeptText("story", blocks)])
+    back_of = _finder(loaded)
 
     def passages(story: Story, question: Question, prompt_tokens: int) -> Sequence[Passage]:
         back = back_of(story.text)
@@ -38,6 +37,40 @@ def look_back(loaded: Loaded) -> View:
         ]
 
     return View(passages, cites=True)
+
+
+def judging(loaded: Loaded) -> Callable[[Engine, Story, str, list[int]], float]:
+    """How ready `infini ask` is to refuse a question to a story that was read, in nats."""
+    from infini_attention.evaluation.stories import ANSWER_TOKENS
+
+    back_of = _finder(loaded)
+
+    def judge(engine: Engine, story: Story, question: str, prompt: list[int]) -> float:
+        back = back_of(story.text)
+        found = back.find(question, loaded.config.segment_length - len(prompt) - ANSWER_TOKENS)
+        return readiness(loaded, engine, back.view(found), prompt)
+
+    return judge
+
+
+def refusing(loaded: Loaded) -> Refuses:
+    """Whether `infini ask` would refuse to answer."""
+    judge = judging(loaded)
+
+    def refused(engine: Engine, story: Story, question: str, prompt: list[int]) -> bool:
+        threshold = loaded.recipe.refuse_above
+        return threshold is not None and judge(engine, story, question, prompt) > threshold
+
+    return refused
+
+
+def _finder(loaded: Loaded) -> Callable[[str], LookBack]:
+    @functools.lru_cache(1)
+    def back_of(text: str) -> LookBack:
+        blocks = tuple(Block(part) for part in text.split("\n\n") if part.strip())
+        return LookBack(loaded, [KeptText("story", blocks)])
+
+    return back_of
 
 
 def _stands_in(text: str, question: Question) -> bool:

@@ -134,6 +134,25 @@ def test_parts_of_a_story_are_read_again_before_its_questions(
     )
 
 
+def test_refusals_of_own_and_of_foreign_questions(
+    infini: Infini, tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "two.jsonl"
+    lines = [
+        {"text": "So it went. " * 30, "questions": [{"question": f"Who {n}?", "answers": ["it"]} for n in range(3)]},
+        {"text": "A fox slept. " * 30, "questions": [{"question": "What slept?", "answers": ["a fox"]}]},
+    ]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    assert_error(infini("eval", "refusal", "--data", file), 1, "never refuses", "look_back")
+    for threshold, share in ((-1e9, 1), (0.0, 0)):
+        folder = write_recipe(tmp_path / f"judge{share}", base_folder, segment=640, refuse_above=threshold)
+        monkeypatch.setenv("INFINI_MODEL", str(folder))
+        value = measured(infini, "refusal", "--data", file)
+        assert labels(value, "kind", "trials", "score") == [("answerable", 4, share), ("unanswerable", 4, share)]
+    file.write_text(json.dumps(lines[0]))
+    assert_error(infini("eval", "refusal", "--data", file), 1, "fewer than two texts")
+
+
 def test_the_table_says_what_was_measured(infini: Infini) -> None:
     outcome = infini("eval", "passkey", "--length", "120", "--limit", "1", "-v")
     assert outcome.code == 0

@@ -86,3 +86,17 @@ def test_pages_are_cited_as_they_are_printed(infini: Infini, state: Path, tmp_pa
     places = [(at["pages"], at["labels"]) for at in json.loads(infini(*ask, "--format", "json").out)["sources"]]
     assert ([4, 4], ["2", "2"]) in places
     assert "p. 2, On a wall" in infini(*ask).out
+
+
+@pytest.mark.parametrize(("threshold", "refused"), [(-1e9, True), (0.0, False)])
+def test_what_the_text_does_not_tell_is_refused(
+    infini: Infini, state: Path, tmp_path: Path, base_folder: Path, threshold: float, refused: bool
+) -> None:
+    other = write_recipe(tmp_path / "judge", base_folder, segment=640, refuse_above=threshold)
+    ask = ("ask", "--memory", state, "--model", other, QUESTION, "--max-tokens", "6")
+    outcome = infini(*ask, "--show-sources")
+    assert outcome.code == 0, outcome.err
+    assert (outcome.out == "The document does not seem to tell.\n") is refused
+    value = json.loads(infini(*ask, "--format", "json").out)
+    assert value["refused"] is refused and bool(value["sources"]) is not refused
+    assert "does not seem" not in infini(*ask, "--memory-only").out

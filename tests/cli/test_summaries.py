@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_helpers import SENTENCES, Infini, assert_error
@@ -99,11 +100,14 @@ def test_a_note_is_taken_with_its_chapter_read_and_not_the_rest(
         return note(writer, engine, chapter, words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Writer, "note", spy)
-    total = []
+    total: list[int] = []
     read = Session.read
-    monkeypatch.setattr(
-        Session, "read", lambda self, *a, **k: (read(self, *a, **k), total.append(self.engine.tokens_read))
-    )
+
+    def read_and_count(session: Session, *arguments: Any, **options: Any) -> None:
+        read(session, *arguments, **options)
+        total.append(session.engine.tokens_read)
+
+    monkeypatch.setattr(Session, "read", read_and_count)
     assert infini("summarize", book, "--style", "outline").code == 0
     parts = [len(text) for text in CHAPTERS]
     shares = [sum(parts[: n + 1]) / sum(parts) for n in range(3)]

@@ -16,5 +16,5 @@ def root(ctx: typer.Context) -> None:
         options.help_and_exit(ctx)
 
 
-for task in (recall.passkey, recall.needle, recall.babilong, texts.ppl, texts.qa, texts.summary):
+for task in (recall.passkey, recall.needle, recall.babilong, texts.ppl, texts.qa, texts.refusal, texts.summary):
     app.command()(task)

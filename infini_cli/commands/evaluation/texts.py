@@ -24,7 +24,7 @@ from infini_cli.commands.evaluation.shared import (
     prepare,
 )
 from infini_cli.commands.passkey import parse_lengths
-from infini_cli.errors import UsageFailure
+from infini_cli.errors import CliError, UsageFailure
 from infini_cli.evaluating import Report, cells_of, chosen_system, evaluate, journal, measure_loss, write
 
 
@@ -131,6 +131,54 @@ def qa(
         loaded, "qa", name, seed, data, limit=limit, view=view, prompt=prompts.fill("ask", question="{question}")
     )
     evaluate(run, loaded, about, [series], output, plot, "token F1, and exact match")
+
+
+def refusal(
+    data: Stories,
+    limit: Items = None,
+    rule: options.Rule = None,
+    seed: Seed = 0,
+    plot: Plot = None,
+    output: options.Answer = None,
+    model: options.Model = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    format: options.Format = None,
+    as_json: Json = False,
+    quiet: options.Quiet = None,
+    verbose: options.Verbose = None,
+    debug: options.Debug = False,
+) -> None:
+    """How often `ask` refuses an answer: to questions of the text that was read, and to questions of another one."""
+    run = options.start(
+        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+    )
+    prepare(output, plot, data)
+    loaded = load(run, "memory", rule)
+    if loaded.recipe.refuse_above is None:
+        raise CliError(
+            f"{loaded.recipe.name} never refuses: its recipe has no refuse_above",
+            "Train it with the task look_back, then set that threshold (see benchmarks.refusal).",
+        )
+    from infini_attention.adaptation.stories import load_stories
+    from infini_attention.evaluation.refusals import refusals
+
+    from infini_cli.lookback.measuring import refusing
+
+    series = refusals(
+        loaded, load_stories(data), lambda asked: prompts.fill("ask", question=asked), limit, refusing(loaded)
+    )
+    about = about_of(
+        loaded,
+        "refusal",
+        "memory",
+        seed,
+        data,
+        limit=limit,
+        prompt=prompts.fill("ask", question="{question}"),
+        refuse_above=loaded.recipe.refuse_above,
+    )
+    evaluate(run, loaded, about, series, output, plot, "share refused")
 
 
 def summary(

@@ -89,7 +89,7 @@ def questions(
     ]
     if not asked:
         raise InfiniError("no text comes with a question", 'write {"text": ..., "questions": [...]} a line')
-    asked = _spread(asked, limit)
+    asked = spread(asked, limit)
     stop = stop_ids(loaded)
 
     @functools.lru_cache(1)
@@ -139,7 +139,7 @@ def summaries(
     with_summary = [story for story in stories if story.summaries]
     if not with_summary:
         raise InfiniError("no text comes with a summary", 'write {"text": ..., "summaries": [...]} a line')
-    chosen = _spread(with_summary, limit)
+    chosen = spread(with_summary, limit)
     stop = stop_ids(loaded)
 
     def draw(share: int, trial: int) -> Probe:
@@ -163,6 +163,7 @@ def summaries(
     ]
 
 
-def _spread(items: Sequence[T], limit: int | None) -> list[T]:
+def spread(items: Sequence[T], limit: int | None) -> list[T]:
+    """So many of the items, evenly from all of them; all where there is no limit."""
     count = len(items) if limit is None else min(limit, len(items))
     return [items[number * len(items) // count] for number in range(count)]

@@ -1,0 +1,69 @@
+"""What a model's `refuse_above` should be: its readiness to refuse, for questions that a text answers and for others'.
+
+    python -m benchmarks.refusal --data questions.jsonl.gz --limit 60 [--model NAME] [--most 0.15]
+
+Prints the threshold at which so many answerable questions at most are refused, and how many of the others are then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from infini_attention import Engine, load
+from infini_attention.adaptation.stories import Story, load_stories
+from infini_attention.evaluation.probes import run
+from infini_attention.evaluation.refusals import refusals
+
+from infini_cli import prompts
+from infini_cli.lookback.measuring import judging
+
+
+def threshold_at(answerable: list[float], most: float) -> float:
+    """The least threshold above which no more than a share of the answerable questions lie."""
+    order = sorted(answerable, reverse=True)
+    return order[min(int(most * len(order)), len(order) - 1)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--limit", type=int, default=60)
+    parser.add_argument("--most", type=float, default=0.15)
+    parser.add_argument("--model", default="smollm2-135m")
+    arguments = parser.parse_args()
+    loaded = load(arguments.model)
+    readiness = judging(loaded)
+    found: list[float] = []
+
+    def refuses(engine: Engine, story: Story, question: str, prompt: list[int]) -> bool:
+        found.append(readiness(engine, story, question, prompt))
+        return False
+
+    series = refusals(
+        loaded,
+        load_stories(arguments.data),
+        lambda asked: prompts.fill("ask", question=asked),
+        arguments.limit,
+        refuses,
+    )
+    run(loaded.engine(), loaded.tokenizer.decode, series)
+    answerable, foreign = found[: series[0].trials], found[series[0].trials :]
+    threshold = threshold_at(answerable, arguments.most)
+    print(
+        json.dumps(
+            {
+                "questions": len(answerable),
+                "refuse_above": round(threshold, 3),
+                "refused_answerable": sum(nats > threshold for nats in answerable) / len(answerable),
+                "refused_unanswerable": sum(nats > threshold for nats in foreign) / len(foreign),
+                "answerable": [round(nats, 3) for nats in answerable],
+                "unanswerable": [round(nats, 3) for nats in foreign],
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
