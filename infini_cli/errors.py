@@ -8,6 +8,7 @@ EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INPUT = 3
+EXIT_PARTIAL = 6
 EXIT_INTERRUPTED = 130
 
 _UNFORESEEN_HINT = "This looks like a bug in infini: please report it together with the command that you ran."
@@ -61,12 +62,11 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in folded)
 
 
-def report(error: BaseException, stderr: TextIO) -> None:
-    """Print `error: ...` and `hint: ...` for any exception.
+def explanation(error: BaseException) -> tuple[str, str]:
+    """What went wrong and what to do about it, a line each, for any exception.
 
     Args:
         error: A `CliError`, an error of the library (both carry `message` and `hint`), or anything else.
-        stderr: Where the two lines go.
     """
     message = getattr(error, "message", None)
     hint = getattr(error, "hint", None)
@@ -75,5 +75,16 @@ def report(error: BaseException, stderr: TextIO) -> None:
         message = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
     if not isinstance(hint, str) or not hint.strip():
         hint = _UNFORESEEN_HINT
-    stderr.write(f"error: {one_line(message)}\nhint: {one_line(hint)}\n")
+    return one_line(message), one_line(hint)
+
+
+def report(error: BaseException, stderr: TextIO) -> None:
+    """Print `error: ...` and `hint: ...` for any exception.
+
+    Args:
+        error: See `explanation`.
+        stderr: Where the two lines go.
+    """
+    message, hint = explanation(error)
+    stderr.write(f"error: {message}\nhint: {hint}\n")
     stderr.flush()

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import bisect
-import contextlib
 import dataclasses
 import itertools
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from types import FrameType
 
 from infini_cli.documents import Block, Document
 
@@ -93,24 +88,3 @@ def what_was_read(document: Document, tokens: int, segments: int, waiting: int) 
     pages = "" if document.pages is None else f"{document.pages_read} of {document.pages} pages, "
     closed = "1 segment" if segments == 1 else f"{segments:,} segments"
     return f"{document.name}: {pages}{tokens:,} tokens, {closed} ({waiting:,} tokens wait in the open segment)"
-
-
-@contextlib.contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Inside, the first Ctrl-C only makes the yielded function return True; the second one interrupts."""
-    asked = False
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)

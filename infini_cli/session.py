@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from infini_cli.documents import Document, PageSelection, load_document
 from infini_cli.documents.clean import told
 from infini_cli.errors import CliError, UsageFailure
+from infini_cli.interrupt import deferred_interrupt
 from infini_cli.lookback.kept import ATTACHMENT, KeptText, pack, unpack
 from infini_cli.output import Advance, Console
 from infini_cli.reading import (
@@ -20,7 +22,6 @@ from infini_cli.reading import (
     Pages,
     ReadingInterrupted,
     blocks_within,
-    deferred_interrupt,
     what_was_read,
 )
 from infini_cli.settings import Settings
@@ -34,7 +35,12 @@ _LAST_WORDS = 80
 
 
 def open_documents(
-    sources: Sequence[str], pages: PageSelection | None, console: Console, pdf_backend: str = "pypdf"
+    sources: Sequence[str],
+    pages: PageSelection | None,
+    console: Console,
+    pdf_backend: str = "pypdf",
+    *,
+    ask: bool = True,
 ) -> list[Document]:
     """Extract the text of all sources, and tell what was left out of them.
 
@@ -46,6 +52,12 @@ def open_documents(
 
     All of them before any is read into memory: a mistake in the last name must not cost the time of the first.
 
+    Args:
+        sources: Paths, or `-` for standard input.
+        pages: Pages of PDFs to read; all if None.
+        console: Where notes go.
+        ask: Whether the person is there to be asked for passwords.
+
     Raises:
         InputError: If one cannot be read or has no text.
     """
@@ -55,7 +67,7 @@ def open_documents(
             source,
             pages=pages,
             password=os.environ.get(PASSWORD_VARIABLE),
-            ask_password=_ask_password if sys.stderr.isatty() else None,
+            ask_password=_ask_password if ask and sys.stderr.isatty() else None,
             backend=pdf_backend,
         )
         for note in document.notes:
@@ -156,13 +168,20 @@ class Session:
             if ATTACHMENT in state.attachments:
                 self.texts.extend(unpack(state.attachments[ATTACHMENT]))
 
-    def read(self, documents: Sequence[Document], heard: Callable[[int, int], None] | None = None) -> None:
+    def read(
+        self,
+        documents: Sequence[Document],
+        *,
+        heard: Callable[[int, int], None] | None = None,
+        interrupted: Callable[[], bool] | None = None,
+    ) -> None:
         """Read documents, one after the other, each encoded by itself and followed by a blank line.
 
         Args:
             documents: In the order in which they are read.
             heard: Called after each segment with the number of the document, from 0, and how many of its characters
                 have been read.
+            interrupted: Asked before every segment whether to stop; Ctrl-C answers it if None.
 
         Raises:
             ReadingInterrupted: On Ctrl-C, after the segment at hand; a second Ctrl-C stops at once.
@@ -175,17 +194,18 @@ class Session:
         total = sum(len(each) for each in ids)
         read = 0
         self.console.detail(f"reading {total:,} tokens")
-        with deferred_interrupt() as interrupted, self.console.progress(total, "reading") as advance:
+        asked = deferred_interrupt() if interrupted is None else contextlib.nullcontext(interrupted)
+        with asked as stopped, self.console.progress(total, "reading") as advance:
             for number, (document, tokens) in enumerate(zip(documents, ids, strict=True)):
                 hear = None if heard is None else functools.partial(heard, number)
-                done = self._read(document, tokens, advance, interrupted, hear)
+                done = self._read(document, tokens, advance, stopped, hear)
                 read += done
                 left = len(documents) - number - 1
                 if done < len(tokens):
                     text = self._decode(tokens[:done])
                     pages = Pages(document).left(len(text))
                     raise ReadingInterrupted(read, total, pages, None if pages else text[-_LAST_WORDS:], left)
-                if left and interrupted():
+                if left and stopped():
                     raise ReadingInterrupted(read, total, None, None, left)
 
     def remember(self, ids: list[int], source: Source) -> None:
@@ -302,12 +322,10 @@ def check_state_output(path: Path, sources: Sequence[str]) -> None:
     """Refuse, before anything is read, a place where the state cannot or must not be written.
 
     Raises:
-        CliError: If the folder is not there, the name is a folder's, or it is one of the sources.
+        CliError: If the folder is not there, or it is one of the sources.
     """
     if str(path) == "-":
         raise CliError("a state is not written to stdout", "Name a file with -o, such as state.pt.", 2)
-    if path.is_dir():
-        raise CliError(f"{path} is a directory", "Name a file in it with -o, such as state.pt.")
     if not path.parent.is_dir():
         raise CliError(f"the directory {path.parent} does not exist", f"Make it first: mkdir -p {path.parent}")
     for source in sources:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,13 +22,24 @@ from infini_cli.session import (
     open_state,
 )
 
+if TYPE_CHECKING:
+    from infini_cli.batch.manifest import Record
+    from infini_cli.batch.plan import Wanted
+    from infini_cli.batch.run import Where
+    from infini_cli.batch.worker import Job
+    from infini_cli.documents import PageSelection
+
 
 def read(
     ctx: typer.Context,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--output", "-o", metavar="STATE", help="Where the state goes (.pt or .safetensors).", show_default=False
+            "--output",
+            "-o",
+            metavar="STATE",
+            help="Where the state goes (.pt or .safetensors); a folder, there already or ending with /, for a state each.",
+            show_default=False,
         ),
     ] = None,
     files: options.Files = None,
@@ -40,6 +53,26 @@ def read(
         bool,
         typer.Option("--dump-text", help="Print the text that the model would see, and stop; json adds the places."),
     ] = False,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            "--batch",
+            metavar="FILE",
+            help='Read what this file of JSON lines names: {"source": ..., "state": ..., "pages": ...}; - is stdin.',
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", metavar="N", min=1, help="Read N documents at a time.", show_default=False),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard", metavar="I/N", help="Read only every N-th document, from the I-th on.", show_default=False
+        ),
+    ] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Read on a Ray cluster (extra: ray).")] = False,
     model: options.Model = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -53,6 +86,9 @@ def read(
     Several files are read in order. With --memory, reading goes on from an earlier state. After Ctrl-C the state holds
     what was read until then, and a note says how to go on.
 
+    With a folder as STATE, every document gets a state of its own in it, and a line in its manifest.jsonl. What was
+    read before, and has not changed, is skipped; documents that fail do not stop the others, and the exit status is 6.
+
     With --dump-text no model is loaded and no state is made: the text goes to stdout exactly as the model would see it,
     and with --format json in blocks, each with its page, the page's printed label and its heading.
     """
@@ -65,19 +101,44 @@ def read(
         verbose=verbose,
         pdf_backend=pdf_backend,
     )
-    sources = options.inputs(ctx, files)
     selection = options.page_selection(pages)
     if dump_text:
-        if output is not None or memory is not None:
-            raise UsageFailure("--dump-text prints text and makes no state", "Leave -o and --memory out.")
+        if output is not None or memory is not None or batch is not None:
+            raise UsageFailure("--dump-text prints text and makes no state", "Leave -o, --memory and --batch out.")
+        sources = options.inputs(ctx, files)
         dump(open_documents(sources, selection, run.console, run.settings.pdf_backend), run.settings.format)
         return
     if output is None:
         raise UsageFailure("no --output is given for the state", "Name a file with -o, such as state.pt.")
+    if batch is None and not output.endswith(os.sep) and not Path(output).is_dir():
+        if jobs is not None or shard is not None or ray:
+            raise UsageFailure(f"--jobs, --shard and --ray need a folder, and {output} is none", f"Write -o {output}/")
+        _read_one(run, options.inputs(ctx, files), Path(output), memory, selection, model, not no_text)
+        return
+    if memory is not None:
+        raise UsageFailure("--memory goes on from one state, and a folder has many", "Name a file with -o.")
+    from infini_cli.batch.plan import Shard
+    from infini_cli.batch.run import Where
+    from infini_cli.batch.worker import Job
+
+    where = Where(jobs, ray, None if shard is None else Shard.parse(shard))
+    wanted = _wanted(ctx, files, batch, selection)
+    _read_many(run, wanted, Job(Path(output).absolute(), run.settings, not no_text, debug), where)
+
+
+def _read_one(
+    run: options.Run,
+    sources: list[str],
+    output: Path,
+    memory: Path | None,
+    pages: PageSelection | None,
+    model: str | None,
+    keep_text: bool,
+) -> None:
     check_state_output(output, sources)
     state = None if memory is None else open_state(memory)
-    documents = open_documents(sources, selection, run.console, run.settings.pdf_backend)
-    session = open_session(run.settings, run.console, state, model, keep_text=not no_text)
+    documents = open_documents(sources, pages, run.console, run.settings.pdf_backend)
+    session = open_session(run.settings, run.console, state, model, keep_text=keep_text)
     try:
         session.read(documents)
     except ReadingInterrupted as interruption:
@@ -103,6 +164,42 @@ def read(
         value |= {key: header[key] for key in ("tokens", "segments", "sources")}
         with answer_file(None) as file:
             emit_json(value, file, jsonl=run.settings.format == "jsonl")
+
+
+def _wanted(
+    ctx: typer.Context, files: list[str] | None, batch: str | None, pages: PageSelection | None
+) -> list[Wanted]:
+    """The documents that get a state each."""
+    from infini_cli.batch.listing import read_listing
+    from infini_cli.batch.plan import Wanted
+
+    chosen = None if pages is None else str(pages)
+    if batch is None:
+        sources = options.inputs(ctx, files)
+        if "-" in sources:
+            raise UsageFailure("stdin has no name to call its state by", "Name a file with -o, such as state.pt.")
+        return [Wanted(source, chosen) for source in sources]
+    if files:
+        raise UsageFailure("documents are named in --batch and beside it", "Name them in one place.")
+    return [dataclasses.replace(each, pages=each.pages or chosen) for each in read_listing(batch)]
+
+
+def _read_many(run: options.Run, wanted: list[Wanted], job: Job, where: Where) -> None:
+    from infini_cli.batch import run as batch
+
+    form = run.settings.format
+    with answer_file(None) as file:
+
+        def told(record: Record) -> None:
+            if form == "jsonl":
+                emit_json(record.line(), file, jsonl=True)
+
+        tally = batch.run(wanted, job, where, run.console, told)
+        if form == "json":
+            emit_json(tally.value(), file)
+    if tally.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    tally.require_all()
 
 
 def _how_to_go_on(interruption: ReadingInterrupted, sources: list[str], output: Path) -> list[str]:

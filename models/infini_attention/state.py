@@ -256,10 +256,13 @@ def _write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:
+        # Ctrl-C too must not leave a half file behind.
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+        if not isinstance(error, OSError):
+            raise
         raise InfiniError(
             f"cannot write {path}: {error.strerror}", "free some space or choose another place with -o"
         ) from error

@@ -1,0 +1,107 @@
+"""The same step on a Ray cluster: Ray Data maps documents to what became of them, an actor for every model.
+
+The cluster is the one that `RAY_ADDRESS` names, or the one that runs on this machine, or one that is started for the
+run. All its machines need infini, the model, and the folders of documents and states under the same paths.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from infini_cli.batch.plan import Task, content_hash
+from infini_cli.batch.worker import Job, Outcome, Reader, failure
+from infini_cli.errors import CliError, exit_code_of, explanation
+from infini_cli.session import PASSWORD_VARIABLE
+
+# More would only make Ray plan for longer.
+_MOST_BLOCKS = 2000
+
+
+class RayReader:
+    """A model in an actor: a callable class, as Ray Data's `map` takes it.
+
+    Args:
+        job: The run that it works for.
+        password: Of encrypted PDFs; the environment of this process does not travel.
+    """
+
+    def __init__(self, job: Job, password: str | None) -> None:
+        if password is not None:
+            os.environ[PASSWORD_VARIABLE] = password
+        self.reader: Reader | None = None
+        self.failure: tuple[str, str, int] | None = None
+        try:
+            self.reader = Reader(job)
+        except Exception as error:  # noqa: BLE001 - Ray would try it again and again
+            self.failure = (*explanation(error), exit_code_of(error))
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Read one document: a row with its `task` gives one with its number and its `outcome`, or a `failure`."""
+        if self.reader is None:
+            return {"number": row["number"], "outcome": None, "failure": self.failure}
+        return {"number": row["number"], "outcome": self.reader.read(row["task"]), "failure": None}
+
+
+def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iterator[Outcome]:
+    """Read documents on a Ray cluster.
+
+    Args:
+        tasks: The documents, at least one.
+        job: What the actors work for.
+        actors: How many models there are at most; as many as the cluster has GPUs, or processors if it has none.
+
+    Yields:
+        What became of each document, as they are done.
+
+    Raises:
+        CliError: If Ray is not installed or cannot be reached, or the model cannot be loaded.
+    """
+    ray = _ray()
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    # A document that takes its actor down, time after time, must not stop the others.
+    context.max_errored_blocks = -1
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    resources = ray.cluster_resources()
+    gpus = 0 if job.settings.device == "cpu" else int(resources.get("GPU", 0))
+    most = min(len(tasks), actors or gpus or int(resources.get("CPU", 1)))
+    rows = ray.data.from_items(
+        [{"number": number, "task": task} for number, task in enumerate(tasks)],
+        override_num_blocks=min(len(tasks), _MOST_BLOCKS),
+    ).map(
+        RayReader,
+        fn_constructor_args=(job, os.environ.get(PASSWORD_VARIABLE)),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+        num_gpus=1 if gpus else 0,
+        num_cpus=1,
+    )
+    left, model = dict(enumerate(tasks)), ""
+    for row in rows.iter_rows(prefetch_batches=0):
+        if row["failure"] is not None:
+            raise CliError(*row["failure"])
+        model = row["outcome"].record.model
+        del left[row["number"]]
+        yield row["outcome"]
+    for task in left.values():
+        message = "nothing came back from the cluster: the process that read it came to its end"
+        hint = "See Ray's logs; memory may have run out."
+        yield Outcome(failure(task, model, content_hash(task.source), message, hint))
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise CliError("Ray is not installed", "Install it with the extra: pip install 'infini[ray]'") from error
+    if not ray.is_initialized():
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise CliError(
+                f"no Ray cluster can be used: {error}", "Check RAY_ADDRESS, or unset it to start Ray on this machine."
+            ) from error
+    return ray
