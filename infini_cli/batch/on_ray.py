@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from infini_cli.batch.plan import Task, content_hash
-from infini_cli.batch.worker import Job, Outcome, Reader, failure
-from infini_cli.errors import CliError, exit_code_of, explanation
+from infini_cli.batch.worker import Job, NoModel, Outcome, Reader, failure
+from infini_cli.errors import CliError
 from infini_cli.session import PASSWORD_VARIABLE
 
 # More would only make Ray plan for longer.
@@ -31,18 +32,24 @@ class RayReader:
     def __init__(self, job: Job, password: str | None) -> None:
         if password is not None:
             os.environ[PASSWORD_VARIABLE] = password
-        self.reader: Reader | None = None
-        self.failure: tuple[str, str, int] | None = None
+        self.reader: Reader | NoModel
         try:
             self.reader = Reader(job)
         except Exception as error:  # noqa: BLE001 - Ray would try it again and again
-            self.failure = (*explanation(error), exit_code_of(error))
+            self.reader = NoModel.because(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Read one document: a row with its `task` gives one with its number and its `outcome`, or a `failure`."""
-        if self.reader is None:
-            return {"number": row["number"], "outcome": None, "failure": self.failure}
-        return {"number": row["number"], "outcome": self.reader.read(row["task"]), "failure": None}
+        """Read one document.
+
+        Args:
+            row: Its `number` and, pickled, its `task`.
+
+        Returns:
+            The number and, pickled, an `answer`: an `Outcome`, or why there is no model.
+        """
+        reader = self.reader
+        answer = reader if isinstance(reader, NoModel) else reader.read(pickle.loads(row["task"]))
+        return {"number": row["number"], "answer": pickle.dumps(answer)}
 
 
 def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iterator[Outcome]:
@@ -69,7 +76,7 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
     gpus = 0 if job.settings.device == "cpu" else int(resources.get("GPU", 0))
     most = min(len(tasks), actors or gpus or int(resources.get("CPU", 1)))
     rows = ray.data.from_items(
-        [{"number": number, "task": task} for number, task in enumerate(tasks)],
+        [{"number": number, "task": pickle.dumps(task)} for number, task in enumerate(tasks)],
         override_num_blocks=min(len(tasks), _MOST_BLOCKS),
     ).map(
         RayReader,
@@ -79,12 +86,13 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
         num_cpus=1,
     )
     left, model = dict(enumerate(tasks)), ""
-    for row in rows.iter_rows(prefetch_batches=0):
-        if row["failure"] is not None:
-            raise CliError(*row["failure"])
-        model = row["outcome"].record.model
+    for row in rows.iter_rows():
+        answer = pickle.loads(row["answer"])
+        if isinstance(answer, NoModel):
+            raise answer.error()
+        model = answer.record.model
         del left[row["number"]]
-        yield row["outcome"]
+        yield answer
     for task in left.values():
         message = "nothing came back from the cluster: the process that read it came to its end"
         hint = "See Ray's logs; memory may have run out."

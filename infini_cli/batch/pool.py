@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 
 from infini_cli.batch.plan import Task, content_hash
-from infini_cli.batch.worker import Job, Outcome, Reader, failure
-from infini_cli.errors import CliError, exit_code_of, explanation
+from infini_cli.batch.worker import Job, NoModel, Outcome, Reader, failure
+from infini_cli.errors import CliError
 from infini_cli.session import ReadingInterrupted
 
 # Seconds between two looks at whether the person wants to stop.
@@ -26,14 +26,6 @@ _DEATH_HINT = "If memory ran out, use fewer --jobs; read the document by itself 
 class _Ready:
     model: str
     notes: str
-
-
-@dataclasses.dataclass(frozen=True)
-class _NotReady:
-    # Exceptions with hints cannot be pickled as they are.
-    message: str
-    hint: str
-    exit_code: int
 
 
 def outcomes(
@@ -80,8 +72,8 @@ def outcomes(
                     case Outcome() as outcome:
                         worker.give(waiting)
                         yield outcome
-                    case _NotReady(message, hint, exit_code):
-                        fatal = CliError(message, hint, exit_code)
+                    case NoModel() as reason:
+                        fatal = reason.error()
                     case None:
                         pool.remove(worker)
                         how = worker.end()
@@ -177,7 +169,7 @@ def _serve(pipe: Connection, job: Job, threads: int) -> None:
         torch.set_num_threads(threads)
         reader = Reader(job)
     except Exception as error:  # noqa: BLE001 - the other side explains it
-        pipe.send(_NotReady(*explanation(error), exit_code_of(error)))
+        pipe.send(NoModel.because(error))
         return
     pipe.send(_Ready(reader.model, reader.notes))
     with contextlib.suppress(EOFError, BrokenPipeError, ReadingInterrupted):

@@ -108,16 +108,17 @@ def run(
     twice = len(wanted) - len({each.key for each in wanted})
     if twice:
         console.note(f"{twice} of {len(wanted)} documents are named more than once and read once")
+    known = set(records)
     manifest = Manifest(job.folder / manifest_name(where.shard))
     tally = Tally(manifest.path, len(tasks))
     # Ray's own waiting only ends with an interrupt.
     stoppable: contextlib.AbstractContextManager[Callable[[], bool]]
     stoppable = contextlib.nullcontext(lambda: False) if where.ray else deferred_interrupt()
-    with contextlib.closing(manifest), stoppable as interrupted:
+    with stoppable as interrupted, contextlib.closing(manifest):
         try:
             with contextlib.closing(_outcomes(tasks, job, where, console, interrupted)) as outcomes:
                 for outcome in outcomes:
-                    if outcome.record not in records:
+                    if outcome.record not in known:
                         manifest.append(outcome.record)
                     tally.records.append(outcome.record)
                     tally.skipped += outcome.skipped

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from infini_cli.batch.manifest import Record
 from infini_cli.batch.plan import Task, content_hash
 from infini_cli.documents import PageSelection
-from infini_cli.errors import CliError, explanation
+from infini_cli.errors import CliError, exit_code_of, explanation
 from infini_cli.lookback.kept import ATTACHMENT
 from infini_cli.output import Console
 from infini_cli.session import Session, load_model, open_documents
@@ -53,6 +53,24 @@ class Outcome:
     record: Record
     skipped: bool = False
     notes: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class NoModel:
+    """Why a worker has no model. Errors with hints cannot be sent as they are: unpickling them takes both."""
+
+    message: str
+    hint: str
+    exit_code: int
+
+    @classmethod
+    def because(cls, error: Exception) -> NoModel:
+        """What can be sent of an error."""
+        return cls(*explanation(error), exit_code_of(error))
+
+    def error(self) -> CliError:
+        """The error again, for the person."""
+        return CliError(self.message, self.hint, self.exit_code)
 
 
 class Reader:

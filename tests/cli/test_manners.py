@@ -31,8 +31,12 @@ LEAVES = [
 ]
 MODEL = ("--model", "--device", "--dtype")
 OPTIONS = {
-    "read": (*MODEL, "--memory", "--pages", "--pdf-backend", "--dump-text"),
-    "summarize": (*MODEL, "--memory", "--pages", "--pdf-backend", "--length"),
+    "read": (
+        *(*MODEL, "--memory", "--pages", "--pdf-backend", "--dump-text", "--batch", "--jobs", "--shard", "--ray"),
+    ),
+    "summarize": (
+        *(*MODEL, "--memory", "--pages", "--pdf-backend", "--length", "--style", "--per-chapter", "--focus"),
+    ),
     "ask": (*MODEL, "--memory", "--file", "--pages", "--pdf-backend", "--update", "--max-tokens"),
     "passkey-test": (
         *(*MODEL, "--length", "--depth", "--trials", "--haystack", "--memory", "--seed", "--memory-off", "--plot"),
@@ -105,7 +109,7 @@ def test_help_answers_at_once(tmp_path: Path) -> None:
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     code = "import sys; from infini_cli.app import main; main(['--help']); print([m for m in sys.argv[1:] if m in sys.modules])"
-    heavy = ("torch", "transformers", "numpy", "rich", "pypdf", "matplotlib")
+    heavy = ("torch", "transformers", "numpy", "rich", "pypdf", "matplotlib", "ray")
     done = subprocess.run(
         [sys.executable, "-c", code, *heavy],
         env=environment(tmp_path, "tiny"),

@@ -1,0 +1,145 @@
+"""Many documents in several processes: the same states, whatever becomes of the processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from batch_helpers import serve_deadly, serve_nothing
+from cli_helpers import OTHER, STORY, Infini, assert_error, write_recipe
+from infini_attention import MemoryState
+
+from infini_cli.batch import pool
+from infini_cli.batch.worker import Job
+from infini_cli.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def records(folder: Path) -> dict[str, dict[str, Any]]:
+    lines = (folder / "manifest.jsonl").read_text().splitlines()
+    return {Path(line["source"]).name: line for line in map(json.loads, lines)}
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    folder = tmp_path / "library"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"{number}.txt").write_text(STORY * (number + 1) + OTHER)
+    return folder
+
+
+def test_processes_read_the_same(infini: Infini, library: Path, tmp_path: Path) -> None:
+    (library / "torn.pdf").write_bytes(b"%PDF-1.7\n" + b"#" * 999)
+    (library / "latin.txt").write_bytes(("Ça et là, déjà vu, un café. " * 30).encode("latin-1"))
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert infini("read", library, "-o", f"{one}/").code == 6
+    outcome = infini("read", library, "-o", f"{two}/", "--jobs", 2)
+    assert_error(outcome, 6, "1 of 6 documents")
+    # What a process noted is told once, and with its document.
+    assert outcome.err.count("has no adapter") == 1
+    assert "latin.txt: the encoding is a guess" in outcome.err
+    assert "0.txt: " in outcome.err and "6 of 6: " in outcome.err
+    alone, shared = records(one), records(two)
+    assert alone.keys() == shared.keys()
+    for name, line in alone.items():
+        assert {**line, "finished": ""} == {**shared[name], "finished": ""}
+        if line["state"] is not None:
+            here, there = (MemoryState.load(folder / line["state"]) for folder in (one, two))
+            assert (here.sources, here.attachments) == (there.sources, there.attachments)
+            assert all(torch.equal(tensor, there.tensors[key]) for key, tensor in here.tensors.items())
+    again = infini("read", library, "-o", two, "--jobs", 2, "-q")
+    assert again.code == 6
+    assert [line["status"] for line in records(two).values()].count("error") == 1
+    assert {name: line for name, line in records(two).items() if line["state"]} == {
+        name: line for name, line in shared.items() if line["state"]
+    }
+
+
+def test_a_document_that_takes_its_process_down(
+    infini: Infini, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_serve", serve_deadly)
+    for name in ("0-deadly.txt", "1-deadly.txt", "2-deadly.txt"):
+        (library / name).write_text(STORY)
+    assert_error(infini("read", library, "-o", f"{tmp_path}/s/", "--jobs", 2), 6, "3 of 7 documents")
+    known = records(tmp_path / "s")
+    assert len(known) == 7
+    for name, line in known.items():
+        assert (line["status"] == "error") == ("deadly" in name)
+    bad = known["1-deadly.txt"]
+    assert "signal 9" in bad["error"] and "--jobs" in bad["hint"] and len(bad["sha256"]) == 64
+
+
+def test_no_model_for_the_processes(
+    infini: Infini, library: Path, tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = write_recipe(tmp_path / "broken", base_folder)
+    (broken / "adapter.safetensors").write_bytes(b"no tensors")
+    command = ("read", library, "-o", f"{tmp_path}/s/", "--jobs", 2)
+    assert_error(infini(*command, "--model", broken), 4, "adapter", "damaged")
+    monkeypatch.setattr(pool, "_serve", serve_nothing)
+    assert_error(infini(*command), 1, "ended with status 3 while it loaded the model")
+    assert (tmp_path / "s" / "manifest.jsonl").read_text() == ""
+
+
+def test_gpus_take_turns() -> None:
+    def devices(device: str, gpus: int) -> list[str]:
+        job = Job(Path("states"), Settings(device=device))
+        return [pool.on_device(job, index, gpus).settings.device for index in range(3)]
+
+    assert devices("auto", 2) == devices("cuda", 2) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert devices("auto", 1) == devices("auto", 0) == ["auto"] * 3
+    assert devices("cpu", 2) == ["cpu"] * 3
+    assert devices("cuda:1", 2) == ["cuda:1"] * 3
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_interrupt(tmp_path: Path, model: str, library: Path, jobs: int) -> None:
+    folder = tmp_path / "states"
+    (library / "long.txt").write_text(STORY * 400)
+    (library / "long2.txt").write_text(OTHER * 400)
+    (tmp_path / "config.toml").write_text("")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "models"), str(ROOT)]),
+        "INFINI_CONFIG": str(tmp_path / "config.toml"),
+        "INFINI_MODEL": model,
+        "INFINI_DEVICE": "cpu",
+        "INFINI_DTYPE": "fp32",
+    }
+    command = [sys.executable, "-m", "infini_cli", "read", str(library), "-o", f"{folder}/", "--jobs", str(jobs)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr
+        seen = ""
+        for line in process.stderr:
+            seen += line
+            if line.startswith("4 of 6: "):
+                break
+        time.sleep(0.5)
+        others = psutil.Process(process.pid).children(recursive=True)
+        # As a terminal does it: to all of them.
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate()
+    assert (process.returncode, out) == (130, ""), seen + err
+    assert "Traceback" not in seen + err
+    assert err.splitlines()[-1].startswith("interrupted: 4 read, 0 skipped as done before, 0 failed, 2 left"), err
+    assert len(others) == (0 if jobs == 1 else jobs + 1)  # One more cleans up after them.
+    assert not psutil.wait_procs(others, timeout=20)[1]
+    assert records(folder).keys() == {f"{number}.txt" for number in range(4)}
+    assert sorted(path.name for path in folder.iterdir()) == ["0.pt", "1.pt", "2.pt", "3.pt", "manifest.jsonl"]
+    for line in records(folder).values():
+        assert MemoryState.load(folder / line["state"]).tokens == line["tokens"]

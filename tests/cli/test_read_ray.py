@@ -1,0 +1,84 @@
+"""Many documents on a Ray cluster; a small one is started for the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cli_helpers import OTHER, STORY, Infini, assert_error, write_recipe
+from document_helpers import encrypt, make_pdf
+from infini_attention import MemoryState
+
+
+def records(folder: Path) -> dict[str, dict[str, Any]]:
+    lines = (folder / "manifest.jsonl").read_text().splitlines()
+    return {Path(line["source"]).name: line for line in map(json.loads, lines)}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A Ray of two processors."""
+    # A test leaves nothing in the home folder, not even a token.
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    ray = pytest.importorskip("ray")
+    pytest.importorskip("ray.data")
+    ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
+    yield
+    ray.shutdown()
+    del os.environ["RAY_AUTH_MODE"]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    folder = tmp_path / "library"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"{number}.txt").write_text(STORY * (number + 1) + OTHER)
+    (folder / "secret.pdf").write_bytes(encrypt(make_pdf([["The miller came to the river."]] * 3), "sesame"))
+    (folder / "torn.pdf").write_bytes(b"%PDF-1.7\n" + b"#" * 999)
+    return folder
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_reads_the_same(
+    infini: Infini, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Set after the cluster was started, as on a cluster of many machines.
+    monkeypatch.setenv("INFINI_PDF_PASSWORD", "sesame")
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert infini("read", library, "-o", f"{one}/").code == 6
+    outcome = infini("read", library, "-o", f"{two}/", "--ray")
+    assert_error(outcome, 6, "1 of 6 documents")
+    assert "6 of 6: " in outcome.err
+    alone, shared = records(one), records(two)
+    assert alone.keys() == shared.keys()
+    for name, line in alone.items():
+        assert {**line, "finished": ""} == {**shared[name], "finished": ""}
+        if line["state"] is not None:
+            here, there = (MemoryState.load(folder / line["state"]) for folder in (one, two))
+            assert (here.sources, here.attachments) == (there.sources, there.attachments)
+            assert all(torch.equal(tensor, there.tensors[key]) for key, tensor in here.tensors.items())
+    (library / "torn.pdf").unlink()
+    again = infini("read", library, "-o", two, "--ray", "--jobs", "1", "--format", "json")
+    assert again.code == 0
+    value = json.loads(again.out)
+    assert (value["read"], value["skipped"], value["failed"]) == (0, 5, 0)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_no_model_for_the_actors(infini: Infini, library: Path, tmp_path: Path, base_folder: Path) -> None:
+    broken = write_recipe(tmp_path / "broken", base_folder)
+    (broken / "adapter.safetensors").write_bytes(b"no tensors")
+    command = ("read", library, "-o", f"{tmp_path}/s/", "--ray")
+    assert_error(infini(*command, "--model", broken), 4, "adapter", "damaged")
+
+
+def test_ray_is_not_installed(infini: Infini, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert_error(infini("read", library, "-o", f"{tmp_path}/s/", "--ray"), 1, "not installed", "infini[ray]")
