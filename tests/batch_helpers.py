@@ -7,21 +7,32 @@ import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from infini_cli.batch import pool
+from infini_cli.batch import on_ray, pool
+from infini_cli.batch.on_ray import RayReader
 from infini_cli.batch.plan import Task
 from infini_cli.batch.worker import Job, Outcome, Reader
 
 
-def serve_deadly(pipe: Connection, job: Job, threads: int) -> None:
-    """A worker process that documents called `deadly` kill."""
-    read = Reader.read
+class Mortal(Reader):
+    """A reader whose process documents called `deadly` kill."""
 
-    def read_or_die(reader: Reader, task: Task, interrupted: Callable[[], bool] = lambda: False) -> Outcome:
+    def read(self, task: Task, interrupted: Callable[[], bool] = lambda: False) -> Outcome:
         if "deadly" in task.source:
             os.kill(os.getpid(), signal.SIGKILL)
-        return read(reader, task, interrupted)
+        return super().read(task, interrupted)
 
-    Reader.read = read_or_die  # type: ignore[method-assign]
+
+class MortalActor(RayReader):
+    """The same in an actor."""
+
+    def __init__(self, job: Job, password: str | None) -> None:
+        on_ray.Reader = Mortal  # type: ignore[misc]
+        super().__init__(job, password)
+
+
+def serve_deadly(pipe: Connection, job: Job, threads: int) -> None:
+    """The same in a worker process."""
+    pool.Reader = Mortal  # type: ignore[misc]
     pool._serve(pipe, job, threads)
 
 

@@ -6,6 +6,7 @@ run. All its machines need infini, the model, and the folders of documents and s
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import pickle
@@ -66,12 +67,13 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
     Raises:
         CliError: If Ray is not installed or cannot be reached, or the model cannot be loaded.
     """
-    ray = _ray()
+    ray, job = _ray(), _anywhere(job)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    # A document that takes its actor down, time after time, must not stop the others.
+    # A document that takes its actor down must not stop the others; it is told of below.
     context.max_errored_blocks = -1
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     resources = ray.cluster_resources()
     gpus = 0 if job.settings.device == "cpu" else int(resources.get("GPU", 0))
     most = min(len(tasks), actors or gpus or int(resources.get("CPU", 1)))
@@ -84,8 +86,10 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
         num_gpus=1 if gpus else 0,
         num_cpus=1,
+        # Twice only: a machine may have gone away, but without a limit such a document is tried for ever.
+        max_task_retries=1,
     )
-    left, model = dict(enumerate(tasks)), ""
+    left, model = dict(enumerate(tasks)), job.settings.model or ""
     for row in rows.iter_rows():
         answer = pickle.loads(row["answer"])
         if isinstance(answer, NoModel):
@@ -97,6 +101,16 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
         message = "nothing came back from the cluster: the process that read it came to its end"
         hint = "See Ray's logs; memory may have run out."
         yield Outcome(failure(task, model, content_hash(task.source), message, hint))
+
+
+def _anywhere(job: Job) -> Job:
+    """The same job for processes that run in another folder."""
+    from infini_attention.recipes import DEFAULT, names
+
+    model = job.settings.model or DEFAULT
+    if model not in names() and os.path.exists(model):
+        model = os.path.abspath(model)
+    return dataclasses.replace(job, settings=dataclasses.replace(job.settings, model=model))
 
 
 def _ray() -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from batch_helpers import MortalActor
 from cli_helpers import OTHER, STORY, Infini, assert_error, write_recipe
 from document_helpers import encrypt, make_pdf
 from infini_attention import MemoryState
+
+from infini_cli.batch import on_ray
 
 
 def records(folder: Path) -> dict[str, dict[str, Any]]:
@@ -24,14 +26,14 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """A Ray of two processors."""
-    # A test leaves nothing in the home folder, not even a token.
-    os.environ["RAY_AUTH_MODE"] = "disabled"
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
-    ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
-    yield
-    ray.shutdown()
-    del os.environ["RAY_AUTH_MODE"]
+    with pytest.MonkeyPatch.context() as patch:
+        # A test leaves nothing in the home folder, not even a token.
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
+        yield
+        ray.shutdown()
 
 
 @pytest.fixture
@@ -69,6 +71,19 @@ def test_a_cluster_reads_the_same(
     assert again.code == 0
     value = json.loads(again.out)
     assert (value["read"], value["skipped"], value["failed"]) == (0, 5, 0)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_document_that_takes_its_actor_down(
+    infini: Infini, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_ray, "RayReader", MortalActor)
+    sources = [library / name for name in ("0.txt", "1-deadly.txt", "2.txt")]
+    sources[1].write_text(STORY)
+    assert_error(infini("read", *sources, "-o", f"{tmp_path}/s/", "--ray", "--jobs", 1), 6, "1 of 3 documents")
+    known = records(tmp_path / "s")
+    assert [known[source.name]["status"] for source in sources] == ["ok", "error", "ok"]
+    assert "nothing came back" in known["1-deadly.txt"]["error"]
 
 
 @pytest.mark.usefixtures("cluster")
