@@ -99,7 +99,7 @@ def test_a_manifest_ends_with_one_line_a_document(tmp_path: Path, ends: list[tup
     path.write_text(foreign + "\n" + ('{"schema": "infini.ba' if cut else ""))
     manifest = Manifest(path)
     written = [record(source, finished=f"{n:03}", status=status) for n, (source, status) in enumerate(ends)]
-    for n, each in enumerate(written):
+    for each in written:
         manifest.append(each)
         # It is there at once.
         assert parse(path.read_text().splitlines()[-1]) == each

@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import os
 import pickle
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from infini_cli.session import PASSWORD_VARIABLE
 
 # More would only make Ray plan for longer.
 _MOST_BLOCKS = 2000
+_CLUSTER_HINT = "All its machines need this release of infini and its extra ray; --debug shows more."
 
 
 class RayReader:
@@ -80,23 +82,31 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
     rows = ray.data.from_items(
         [{"number": number, "task": pickle.dumps(task)} for number, task in enumerate(tasks)],
         override_num_blocks=min(len(tasks), _MOST_BLOCKS),
-    ).map(
-        RayReader,
-        fn_constructor_args=(job, os.environ.get(PASSWORD_VARIABLE)),
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
-        num_gpus=1 if gpus else 0,
-        num_cpus=1,
-        # Twice only: a machine may have gone away, but without a limit such a document is tried for ever.
-        max_task_retries=1,
     )
+    with warnings.catch_warnings():
+        # Of an option that goes away with a release that the extra does not take.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        answers = rows.map(
+            RayReader,
+            fn_constructor_args=(job, os.environ.get(PASSWORD_VARIABLE)),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+            num_gpus=1 if gpus else 0,
+            num_cpus=1,
+            # Twice only: a machine may have gone away, but without a limit a deadly document is tried for ever.
+            max_task_retries=1,
+        )
     left, model = dict(enumerate(tasks)), job.settings.model or ""
-    for row in rows.iter_rows():
-        answer = pickle.loads(row["answer"])
-        if isinstance(answer, NoModel):
-            raise answer.error()
-        model = answer.record.model
-        del left[row["number"]]
-        yield answer
+    try:
+        for row in answers.iter_rows():
+            answer = pickle.loads(row["answer"])
+            if isinstance(answer, NoModel):
+                raise answer.error()
+            model = answer.record.model
+            del left[row["number"]]
+            yield answer
+    except ray.exceptions.RayError as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CliError(f"the Ray cluster gave up: {first}", _CLUSTER_HINT) from error
     for task in left.values():
         message = "nothing came back from the cluster: the process that read it came to its end"
         hint = "See Ray's logs; memory may have run out."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from document_helpers import encrypt, make_pdf
 from infini_attention import MemoryState
 
 from infini_cli.batch import on_ray
+
+ROOT = Path(__file__).parents[2]
 
 
 def records(folder: Path) -> dict[str, dict[str, Any]]:
@@ -31,6 +34,8 @@ def cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         # A test leaves nothing in the home folder, not even a token.
         patch.setenv("RAY_AUTH_MODE", "disabled")
+        # Its processes know nothing of pytest's paths.
+        patch.setenv("PYTHONPATH", os.pathsep.join(str(ROOT / name) for name in (".", "models", "tests")))
         ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
         yield
         ray.shutdown()
