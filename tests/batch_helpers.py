@@ -26,13 +26,13 @@ class MortalActor(RayReader):
     """The same in an actor."""
 
     def __init__(self, job: Job, password: str | None) -> None:
-        on_ray.Reader = Mortal  # type: ignore[misc]
+        on_ray.Reader = Mortal  # type: ignore[attr-defined]
         super().__init__(job, password)
 
 
 def serve_deadly(pipe: Connection, job: Job, threads: int) -> None:
     """The same in a worker process."""
-    pool.Reader = Mortal  # type: ignore[misc]
+    pool.Reader = Mortal  # type: ignore[attr-defined]
     pool._serve(pipe, job, threads)
 
 

@@ -6,10 +6,12 @@ run. All its machines need infini, the model, and the folders of documents and s
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
 import pickle
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -75,7 +77,8 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
     # A document that takes its actor down must not stop the others; it is told of below.
     context.max_errored_blocks = -1
     for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        # Errors of documents are told with them.
+        logging.getLogger(name).setLevel(logging.INFO if job.debug else logging.CRITICAL)
     resources = ray.cluster_resources()
     gpus = 0 if job.settings.device == "cpu" else int(resources.get("GPU", 0))
     most = min(len(tasks), actors or gpus or int(resources.get("CPU", 1)))
@@ -97,13 +100,15 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
         )
     left, model = dict(enumerate(tasks)), job.settings.model or ""
     try:
-        for row in answers.iter_rows():
-            answer = pickle.loads(row["answer"])
-            if isinstance(answer, NoModel):
-                raise answer.error()
-            model = answer.record.model
-            del left[row["number"]]
-            yield answer
+        # Ray prints what it has to say about lost processes, and stdout is for answers.
+        with contextlib.redirect_stdout(sys.stderr):
+            for row in answers.iter_rows():
+                answer = pickle.loads(row["answer"])
+                if isinstance(answer, NoModel):
+                    raise answer.error()
+                model = answer.record.model
+                del left[row["number"]]
+                yield answer
     except ray.exceptions.RayError as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise CliError(f"the Ray cluster gave up: {first}", _CLUSTER_HINT) from error
