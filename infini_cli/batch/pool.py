@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from infini_cli.batch.plan import Task, content_hash
 from infini_cli.batch.worker import Job, NoModel, Outcome, Reader, failure
 from infini_cli.errors import CliError
-from infini_cli.session import ReadingInterrupted
+from infini_cli.reading import ReadingInterrupted
 
 # Seconds between two looks at whether the person wants to stop.
 _GLANCE = 0.2

@@ -14,7 +14,7 @@ from infini_cli.batch.worker import Job, Outcome, Reader
 from infini_cli.errors import EXIT_PARTIAL, CliError
 from infini_cli.interrupt import deferred_interrupt
 from infini_cli.output import Console
-from infini_cli.session import ReadingInterrupted
+from infini_cli.reading import ReadingInterrupted
 
 SUMMARY_SCHEMA = "infini.batch-summary/1"
 

@@ -19,6 +19,7 @@ from infini_attention import MemoryState
 from infini_cli.batch.manifest import SCHEMA
 from infini_cli.documents import Document
 from infini_cli.lookback.kept import ATTACHMENT
+from infini_cli.output import Advance
 from infini_cli.session import Session
 
 PAGES = [["The miller came to the river in the morning", f"and saw a boat with {n} lamps."] for n in range(6)]
@@ -333,14 +334,14 @@ def test_interrupted(infini: Infini, library: Path, tmp_path: Path, monkeypatch:
     read = Session._read
 
     def interrupt(
-        session: Session, document: Document, ids: Any, advance: Callable[[int], None], interrupted: Callable[[], bool]
+        session: Session, document: Document, ids: Any, advance: Advance, interrupted: Callable[[], bool], heard: None
     ) -> int:
-        def advance_and_interrupt(tokens: int) -> None:
-            advance(tokens)
+        def advance_and_interrupt(tokens: int, place: str = "", /) -> None:
+            advance(tokens, place)
             if document.name == "x.txt" and session.engine.cache.segments == 2:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        return read(session, document, ids, advance_and_interrupt, interrupted)
+        return read(session, document, ids, advance_and_interrupt, interrupted, heard)
 
     command = ("read", library / "b" / "y.txt", library / "b" / "x.txt", library / "b" / "x.md", "-o", f"{folder}/")
     with monkeypatch.context() as patch:

@@ -19,6 +19,8 @@ from infini_cli import schemas
 COMMANDS = {
     "infini.adapt/1": ["adapt --data FILES -o OUT --steps 1"],
     "infini.ask/1": ["ask --memory STATE Who? --max-tokens 2", "ask --memory STATE --max-tokens 2 < Who?"],
+    "infini.batch-summary/1": ["read FILES -o FOLDER"],
+    "infini.batch/1": ["read ONE -o FOLDER --format jsonl"],
     "infini.eval/1": ["eval passkey --length 120 --depth 0 --limit 1", "eval ppl --data FILES --length 64 --limit 1"],
     "infini.model/1": ["models show", "models show smollm2-135m"],
     "infini.models/1": ["models list"],
@@ -48,7 +50,8 @@ def words(infini: Infini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> di
         (texts / f"{number}.txt").write_text(" ".join(SENTENCES[number:] * 12))
     state = tmp_path / "state.pt"
     assert infini("read", "-o", state, stdin=STORY.encode()).code == 0
-    return {"FILES": str(texts), "STATE": str(state), "OUT": str(tmp_path / "out")}
+    own = {"FOLDER": f"{tmp_path / 'states'}/", "OUT": str(tmp_path / "out")}
+    return {"FILES": str(texts), "ONE": str(texts / "0.txt"), "STATE": str(state), **own}
 
 
 def test_every_schema_is_tested() -> None:
@@ -61,7 +64,8 @@ def test_output_follows_its_schema_and_nothing_undocumented_would(
 ) -> None:
     arguments, _, stdin = command.partition(" < ")
     chosen = [words.get(word, word) for word in arguments.split()]
-    outcome = infini(*chosen, "--format", "json", stdin=stdin.encode() or None)
+    form = [] if "--format" in chosen else ["--format", "json"]
+    outcome = infini(*chosen, *form, stdin=stdin.encode() or None)
     assert outcome.code == 0, outcome.err
     (value,) = json_values(outcome.out)
     assert value["schema"] == name
