@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from infini_cli import prompts
-from infini_cli.answering import Turn, tell_limit, tokens_for
 from infini_cli.commands import options
 from infini_cli.documents.folder import expand
 from infini_cli.errors import UsageFailure
-from infini_cli.lookback.citations import place_record
-from infini_cli.output import answer_file, emit_json, write_answer
-from infini_cli.session import Session, open_documents, open_session, open_state
-
-if TYPE_CHECKING:
-    from infini_cli.summaries.notes import Note
-    from infini_cli.summaries.taking import NoteTaker
+from infini_cli.output import answer_file
+from infini_cli.session import open_documents, open_session, open_state
+from infini_cli.summarising import STYLES, Summariser, from_memory
 
 LENGTHS = {"short": 60, "medium": 150, "long": 400}
-STYLES = ("paragraph", "bullets", "outline")
-# The least that an outline's note is worth.
-LEAST_NOTE = 15
 
 
 def summarize(
@@ -79,90 +69,13 @@ def summarize(
     session = open_session(run.settings, run.console, state, model)
     if state is not None and not session.texts:
         run.console.note("the state carries no text: what it read is summarised from its memory alone, unchecked")
-        if not documents:
-            with answer_file(output) as file:
-                _from_memory(session, words, file, run)
-            return
-    from infini_cli.summaries.notes import WORDS, Writer
-    from infini_cli.summaries.taking import NoteTaker
-    from infini_cli.summaries.whole import summary
-
-    outline, text = style == "outline", run.settings.format == "text"
-    writer = Writer(session.loaded, focus)
     with answer_file(output) as file:
-
-        def told(note: Note) -> None:
-            label = taker.label(note.chapter)
-            if text and outline:
-                file.write("".join([f"{label}\n", *(f"  - {sentence}\n" for sentence in note.sentences)]))
-            elif text and per_chapter:
-                file.write(f"{label}: {note.text}\n")
-            else:
-                run.console.detail(f"{label}: {note.text}")
-            file.flush()
-
-        taker = NoteTaker(
-            session,
-            documents,
-            writer,
-            lambda chapters: max(LEAST_NOTE, words // chapters) if outline else WORDS,
-            told,
-        )
-        notes = taker.take()
-        whole = [] if outline else summary(writer, session.engine, notes, words)
-        if not text:
-            emit_json(
-                {
-                    **_base(session),
-                    "summary": "\n".join(note.text for note in notes) if outline else _styled(whole, style),
-                    "chapters": [_record(taker, note) for note in notes],
-                    "sentences": dataclasses.asdict(writer.tally),
-                },
-                file,
-                jsonl=run.settings.format == "jsonl",
+        if documents or session.texts:
+            Summariser(session, documents, words=words, style=style, per_chapter=per_chapter, focus=focus).write(
+                run.settings.format, file
             )
-        elif not outline:
-            file.write(("\n" if per_chapter else "") + _styled(whole, style) + "\n")
-    tally = writer.tally
-    run.console.detail(
-        f"{tally.kept} of {tally.written} sentences that the model wrote are borne out by the text and kept"
-    )
-
-
-def _styled(sentences: list[str], style: str) -> str:
-    return "\n".join(f"- {sentence}" for sentence in sentences) if style == "bullets" else " ".join(sentences)
-
-
-def _record(taker: NoteTaker, note: Note) -> dict[str, Any]:
-    return {
-        "source": taker.names[note.chapter.source],
-        "title": note.chapter.title,
-        **place_record(note.chapter.span),
-        "note": note.text,
-    }
-
-
-def _base(session: Session) -> dict[str, Any]:
-    return {
-        "schema": "infini.summarize/1",
-        "model": session.loaded.origin.model,
-        "tokens": session.engine.tokens_read,
-        "segments": session.engine.cache.segments,
-        "sources": [dataclasses.asdict(source) for source in session.sources],
-    }
-
-
-def _from_memory(session: Session, words: int, file: IO[str], run: options.Run) -> None:
-    # A small model likes to stop after a sentence, however many words it was asked for.
-    instruction = prompts.fill("summarize", words=words)
-    turn = Turn(session.loaded, instruction, tokens_for(words), least=words // 2)
-    pieces = turn.pieces(session.engine)
-    if run.settings.format == "text":
-        write_answer(pieces, file)
-    else:
-        value = {**_base(session), "summary": "".join(pieces).strip(), "chapters": [], "sentences": None}
-        emit_json(value, file, jsonl=run.settings.format == "jsonl")
-    tell_limit(turn, run.console, "--length")
+        else:
+            from_memory(session, words, run.settings.format, file)
 
 
 def _words(length: str) -> int:

@@ -19,40 +19,41 @@ class NoteTaker:
         session: Its texts come first, then the documents.
         documents: To be read.
         writer: Writes the notes.
-        words: Of each note, about.
-        told: Called with each note as soon as it is there.
+        words: The number of chapters to about how many words each note has.
 
     Attributes:
-        notes: Those taken so far, in order.
+        chapters: Of all sources, in order.
+        names: Of the sources.
     """
 
     def __init__(
-        self,
-        session: Session,
-        documents: Sequence[Document],
-        writer: Writer,
-        words: Callable[[int], int],
-        told: Callable[[Note], None],
+        self, session: Session, documents: Sequence[Document], writer: Writer, words: Callable[[int], int]
     ) -> None:
-        self.session, self.documents, self.writer, self.told = session, documents, writer, told
+        self.session, self.documents, self.writer = session, documents, writer
         self.before = len(session.texts)
         texts = [*session.texts, *(KeptText(document.name, document.blocks) for document in documents)]
         self.names = [text.name for text in texts]
-        self._left: deque[Chapter] = deque(
-            chapter for source, text in enumerate(texts) for chapter in chapters(source, text)
-        )
-        self.chapters = tuple(self._left)
+        self.chapters = tuple(chapter for source, text in enumerate(texts) for chapter in chapters(source, text))
         self.words = words(len(self.chapters))
-        self.notes: list[Note] = []
 
-    def take(self) -> list[Note]:
-        """Read the documents, take all notes, and give them."""
-        self._until(self.before, 0)
-        self.session.read(
-            self.documents, heard=lambda number, characters: self._until(self.before + number, characters)
-        )
-        self._until(len(self.names), 0)
-        return self.notes
+    def take(self, told: Callable[[Note], None] = lambda note: None) -> list[Note]:
+        """Read the documents, and give the notes on all chapters, in order.
+
+        Args:
+            told: Called with each note as soon as it is there.
+        """
+        left, notes = deque(self.chapters), list[Note]()
+
+        def until(source: int, characters: int) -> None:
+            """Take the notes on all chapters that end before a place."""
+            while left and (left[0].source, left[0].end) <= (source, characters):
+                notes.append(self.writer.note(self.session.engine, left.popleft(), self.words))
+                told(notes[-1])
+
+        until(self.before, 0)
+        self.session.read(self.documents, heard=lambda number, characters: until(self.before + number, characters))
+        until(len(self.names), 0)
+        return notes
 
     def label(self, chapter: Chapter) -> str:
         """What a reader calls a chapter; its source's name comes first where there are several."""
@@ -62,10 +63,3 @@ class NoteTaker:
         if len(self.names) == 1:
             return label
         return name if len(own) == 1 and chapter.title is None else f"{name}, {label}"
-
-    def _until(self, source: int, characters: int) -> None:
-        """Take the notes on all chapters that end before a place."""
-        while self._left and (self._left[0].source, self._left[0].end) <= (source, characters):
-            note = self.writer.note(self.session.engine, self._left.popleft(), self.words)
-            self.notes.append(note)
-            self.told(note)

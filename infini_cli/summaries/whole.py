@@ -17,7 +17,7 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
     """Sentences of a summary, in the order of what they tell.
 
     What the model makes of the notes comes first; where the text bears too little of it out, the notes' own sentences
-    fill up, the most central ones first.
+    fill up, the most central ones first. A single note is the whole already.
 
     Args:
         writer: Writes and checks.
@@ -26,7 +26,7 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
         words: About how many to write; one sentence is given in any case.
     """
     if len(notes) == 1:
-        return list(writer.note(engine, notes[0].chapter, words).sentences)
+        return list(notes[0].sentences)
     told = [(number, sentence) for number, note in enumerate(notes) for sentence in note.sentences]
     support = Support(sentence.text for note in notes for sentence in note.chapter.sentences)
     texts = [sentence for _, sentence in told]
