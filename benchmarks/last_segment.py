@@ -18,7 +18,7 @@ from infini_attention.adaptation.texts import load_corpus
 from infini_attention.base import cache_dir
 from infini_attention.evaluation.perplexity import last_segment
 
-from infini_cli.evaluating import SCHEMA, cells_of
+from infini_cli.evaluating import cells_of
 from infini_cli.output import emit_json
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
     windows = [corpus.window(segments * length + 1, rng) for _ in range(options.windows)]
     about = {
-        "schema": SCHEMA,
+        "schema": "benchmarks.last_segment/1",
         "task": "last_segment",
         "model": loaded.origin.model,
         "adapter": loaded.origin.adapter,

@@ -11,6 +11,8 @@ from cli_helpers import STORY, Infini, assert_error
 
 from infini_cli import prompts
 
+NAMES = ["ask", "note", "note-focus", "summarize"]
+
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -21,8 +23,12 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_copy_edit_and_go_back(infini: Infini, own: Path) -> None:
     path = own / "ask.txt"
-    listed = f"ask  not overridden  {path}\nsummarize  not overridden  {own / 'summarize.txt'}\n"
-    assert infini("prompts").out == infini("prompts", "list").out == listed
+    listed = infini("prompts").out
+    assert infini("prompts", "list").out == listed
+    lines = [line.split("  ") for line in listed.splitlines()]
+    assert [[part.strip() for part in line if part] for line in lines] == [
+        [name, "not overridden", str(own / f"{name}.txt")] for name in NAMES
+    ]
     shipped = infini("prompts", "show", "ask").out
     assert "{question}" in shipped
     outcome = infini("prompts", "copy", "ask")
@@ -50,12 +56,14 @@ def test_a_copied_prompt_gives_the_same_answer(infini: Infini, own: Path) -> Non
 @pytest.mark.parametrize("name", ["frob", "../ask", "ask.txt"])
 def test_names_that_are_not_prompts(infini: Infini, own: Path, name: str) -> None:
     for command in ("show", "copy"):
-        assert_error(infini("prompts", command, name), 2, "is not a prompt", "ask, summarize")
+        assert_error(infini("prompts", command, name), 2, "is not a prompt", ", ".join(NAMES))
 
 
 def test_every_prompt_is_filled_by_what_it_names() -> None:
     assert {name: prompts.placeholders(name) for name in prompts.names()} == {
         "ask": ["question"],
+        "note": ["words", "text"],
+        "note-focus": ["focus", "words", "text"],
         "summarize": ["words"],
     }
 
