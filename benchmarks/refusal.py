@@ -1,6 +1,6 @@
-"""What a model's `refuse_above` should be: its readiness to refuse, for questions that a text answers and for others'.
+"""What a model's `refuse_below` should be: how much texts support questions of their own, and of other texts.
 
-    python -m benchmarks.refusal --data questions.jsonl.gz --limit 60 [--model NAME] [--most 0.15]
+    python -m benchmarks.refusal --data questions.jsonl.gz --limit 60 [--model NAME] [--most 0.08]
 
 Prints the threshold at which so many answerable questions at most are refused, and how many of the others are then.
 """
@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from infini_attention import Engine, load
+from infini_attention import load
 from infini_attention.adaptation.stories import Story, load_stories
 from infini_attention.evaluation.probes import run
 from infini_attention.evaluation.refusals import refusals
@@ -21,8 +21,8 @@ from infini_cli.lookback.measuring import judging
 
 
 def threshold_at(answerable: list[float], most: float) -> float:
-    """The least threshold above which no more than a share of the answerable questions lie."""
-    order = sorted(answerable, reverse=True)
+    """The highest threshold below which no more than a share of the answerable questions lie."""
+    order = sorted(answerable)
     return order[min(int(most * len(order)), len(order) - 1)]
 
 
@@ -30,15 +30,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=60)
-    parser.add_argument("--most", type=float, default=0.15)
+    parser.add_argument("--most", type=float, default=0.08)
     parser.add_argument("--model", default="smollm2-135m")
     arguments = parser.parse_args()
     loaded = load(arguments.model)
-    readiness = judging(loaded)
+    judge = judging(loaded)
     found: list[float] = []
 
-    def refuses(engine: Engine, story: Story, question: str, prompt: list[int]) -> bool:
-        found.append(readiness(engine, story, question, prompt))
+    def refuses(story: Story, question: str, prompt_tokens: int) -> bool:
+        found.append(judge(story, question, prompt_tokens))
         return False
 
     series = refusals(
@@ -55,11 +55,11 @@ def main() -> None:
         json.dumps(
             {
                 "questions": len(answerable),
-                "refuse_above": round(threshold, 3),
-                "refused_answerable": sum(nats > threshold for nats in answerable) / len(answerable),
-                "refused_unanswerable": sum(nats > threshold for nats in foreign) / len(foreign),
-                "answerable": [round(nats, 3) for nats in answerable],
-                "unanswerable": [round(nats, 3) for nats in foreign],
+                "refuse_below": round(threshold, 3),
+                "refused_answerable": sum(each < threshold for each in answerable) / len(answerable),
+                "refused_unanswerable": sum(each < threshold for each in foreign) / len(foreign),
+                "answerable": [round(each, 3) for each in answerable],
+                "unanswerable": [round(each, 3) for each in foreign],
             }
         )
     )

@@ -45,14 +45,14 @@ Infini = Callable[..., Outcome]
 
 
 def write_recipe(
-    folder: Path, base: Path, *, name: str = "tiny", segment: int = SEGMENT, refuse_above: float | None = None
+    folder: Path, base: Path, *, name: str = "tiny", segment: int = SEGMENT, refuse_below: float | None = None
 ) -> Path:
     """A recipe folder around base weights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.toml").write_text(
         f"""
 name = "{name}"
-{"" if refuse_above is None else f"refuse_above = {refuse_above}"}
+{"" if refuse_below is None else f"refuse_below = {refuse_below}"}
 [base]
 source = "directory"
 name = "{base}"

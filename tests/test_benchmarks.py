@@ -11,6 +11,7 @@ from infini_attention.recipes import find, names
 from infini_attention.state import fingerprint
 
 from benchmarks.card import BEGIN, END, written
+from benchmarks.refusal import threshold_at
 from benchmarks.table import rows, stories, with_another
 
 
@@ -29,6 +30,13 @@ def test_texts_can_be_asked_what_the_other_one_tells(tmp_path: Path) -> None:
     book, readme = load_stories(with_another(stories(tmp_path)))
     assert book.text.startswith("# Four Pounds") and readme.text.startswith("# infini")
     assert all(any(answer in readme.text for answer in asked.answers) for asked in readme.questions)
+
+
+def test_a_threshold_refuses_no_more_than_it_may() -> None:
+    supports = [0.1 * n for n in range(1, 21)]
+    for most in (0.0, 0.05, 0.2, 1.0):
+        threshold = threshold_at(supports[::-1], most)
+        assert sum(each < threshold for each in supports) == min(round(most * 20), 19)
 
 
 def test_every_task_of_eval_has_a_row(tmp_path: Path) -> None:

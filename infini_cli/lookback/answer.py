@@ -30,7 +30,7 @@ class Answer:
     Attributes:
         turn: The instruction and the model's answer.
         found: The passages that the answer rests on, the best one first.
-        refused: Whether there is none, because neither they nor the memory seem to tell.
+        refused: Whether there is none, because the text does not seem to tell; the model may find so too.
     """
 
     loaded: Loaded
@@ -47,21 +47,26 @@ class Answer:
 
     def pieces(self, engine: Engine) -> Iterator[str]:
         """Answer, piece by piece, from what an engine has read; it stays as it is."""
+        from infini_attention.evidence import REFUSAL
+
         if self.back is not None:
             room = self.loaded.config.segment_length - len(self.turn.prompt) - self.limit - GRACE
             self.found = self.back.find(self.question, room)
-            view = self.back.view(self.found)
-            if refuses(self.loaded, engine, view, self.turn.prompt):
+            if refuses(self.loaded, self.question, self.found):
                 self.refused, self.found = True, ()
                 self.turn.ids = self.loaded.encode(TOLD)
                 yield TOLD
                 return
             if self.found:
-                engine = engine.reading_again([view])
+                engine = engine.reading_again([self.back.view(self.found)])
                 self.turn.in_view = True
         yield from self.turn.pieces(engine)
+        if self._text().startswith(REFUSAL):
+            self.refused, self.found = True, ()
 
     def evidence(self) -> list[tuple[Found, Sentence]]:
         """The sentence of each passage, the best one's first, that comes nearest to the question and the answer."""
-        text = self.loaded.tokenizer.decode(self.turn.ids, skip_special_tokens=True)
-        return [(one, best_sentence(one.passage, f"{self.question} {text}")) for one in self.found]
+        return [(one, best_sentence(one.passage, f"{self.question} {self._text()}")) for one in self.found]
+
+    def _text(self) -> str:
+        return str(self.loaded.tokenizer.decode(self.turn.ids, skip_special_tokens=True)).strip()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from infini_cli.documents import Block
 from infini_cli.lookback.finder import LookBack
 from infini_cli.lookback.kept import KeptText
-from infini_cli.lookback.refusal import readiness
+from infini_cli.lookback.refusal import support
 
 if TYPE_CHECKING:
-    from infini_attention import Engine, Loaded
+    from infini_attention import Loaded
     from infini_attention.adaptation.stories import Question, Story
     from infini_attention.evaluation.refusals import Refuses
     from infini_attention.evaluation.stories import Passage, View
@@ -39,16 +39,18 @@ def look_back(loaded: Loaded) -> View:
     return View(passages, cites=True)
 
 
-def judging(loaded: Loaded) -> Callable[[Engine, Story, str, list[int]], float]:
-    """How ready `infini ask` is to refuse a question to a story that was read, in nats."""
+def judging(loaded: Loaded) -> Callable[[Story, str, int], float]:
+    """How much a story supports a question (see `refusal.support`), found as `infini ask` finds it.
+
+    The third argument is the number of the instruction's tokens.
+    """
     from infini_attention.evaluation.stories import ANSWER_TOKENS
 
     back_of = _finder(loaded)
 
-    def judge(engine: Engine, story: Story, question: str, prompt: list[int]) -> float:
-        back = back_of(story.text)
-        found = back.find(question, loaded.config.segment_length - len(prompt) - ANSWER_TOKENS)
-        return readiness(loaded, engine, back.view(found), prompt)
+    def judge(story: Story, question: str, prompt_tokens: int) -> float:
+        room = loaded.config.segment_length - prompt_tokens - ANSWER_TOKENS
+        return support(question, back_of(story.text).find(question, room))
 
     return judge
 
@@ -57,9 +59,9 @@ def refusing(loaded: Loaded) -> Refuses:
     """Whether `infini ask` would refuse to answer."""
     judge = judging(loaded)
 
-    def refused(engine: Engine, story: Story, question: str, prompt: list[int]) -> bool:
-        threshold = loaded.recipe.refuse_above
-        return threshold is not None and judge(engine, story, question, prompt) > threshold
+    def refused(story: Story, question: str, prompt_tokens: int) -> bool:
+        threshold = loaded.recipe.refuse_below
+        return threshold is not None and judge(story, question, prompt_tokens) < threshold
 
     return refused
 

@@ -1,38 +1,35 @@
-"""Whether what was read tells at all: how ready the model is to refuse an answer."""
+"""Whether a text tells what is asked: how much its best passage makes of the question."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from infini_attention import Engine, Loaded
+from infini_cli.lookback.finder import Found
 
-# What a person reads then.
+if TYPE_CHECKING:
+    from infini_attention import Loaded
+
+# What a person reads where it does not.
 TOLD = "The document does not seem to tell."
 
 
-def readiness(loaded: Loaded, engine: Engine, view: Sequence[int], prompt: Sequence[int]) -> float:
-    """Log-likelihood of a refusal, in nats, after what was read, what is in view again, and a question.
+def support(question: str, found: Sequence[Found]) -> float:
+    """How much likelier the question is once its best passage is read again, in nats a word; 0 without a passage.
+
+    A question of another book names what no passage knows: the likelihood of an answer that refuses, and the words that
+    passages share with the question, tell the two apart far less (see `benchmarks.refusal`).
+    """
+    return max((one.evidence for one in found), default=0.0) / max(1, len(question.split()))
+
+
+def refuses(loaded: Loaded, question: str, found: Sequence[Found]) -> bool:
+    """Whether an answer is to be refused: never where the model's recipe has no threshold.
 
     Args:
         loaded: The model.
-        engine: What was read; it stays as it is.
-        view: Token ids that are read again.
-        prompt: Token ids of the question in its template; with the view and a refusal it fits into a segment.
+        question: As the person put it.
+        found: The passages that speak most for it.
     """
-    from infini_attention.evidence import REFUSAL, log_likelihoods
-
-    refusal = loaded.encode(REFUSAL)
-    (found,) = log_likelihoods(engine, [[*view, *prompt, *refusal]], len(refusal)).tolist()
-    return float(found)
-
-
-def refuses(loaded: Loaded, engine: Engine, view: Sequence[int], prompt: Sequence[int]) -> bool:
-    """Whether an answer is to be refused: never by a model that was not calibrated for it.
-
-    Args:
-        loaded, engine, view, prompt: See `readiness`.
-    """
-    threshold = loaded.recipe.refuse_above
-    return threshold is not None and readiness(loaded, engine, view, prompt) > threshold
+    threshold = loaded.recipe.refuse_below
+    return threshold is not None and support(question, found) < threshold

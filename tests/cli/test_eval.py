@@ -143,9 +143,9 @@ def test_refusals_of_own_and_of_foreign_questions(
         {"text": "A fox slept. " * 30, "questions": [{"question": "What slept?", "answers": ["a fox"]}]},
     ]
     file.write_text("\n".join(map(json.dumps, lines)))
-    assert_error(infini("eval", "refusal", "--data", file), 1, "never refuses", "look_back")
-    for threshold, share in ((-1e9, 1), (0.0, 0)):
-        folder = write_recipe(tmp_path / f"judge{share}", base_folder, segment=640, refuse_above=threshold)
+    assert_error(infini("eval", "refusal", "--data", file), 1, "never refuses", "benchmarks.refusal")
+    for threshold, share in ((1e9, 1), (-1e9, 0)):
+        folder = write_recipe(tmp_path / f"judge{share}", base_folder, segment=640, refuse_below=threshold)
         monkeypatch.setenv("INFINI_MODEL", str(folder))
         value = measured(infini, "refusal", "--data", file)
         assert labels(value, "kind", "trials", "score") == [("answerable", 4, share), ("unanswerable", 4, share)]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cli_helpers import OTHER, STORY, Infini, write_recipe
-from infini_attention import MemoryState
+from infini_attention import Engine, MemoryState
+from infini_attention.evidence import REFUSAL
 from pdf_kinds import manual
+
+from infini_cli.answering import Turn
 
 QUESTION = "Who found a letter under the bridge?"
 
@@ -88,11 +92,11 @@ def test_pages_are_cited_as_they_are_printed(infini: Infini, state: Path, tmp_pa
     assert "p. 2, On a wall" in infini(*ask).out
 
 
-@pytest.mark.parametrize(("threshold", "refused"), [(-1e9, True), (0.0, False)])
+@pytest.mark.parametrize(("threshold", "refused"), [(1e9, True), (-1e9, False)])
 def test_what_the_text_does_not_tell_is_refused(
     infini: Infini, state: Path, tmp_path: Path, base_folder: Path, threshold: float, refused: bool
 ) -> None:
-    other = write_recipe(tmp_path / "judge", base_folder, segment=640, refuse_above=threshold)
+    other = write_recipe(tmp_path / "judge", base_folder, segment=640, refuse_below=threshold)
     ask = ("ask", "--memory", state, "--model", other, QUESTION, "--max-tokens", "6")
     outcome = infini(*ask, "--show-sources")
     assert outcome.code == 0, outcome.err
@@ -100,3 +104,17 @@ def test_what_the_text_does_not_tell_is_refused(
     value = json.loads(infini(*ask, "--format", "json").out)
     assert value["refused"] is refused and bool(value["sources"]) is not refused
     assert "does not seem" not in infini(*ask, "--memory-only").out
+
+
+def test_a_model_that_says_so_itself_has_no_sources(
+    infini: Infini, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pieces(turn: Turn, engine: Engine) -> Iterator[str]:
+        turn.ids = turn.loaded.encode(REFUSAL)
+        yield REFUSAL
+
+    monkeypatch.setattr(Turn, "pieces", pieces)
+    ask = ("ask", "--memory", state, QUESTION)
+    assert infini(*ask).out == f"{REFUSAL}\n"
+    value = json.loads(infini(*ask, "--format", "json").out)
+    assert value["refused"] and value["answer"] == REFUSAL and not value["sources"]

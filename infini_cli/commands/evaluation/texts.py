@@ -155,10 +155,10 @@ def refusal(
     )
     prepare(output, plot, data)
     loaded = load(run, "memory", rule)
-    if loaded.recipe.refuse_above is None:
+    if loaded.recipe.refuse_below is None:
         raise CliError(
-            f"{loaded.recipe.name} never refuses: its recipe has no refuse_above",
-            "Train it with the task look_back, then set that threshold (see benchmarks.refusal).",
+            f"{loaded.recipe.name} never refuses: its recipe has no refuse_below",
+            "Set that threshold to what python -m benchmarks.refusal prints.",
         )
     from infini_attention.adaptation.stories import load_stories
     from infini_attention.evaluation.refusals import refusals
@@ -176,7 +176,7 @@ def refusal(
         data,
         limit=limit,
         prompt=prompts.fill("ask", question="{question}"),
-        refuse_above=loaded.recipe.refuse_above,
+        refuse_below=loaded.recipe.refuse_below,
     )
     evaluate(run, loaded, about, series, output, plot, "share refused")
 

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 
 from ..adaptation.stories import Story
 from ..chat import turn_start
-from ..engine import Engine
 from ..errors import InfiniError
 from ..loading import Loaded
 from .probes import Probe, Series
 from .stories import spread
 
-# What was read, the story, a question, and the question's token ids in the chat template, to whether it is refused.
-Refuses = Callable[[Engine, Story, str, list[int]], bool]
+# A story, a question, and the number of its tokens in the chat template, to whether the story is found not to tell.
+Refuses = Callable[[Story, str, int], bool]
 
 
 def refusals(
     loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str], limit: int | None, refuses: Refuses
 ) -> list[Series]:
     """Each text with questions of its own and with as many of the text after it; the score is 1 where one is refused.
+
+    Refusing is decided on the text alone: nothing is read into memory, and nothing is answered.
 
     Args:
         loaded: whose chat template and tokenizer to use.
@@ -41,24 +41,14 @@ def refusals(
     own = spread([(story, question.question) for story in asked for question in story.questions], limit)
     after = {id(story): other for story, other in zip(asked, [*asked[1:], asked[0]], strict=True)}
 
-    @functools.lru_cache(1)
-    def read(text: str) -> torch.Tensor:
-        return torch.tensor(loaded.encode(text + "\n\n"))
-
     def draw(foreign: bool, trial: int) -> Probe:
         story, question = own[trial]
         if foreign:
             others = after[id(story)].questions
             question = others[trial % len(others)].question
         turn = loaded.encode(turn_start(loaded.tokenizer, prompt(question)), special=True)
-        refused = False
-
-        def judge(engine: Engine) -> Any:
-            nonlocal refused
-            refused = refuses(engine, story, question, turn)
-            return engine
-
-        return Probe((read(story.text),), tuple(turn), 0, lambda answer: {"refused": float(refused)}, prepare=judge)
+        nothing = torch.empty(0, dtype=torch.long)
+        return Probe((nothing,), tuple(turn), 0, lambda answer: {"refused": float(refuses(story, question, len(turn)))})
 
     tokens = sum(len(story.text) // 4 for story, _ in own)
     return [

@@ -55,8 +55,8 @@ class Recipe:
         config: the memory path.
         training: how the adapter was trained (a training plan's values).
         scores: what was measured with it and written down by hand.
-        refuse_above: log-likelihood of a refusal (``evidence.REFUSAL``), in nats, above which a question is not
-            answered; ``None`` for a model that never learned to refuse.
+        refuse_below: how much likelier a question has to become by the best passage, in nats a word, to be answered;
+            ``None`` answers every question.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Recipe:
     config: InfiniConfig
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     scores: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    refuse_above: float | None = None
+    refuse_below: float | None = None
 
     @property
     def adapter_file(self) -> Path | None:
@@ -148,7 +148,7 @@ def read(folder: Path, file: str = RECIPE) -> Recipe:
             InfiniConfig.from_dict(values["config"]),
             values.get("training", {}),
             values.get("scores", {}),
-            None if "refuse_above" not in values else float(values["refuse_above"]),
+            None if "refuse_below" not in values else float(values["refuse_below"]),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ModelUnavailable(f"the recipe in {folder} cannot be read: {error}", f"check its {file}") from error
