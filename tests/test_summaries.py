@@ -101,7 +101,8 @@ def test_chosen_sentences_fit_and_keep_their_order() -> None:
     assert chosen(SENTENCES, sizes, 3) == []
 
 
-TEXT = "On the ninth of October 1923 Hester Quill carried eleven sheep to Orrisay. The captain's mate wrote everything down."
+TEXT = "On the ninth of October 1923 Hester Quill carried eleven sheep to Orrisay. The captain's mate wrote everything down. "
+TEXT += "Everybody paid seven shillings, and the four sheep seven hundred and four shillings."
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,9 @@ TEXT = "On the ninth of October 1923 Hester Quill carried eleven sheep to Orrisa
         ("Hester Quill carried sheep to Orrisay in 1924.", False),
         ("Hester Quill carried twelve sheep to Orrisay.", False),
         ("Hester Brown carried sheep to Orrisay.", False),
+        ("Everybody paid seven hundred and four shillings.", True),
+        ("Everybody paid four hundred and seven shillings.", False),
+        ("Everybody paid seven shillings, and four sheep.", True),
         ("The article discusses a social media trend.", False),
         ("It is what it was.", False),
         ("The sheep carried the sheep and the sheep carried the sheep.", False),

@@ -11,7 +11,7 @@ from infini_cli import prompts
 from infini_cli.answering import GRACE, Turn
 from infini_cli.documents import Block
 from infini_cli.lookback.passages import sentences
-from infini_cli.summaries.central import chosen
+from infini_cli.summaries.central import chosen, ranked
 from infini_cli.summaries.chapters import Chapter
 from infini_cli.summaries.support import Support
 
@@ -88,7 +88,7 @@ class Writer:
         if not said:
             # What memory holds may lead a small model astray; the chapter alone is the simpler task.
             said = self.write(self.loaded.engine(use_memory=False), shown, support, words)
-        return Note(chapter, tuple(said or self.central(own, words)))
+        return Note(chapter, tuple(self._filled(said, own, support, words)))
 
     def write(self, engine: Engine, shown: Sequence[str], support: Support, words: int) -> list[str]:
         """What the model says of sentences in view, as far as a text bears it out; it may be nothing.
@@ -123,11 +123,14 @@ class Writer:
         room = max(LEAST_VIEW, min(VIEW, spare - GRACE))
         return [own[number] for number in chosen(own, sizes, room, self.focus)] or [own[0]]
 
-    def central(self, own: Sequence[str], words: int) -> list[str]:
-        """A text's own most central sentences, about so many words of them; at least one."""
-        sizes = [len(sentence.split()) for sentence in own]
-        numbers = chosen(own, sizes, words, self.focus)
-        return [own[number] for number in numbers] or [min(own, key=lambda sentence: len(sentence.split()))]
+    def _filled(self, said: Sequence[str], own: Sequence[str], support: Support, words: int) -> list[str]:
+        """What was said and, as far as there is room, the text's own most central sentences; at least one."""
+        filled = list(said)
+        for number in ranked(own, self.focus):
+            room = words - sum(len(sentence.split()) for sentence in filled)
+            if len(own[number].split()) <= room and not support.said(own[number], filled):
+                filled.append(own[number])
+        return filled or [min(own, key=lambda sentence: len(sentence.split()))]
 
     def _instruction(self, text: str, words: int) -> str:
         if self.focus is None:

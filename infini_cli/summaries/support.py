@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 # Of a sentence's words that carry meaning, the share that has to occur in the text.
 SHARE = 0.75
@@ -32,7 +32,10 @@ class Support:
 
         self._stemmer = Stemmer.Stemmer("english")
         self._little = set(STOPWORDS_EN_PLUS)
-        words = {_bare(word) for text in texts for word in _WORD.findall(text)}
+        row = [_bare(word) for text in texts for word in _WORD.findall(text)]
+        # Numbers in words are checked as they stand in a row: each of their words may well occur somewhere.
+        self._row = f" {' '.join(row).lower()} "
+        words = set(row)
         self._words, self._lower = words, {word.lower() for word in words}
         self._stems = set(self._stemmer.stemWords(list(self._lower)))
 
@@ -42,8 +45,10 @@ class Support:
         told = [word for word in words if word.lower() not in self._little]
         if not told or len({word.lower() for word in words}) < DIFFERENT * len(words):
             return False
+        if any(f" {number} " not in self._row for number in _numbers(words)):
+            return False
         for place, word in enumerate(words):
-            number = any(letter.isdigit() for letter in word) or word.lower() in _NUMBERS
+            number = any(letter.isdigit() for letter in word)
             # The first word is written large in any case.
             name = place > 0 and word[0].isupper() and word.lower() not in self._little
             if (number and word.lower() not in self._lower) or (name and word not in self._words):
@@ -63,6 +68,17 @@ class Support:
             if own == other or len(own & other) >= SAME * max(1, min(len(own), len(other))):
                 return True
         return False
+
+
+def _numbers(words: Sequence[str]) -> Iterator[str]:
+    """Numbers in words, such as `seven hundred and four`: runs of their words, with an `and` only inside."""
+    run: list[str] = []
+    for word in [*(word.lower() for word in words), ""]:
+        if word in _NUMBERS or (run and word == "and"):
+            run.append(word)
+        elif run:
+            yield " ".join(run[:-1] if run[-1] == "and" else run)
+            run = []
 
 
 def _bare(word: str) -> str:
