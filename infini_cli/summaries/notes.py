@@ -11,7 +11,7 @@ from infini_cli import prompts
 from infini_cli.answering import GRACE, Turn
 from infini_cli.documents import Block
 from infini_cli.lookback.passages import sentences
-from infini_cli.summaries.central import chosen, ranked
+from infini_cli.summaries.central import LEAST_WORDS, chosen, ranked
 from infini_cli.summaries.chapters import Chapter
 from infini_cli.summaries.support import Support
 
@@ -125,14 +125,19 @@ class Writer:
 
     def _filled(self, said: Sequence[str], own: Sequence[str], support: Support, words: int) -> list[str]:
         """What was said and, as far as there is room, the text's own most central sentences; at least one."""
-        filled = list(said)
-        for number in ranked(own, self.focus):
-            room = words - sum(len(sentence.split()) for sentence in filled)
-            if len(own[number].split()) <= room and not support.said(own[number], filled):
-                filled.append(own[number])
-        return filled or [min(own, key=lambda sentence: len(sentence.split()))]
+        filled, order = list(said), ranked(own, self.focus)
+        for sentence in (own[number] for number in order):
+            room = words - sum(len(other.split()) for other in filled)
+            if _is_whole(sentence) and len(sentence.split()) <= room and not support.said(sentence, filled):
+                filled.append(sentence)
+        return filled or [own[order[0]]]
 
     def _instruction(self, text: str, words: int) -> str:
         if self.focus is None:
             return prompts.fill("note", words=words, text=text)
         return prompts.fill("note-focus", words=words, focus=self.focus, text=text)
+
+
+def _is_whole(sentence: str) -> bool:
+    """Not a cry, a signature, or what a page break has torn off."""
+    return len(sentence.split()) >= LEAST_WORDS and not sentence[-1].isalnum() and not sentence[0].islower()

@@ -133,3 +133,12 @@ def test_what_the_model_writes_is_kept_where_the_text_bears_it_out(
     assert "Peregrine" not in outcome.out
     # Two a note, twice for the last one, where nothing was kept, and two for the whole.
     assert "3 of 10 sentences that the model wrote" in outcome.err
+
+
+def test_fragments_do_not_stand_for_a_chapter(infini: Infini, tmp_path: Path) -> None:
+    whole = "The lamp of the keeper was lit before the storm came to the harbour."
+    text = "\n\n".join(
+        ["The lamp. The storm! KEEPER. Harbour, lamp and storm,", whole, "and he lit the lamp of the storm"] * 9
+    )
+    (tmp_path / "log.txt").write_text(text)
+    assert infini("summarize", tmp_path / "log.txt", "--length", "30").out == f"{whole}\n"
