@@ -49,14 +49,9 @@ def open_documents(
         pages: Pages to read of each; all if None.
         console: Where notes go.
         pdf_backend: What takes the text out of a PDF: `pypdf` or `pdfium`.
+        ask: Whether the person is there to be asked for passwords.
 
     All of them before any is read into memory: a mistake in the last name must not cost the time of the first.
-
-    Args:
-        sources: Paths, or `-` for standard input.
-        pages: Pages of PDFs to read; all if None.
-        console: Where notes go.
-        ask: Whether the person is there to be asked for passwords.
 
     Raises:
         InputError: If one cannot be read or has no text.
@@ -237,8 +232,9 @@ class Session:
             piece = ids[done : done + engine.config.segment_length - len(engine.open_ids)]
             engine.read(piece)
             done += len(piece)
-            # Piece by piece, which is near enough; decoding everything again each time would not be quick.
-            characters += len(self._decode(piece))
+            if heard is not None or document.pages is not None:
+                # Piece by piece, which is near enough; decoding everything again each time would not be quick.
+                characters += len(self._decode(piece))
             advance(len(piece), pages.place(characters))
             if heard is not None:
                 heard(characters)

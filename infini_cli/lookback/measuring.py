@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from infini_cli.documents import Block
-from infini_cli.lookback.finder import LookBack
+from infini_cli.lookback.finder import Found, LookBack
 from infini_cli.lookback.kept import KeptText
-from infini_cli.lookback.refusal import support
+from infini_cli.lookback.refusal import refuses, support
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
@@ -24,13 +24,12 @@ SHARED = 0.5
 
 def look_back(loaded: Loaded) -> View:
     """The view of `infini ask`: the passages that it would put before the question. The best of them is cited."""
-    from infini_attention.evaluation.stories import ANSWER_TOKENS, Passage, View
+    from infini_attention.evaluation.stories import Passage, View
 
-    back_of = _finder(loaded)
+    find = _finder(loaded)
 
     def passages(story: Story, question: Question, prompt_tokens: int) -> Sequence[Passage]:
-        back = back_of(story.text)
-        found = back.find(question.question, loaded.config.segment_length - prompt_tokens - ANSWER_TOKENS)
+        back, found = find(story, question.question, prompt_tokens)
         return [
             Passage(back.ids(one.passage), one is found[0] and _stands_in(one.passage.text, question))
             for one in back.ordered(found)
@@ -44,35 +43,29 @@ def judging(loaded: Loaded) -> Callable[[Story, str, int], float]:
 
     The third argument is the number of the instruction's tokens.
     """
-    from infini_attention.evaluation.stories import ANSWER_TOKENS
-
-    back_of = _finder(loaded)
-
-    def judge(story: Story, question: str, prompt_tokens: int) -> float:
-        room = loaded.config.segment_length - prompt_tokens - ANSWER_TOKENS
-        return support(question, back_of(story.text).find(question, room))
-
-    return judge
+    find = _finder(loaded)
+    return lambda story, question, prompt_tokens: support(question, find(story, question, prompt_tokens)[1])
 
 
 def refusing(loaded: Loaded) -> Refuses:
     """Whether `infini ask` would refuse to answer."""
-    judge = judging(loaded)
-
-    def refused(story: Story, question: str, prompt_tokens: int) -> bool:
-        threshold = loaded.recipe.refuse_below
-        return threshold is not None and judge(story, question, prompt_tokens) < threshold
-
-    return refused
+    find = _finder(loaded)
+    return lambda story, question, prompt_tokens: refuses(loaded, question, find(story, question, prompt_tokens)[1])
 
 
-def _finder(loaded: Loaded) -> Callable[[str], LookBack]:
+def _finder(loaded: Loaded) -> Callable[[Story, str, int], tuple[LookBack, list[Found]]]:
+    from infini_attention.evaluation.stories import ANSWER_TOKENS
+
     @functools.lru_cache(1)
     def back_of(text: str) -> LookBack:
         blocks = tuple(Block(part) for part in text.split("\n\n") if part.strip())
         return LookBack(loaded, [KeptText("story", blocks)])
 
-    return back_of
+    def find(story: Story, question: str, prompt_tokens: int) -> tuple[LookBack, list[Found]]:
+        back = back_of(story.text)
+        return back, back.find(question, loaded.config.segment_length - prompt_tokens - ANSWER_TOKENS)
+
+    return find
 
 
 def _stands_in(text: str, question: Question) -> bool:

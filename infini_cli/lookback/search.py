@@ -25,12 +25,10 @@ class Search:
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         import bm25s
-        import Stemmer
 
         self.passages = passages
-        self._stemmer = Stemmer.Stemmer("english")
         # The heading's words help to find what stands under it.
-        corpus = self._tokens([f"{passage.heading or ''} {passage.text}" for passage in passages])
+        corpus = stems([f"{passage.heading or ''} {passage.text}" for passage in passages])
         self._index = bm25s.BM25()
         self._usable = any(corpus)
         if self._usable:
@@ -38,7 +36,7 @@ class Search:
 
     def find(self, question: str, most: int) -> list[Hit]:
         """The best passages, the best one first; those that share no word are left out."""
-        (words,) = self._tokens([question])
+        (words,) = stems([question])
         if not self._usable or not words:
             return []
         found, scores = self._index.retrieve([words], k=min(most, len(self.passages)), show_progress=False)
@@ -48,13 +46,16 @@ class Search:
             if score > 0
         ]
 
-    def _tokens(self, texts: list[str]) -> list[list[str]]:
-        import bm25s
 
-        tokens: list[list[str]] = bm25s.tokenize(
-            texts, stopwords="en", stemmer=self._stemmer, return_ids=False, show_progress=False
-        )
-        return tokens
+def stems(texts: Sequence[str]) -> list[list[str]]:
+    """The stems of the words of texts, without those that say little, as they are searched for."""
+    import bm25s
+    import Stemmer
+
+    tokens: list[list[str]] = bm25s.tokenize(
+        list(texts), stopwords="en", stemmer=Stemmer.Stemmer("english"), return_ids=False, show_progress=False
+    )
+    return tokens
 
 
 def best_sentence(passage: Passage, question: str) -> Sentence:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from infini_cli.lookback.search import stems
+
 # Fragments, titles and cries say little alone.
 LEAST_WORDS = 6
 
@@ -19,15 +21,8 @@ def ranked(sentences: Sequence[str], focus: str | None = None) -> list[int]:
     """
     import bm25s
     import numpy as np
-    import Stemmer
 
-    def tokens(texts: list[str]) -> list[list[str]]:
-        found: list[list[str]] = bm25s.tokenize(
-            texts, stopwords="en", stemmer=Stemmer.Stemmer("english"), return_ids=False, show_progress=False
-        )
-        return found
-
-    words = tokens(list(sentences))
+    words = stems(sentences)
     if not any(words):
         return list(range(len(sentences)))
     index = bm25s.BM25()
@@ -41,7 +36,7 @@ def ranked(sentences: Sequence[str], focus: str | None = None) -> list[int]:
     short = np.array([len(sentence.split()) < LEAST_WORDS for sentence in sentences])
     # No more than the words that are shared counts, not how many a sentence has.
     scores /= np.sqrt(np.maximum(1, [len(own) for own in words]))
-    wanted = tokens([focus])[0] if focus else []
+    wanted = stems([focus])[0] if focus else []
     near = np.array(index.get_scores(wanted)) if wanted else np.zeros(len(sentences))
     return sorted(range(len(sentences)), key=lambda n: (bool(short[n]), -float(near[n]), -float(scores[n]), n))
 

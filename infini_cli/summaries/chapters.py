@@ -12,6 +12,7 @@ from infini_cli.documents import Block
 from infini_cli.documents.span import Span, span_of
 from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.passages import Sentence, sentences
+from infini_cli.reading import DOCUMENT_END
 
 # More would cost more time than a reader has; fewer words are not worth a note of their own.
 MOST = 40
@@ -161,4 +162,4 @@ def _is_heading(block: Block) -> bool:
 
 
 def _length(blocks: Sequence[Block]) -> int:
-    return sum(len(block.text) + 2 for block in blocks)
+    return sum(len(block.text) + len(DOCUMENT_END) for block in blocks)

@@ -26,6 +26,11 @@ def turn_end(tokenizer: Any) -> str:
     return str(tokenizer.apply_chat_template(messages, tokenize=False)).rpartition(_MARK)[2]
 
 
+def answer_end(tokenizer: Any) -> str:
+    """What a model learns to put behind an answer: the end of the turn, or a blank line without a chat template."""
+    return turn_end(tokenizer).rstrip("\n") or "\n\n"
+
+
 def stop_ids(loaded: Loaded) -> frozenset[int]:
     """Tokens that end an answer: the model's, the tokenizer's, and the chat template's end of turn."""
     tokenizer, model = loaded.tokenizer, loaded.model

@@ -30,6 +30,14 @@ def test_parts_are_the_text_and_end_with_sentences() -> None:
     assert " ".join(parts) == (MILL + SHIP).strip()
     assert all(part.endswith(".") and 100 <= len(part.split()) < 120 for part in parts[:-1])
     assert cut("", 10) == []
+    said = "\u201cWho is there?\u201d She did not answer. (Nobody did.) 'Well!' he said."
+    assert cut(said, words=1) == [
+        "\u201cWho is there?\u201d",
+        "She did not answer.",
+        "(Nobody did.)",
+        "'Well!'",
+        "he said.",
+    ]
 
 
 def test_sentences_of_a_summary_go_to_the_part_that_they_tell() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..chat import turn_end, turn_start
+from ..chat import answer_end, turn_start
 from ..loading import Loaded
 from .rollout import Segment
 from .stories import Story
@@ -21,7 +21,8 @@ PART_WORDS = 400
 LEAST_WORDS, MOST_WORDS = 10, 80
 # Rows of one step; each has a whole part in view.
 MOST_ROWS = 3
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'\u2019\u201d)]*\s+")
+# A closing mark belongs to the sentence before it.
+_SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"'\u2019\u201d)]))\s+")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def note_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[int, s
         stories: those without a summary are left out.
         prompt: a number of words and a text to the instruction for a note on it.
     """
-    close = turn_end(loaded.tokenizer).rstrip("\n") or "\n\n"
+    close = answer_end(loaded.tokenizer)
     examples = []
     for story in stories:
         parts = cut(story.text)

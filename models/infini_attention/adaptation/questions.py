@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..chat import turn_end, turn_start
+from ..chat import answer_end, turn_start
 from ..evidence import REFUSAL
 from ..loading import Loaded
 from .rollout import Segment
@@ -180,7 +180,7 @@ def look_back_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[s
     Args:
         loaded, stories, prompt: see ``question_task``; questions without evidence are left out.
     """
-    refusal = loaded.encode(REFUSAL + _end(loaded), special=True)
+    refusal = loaded.encode(REFUSAL + answer_end(loaded.tokenizer), special=True)
     return LookingBack("look_back", _asked(loaded, stories, prompt), refusal)
 
 
@@ -207,7 +207,7 @@ def summary_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[int
 
 
 def _examples(loaded: Loaded, stories: Sequence[Story], turns: Callable[[Story], list[Turn]]) -> list[Example]:
-    end = _end(loaded)
+    end = answer_end(loaded.tokenizer)
     examples = []
     for story in stories:
         asked = tuple(
@@ -221,7 +221,3 @@ def _examples(loaded: Loaded, stories: Sequence[Story], turns: Callable[[Story],
         if asked:
             examples.append(Example(torch.tensor(loaded.encode(story.text + "\n\n")), asked))
     return examples
-
-
-def _end(loaded: Loaded) -> str:
-    return turn_end(loaded.tokenizer).rstrip("\n") or "\n\n"
