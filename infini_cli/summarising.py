@@ -12,9 +12,9 @@ from infini_cli.documents import Document
 from infini_cli.lookback.citations import place_record
 from infini_cli.output import emit_json, write_answer
 from infini_cli.session import Session
-from infini_cli.summaries.notes import WORDS, Note, Writer
+from infini_cli.summaries.notes import Note, Writer
 from infini_cli.summaries.taking import NoteTaker
-from infini_cli.summaries.whole import summary
+from infini_cli.summaries.whole import note_words, summary
 
 SCHEMA = "infini.summarize/1"
 PARAGRAPH, BULLETS, OUTLINE = STYLES = ("paragraph", "bullets", "outline")
@@ -100,7 +100,9 @@ class Summariser:
         return "".join([f"{label}\n", *(f"  - {sentence}\n" for sentence in note.sentences)])
 
     def _note_words(self, chapters: int) -> int:
-        return max(LEAST_NOTE, self.words // chapters) if self.style == OUTLINE or chapters == 1 else WORDS
+        if self.style == OUTLINE or chapters == 1:
+            return max(LEAST_NOTE, self.words // chapters)
+        return note_words(self.words, chapters)
 
 
 def from_memory(session: Session, words: int, form: str, out: IO[str]) -> None:

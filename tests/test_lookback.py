@@ -61,6 +61,11 @@ def test_passages_hold_every_word_in_order_and_cross_no_heading(texts: list[Kept
         assert (passage.span and passage.span.pages) == ((min(pages), max(pages)) if pages else None)
 
 
+def test_a_paragraph_ends_a_passage_that_is_half_full_but_a_page_break_in_a_sentence_does_not() -> None:
+    found = passages(one_text("One two three.", "Four five.", "Six seven eight", "nine ten eleven.", "Twelve."), 6)
+    assert [one.text for one in found] == ["One two three.", "Four five. Six seven eight nine ten eleven.", "Twelve."]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -109,12 +114,12 @@ def test_places_are_told_as_far_as_they_are_known() -> None:
 
 
 def test_pages_are_cited_as_they_are_printed() -> None:
-    preface = (Block("A. B.", 3, None, "iii"), Block("C. D.", 4, None, "iv"), Block("E.", 5), Block("F.", 6, None, "2"))
+    preface = (Block("A. B.", 3, None, "iii"), Block("C. D.", 4, None, "iv"), Block("E,", 5), Block("F.", 6, None, "2"))
     texts = [KeptText("tale.pdf", preface)]
     found = [Found(passage, 1.0, -2.0) for passage in passages(texts, 2)]
     assert citations.line(found, texts) == "(p. iii; p. iv; pp. 5-6)"
     records = citations.record(found, texts)
     assert [record["pages"] for record in records] == [[3, 3], [4, 4], [5, 6]]
     assert [record["labels"] for record in records] == [["iii", "iii"], ["iv", "iv"], None]
-    across = Found(passages(texts, 4)[0], 1.0, -2.0)
+    across = Found(passages(texts, 7)[0], 1.0, -2.0)
     assert citations.line([across], texts) == "(pp. iii-iv)"

@@ -18,6 +18,8 @@ _SENTENCE = re.compile(
     r"(?<=[.!?\u2026])(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bDr\.)(?<!\bSt\.)(?<!\b[A-Z]\.)[\"'\u2019\u201d)\]]*\s+(?=[\"'\u2018\u201c(\[]?[^\sa-z])|(?<=[\u3002\uff01\uff1f])|\n{2,}"
 )
 
+_ENDED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u2019\u201d)\]]*$")
+
 
 @dataclass(frozen=True)
 class Sentence:
@@ -64,7 +66,8 @@ def passages(texts: Sequence[KeptText], words: int = WORDS) -> list[Passage]:
 
     Args:
         texts: The sources.
-        words: After so many a passage ends with its sentence; one that is longer stays whole.
+        words: After so many a passage ends with its sentence; one that is longer stays whole. After half of them it ends
+            with its block: what a paragraph tells belongs together.
     """
     found: list[Passage] = []
     for source, text in enumerate(texts):
@@ -85,6 +88,11 @@ def sentences(block: Block) -> list[Sentence]:
     return [Sentence(" ".join(part.split()), block.page, block.heading, block.label) for part in parts if part.strip()]
 
 
+def is_ended(sentence: str) -> bool:
+    """Whether it ends as a sentence does: a heading does not, nor what a page break has torn off."""
+    return _ENDED.search(sentence) is not None
+
+
 def _runs(blocks: Sequence[Block], words: int) -> Iterator[list[Sentence]]:
     run: list[Sentence] = []
     count = 0
@@ -92,10 +100,13 @@ def _runs(blocks: Sequence[Block], words: int) -> Iterator[list[Sentence]]:
         if run and block.heading != run[-1].heading:
             yield run
             run, count = [], 0
-        for sentence in sentences(block):
+        own = sentences(block)
+        for sentence in own:
             run.append(sentence)
             count += len(sentence.text.split())
-            if count >= words:
+            # A page may end inside a sentence.
+            ends = sentence is own[-1] and is_ended(sentence.text)
+            if count >= words or (ends and 2 * count >= words):
                 yield run
                 run, count = [], 0
     if run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from infini_cli.lookback.search import stems
+from infini_cli.summaries.telling import telling
 
 # Fragments, titles and cries say little alone.
 LEAST_WORDS = 6
@@ -13,7 +14,8 @@ LEAST_WORDS = 6
 def ranked(sentences: Sequence[str], focus: str | None = None) -> list[int]:
     """Numbers of the sentences, the most central one first.
 
-    A sentence counts by how well it is found (BM25) with every other one as the question, each weighted by its length.
+    A sentence counts by how well it is found (BM25) with every other one as the question, each weighted by its length,
+    and by how well it tells something alone.
 
     Args:
         sentences: In reading order.
@@ -36,8 +38,10 @@ def ranked(sentences: Sequence[str], focus: str | None = None) -> list[int]:
     short = np.array([len(sentence.split()) < LEAST_WORDS for sentence in sentences])
     # No more than the words that are shared counts, not how many a sentence has.
     scores /= np.sqrt(np.maximum(1, [len(own) for own in words]))
+    weights = np.array(telling(sentences))
+    scores *= weights
     wanted = stems([focus])[0] if focus else []
-    near = np.array(index.get_scores(wanted)) if wanted else np.zeros(len(sentences))
+    near = weights * index.get_scores(wanted) if wanted else np.zeros(len(sentences))
     return sorted(range(len(sentences)), key=lambda n: (bool(short[n]), -float(near[n]), -float(scores[n]), n))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from infini_cli import prompts
 from infini_cli.answering import GRACE, Turn
 from infini_cli.documents import Block
-from infini_cli.lookback.passages import sentences
+from infini_cli.lookback.passages import is_ended, sentences
 from infini_cli.summaries.central import LEAST_WORDS, chosen, ranked
 from infini_cli.summaries.chapters import Chapter
 from infini_cli.summaries.support import Support
@@ -140,4 +140,4 @@ class Writer:
 
 def _is_whole(sentence: str) -> bool:
     """Not a cry, a signature, or what a page break has torn off."""
-    return len(sentence.split()) >= LEAST_WORDS and not sentence[-1].isalnum() and not sentence[0].islower()
+    return len(sentence.split()) >= LEAST_WORDS and is_ended(sentence) and not sentence[0].islower()

@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from infini_cli.summaries.central import ranked
-from infini_cli.summaries.notes import Note, Writer
+from infini_cli.summaries.notes import WORDS, Note, Writer
 from infini_cli.summaries.support import Support
 
 if TYPE_CHECKING:
     from infini_attention import Engine
+
+# Words of all notes for each word of the whole, at least.
+SPARE = 1.5
+
+
+def note_words(words: int, chapters: int) -> int:
+    """About how many words a note should have, so that the notes have more to tell than the whole has room for."""
+    return max(WORDS, round(SPARE * words / chapters))
 
 
 def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -> list[str]:

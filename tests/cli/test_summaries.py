@@ -15,6 +15,8 @@ from infini_cli.documents import Block
 from infini_cli.lookback.passages import sentences
 from infini_cli.session import Session
 from infini_cli.summaries.notes import Writer
+from infini_cli.summaries.telling import telling
+from infini_cli.summaries.whole import note_words
 
 CHAPTERS = [" ".join(SENTENCES[first : first + 3] * 5) for first in (0, 2, 4)]
 
@@ -65,6 +67,10 @@ def test_json_has_the_notes_and_how_much_was_kept(infini: Infini, book: Path) ->
     assert 0 <= value["sentences"]["kept"] <= value["sentences"]["written"]
 
 
+def test_notes_have_more_to_tell_than_the_whole_has_room_for() -> None:
+    assert note_words(150, 40) == 40 and 4 * note_words(400, 4) == 600
+
+
 def test_a_state_is_summarised_like_its_document(infini: Infini, book: Path, tmp_path: Path) -> None:
     state = tmp_path / "s.pt"
     assert infini("read", book, "-o", state).code == 0
@@ -113,6 +119,16 @@ def test_a_note_is_taken_with_its_chapter_read_and_not_the_rest(
     shares = [sum(parts[: n + 1]) / sum(parts) for n in range(3)]
     for tokens, share in zip(seen, shares, strict=True):
         assert share * total[0] * 0.8 <= tokens <= share * total[0] * 1.25 + 64
+
+
+def test_sentences_that_name_somebody_tell_more_than_speech_and_pronouns() -> None:
+    named, plain, leaning, spoken = telling(
+        ["At dawn Marta rowed over.", "The boat was late.", "She rowed back.", 'The smith said: "Row!"']
+    )
+    assert named > plain > leaning > spoken
+    # Written large everywhere, or small as often, is no name.
+    assert telling(["See the Boat.", "A boat."])[0] == telling(["See the ship."])[0]
+    assert telling(["Don't row, Marta.", "The smith's boat."])[1] == plain
 
 
 def test_what_the_model_writes_is_kept_where_the_text_bears_it_out(

@@ -1,0 +1,158 @@
+"""Summaries as ``infini summarize`` writes them, beside three simpler ones of the same base: ROUGE's geometric mean.
+
+    python -m benchmarks.summaries --data squality.dev.jsonl.gz --limit 6 [--systems infini,lexrank] [--texts FOLDER]
+
+- ``infini``: notes on chapters with all before them in memory, and the whole from the notes;
+- ``notes``: the same without memory;
+- ``first``: the base with as much of the text's beginning in its context as it was trained for;
+- ``lexrank``: the text's own sentences by LexRank (the package sumy).
+
+Each writes about as many words as the references have on average. Prints a JSON object as ``infini eval`` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from infini_attention import Engine, Loaded, load
+from infini_attention.adaptation.stories import Story, load_stories
+from infini_attention.baselines import system
+from infini_attention.evaluation.probes import Scores
+from infini_attention.evaluation.scores import rouge
+from infini_attention.evaluation.stories import spread
+
+from infini_cli import prompts
+from infini_cli.answering import GRACE, Turn, tokens_for
+from infini_cli.documents import Block
+from infini_cli.evaluating import cells_of
+from infini_cli.lookback.kept import KeptText
+from infini_cli.output import emit_json
+from infini_cli.reading import DOCUMENT_END
+from infini_cli.summaries.chapters import chapters
+from infini_cli.summaries.notes import Writer
+from infini_cli.summaries.whole import note_words, summary
+
+Summarise = Callable[[Loaded, KeptText, int], str]
+
+
+def kept(text: str) -> KeptText:
+    """A text in blocks, as a document has it."""
+    return KeptText("text", tuple(Block(part.strip()) for part in text.split("\n\n") if part.strip()))
+
+
+def by_infini(loaded: Loaded, text: KeptText, words: int) -> str:
+    """As ``infini summarize``."""
+    return _from_notes(loaded, text, words, loaded.engine())
+
+
+def by_notes_alone(loaded: Loaded, text: KeptText, words: int) -> str:
+    """The same, and nothing is kept in memory."""
+    return _from_notes(loaded, text, words, None)
+
+
+def by_beginning(loaded: Loaded, text: KeptText, words: int) -> str:
+    """What the base says with the beginning in view."""
+    reader = system(loaded, "full")
+    turn = Turn(loaded, prompts.fill("summarize", words=words), tokens_for(words), least=words // 2)
+    context = int(loaded.model.config.get_text_config().max_position_embeddings)
+    ids = loaded.encode("\n\n".join(block.text for block in text.blocks))
+    reader.read(ids[: context - len(turn.prompt) - turn.limit - GRACE])
+    return "".join(turn.pieces(reader)).strip()  # type: ignore[arg-type]
+
+
+def by_lexrank(loaded: Loaded, text: KeptText, words: int) -> str:
+    """The most central sentences that fit."""
+    from bm25s.stopwords import STOPWORDS_EN_PLUS
+    from sumy.models.dom import ObjectDocumentModel, Paragraph, Sentence
+    from sumy.nlp.stemmers import Stemmer
+    from sumy.summarizers.lex_rank import LexRankSummarizer
+
+    class Words:
+        """What sumy needs of a tokenizer."""
+
+        def to_words(self, sentence: str) -> list[str]:
+            return re.findall(r"\w+", sentence)
+
+    def fitting(ranked: list[Any]) -> list[Any]:
+        room, found = words, []
+        for one in ranked:
+            if (size := len(str(one.sentence).split())) <= room:
+                found.append(one)
+                room -= size
+        return found
+
+    tokenizer = Words()
+    own = [sentence.text for chapter in chapters(0, text) for sentence in chapter.sentences]
+    ranker = LexRankSummarizer(Stemmer("english"))
+    ranker.stop_words = list(STOPWORDS_EN_PLUS)
+    document = ObjectDocumentModel([Paragraph([Sentence(sentence, tokenizer) for sentence in own])])
+    return " ".join(map(str, ranker(document, fitting)))
+
+
+SYSTEMS: dict[str, Summarise] = {
+    "infini": by_infini,
+    "notes": by_notes_alone,
+    "first": by_beginning,
+    "lexrank": by_lexrank,
+}
+
+
+def _from_notes(loaded: Loaded, text: KeptText, words: int, memory: Engine | None) -> str:
+    engine = memory or loaded.engine(use_memory=False)
+    writer, parts = Writer(loaded), chapters(0, text)
+    notes = []
+    for chapter in parts:
+        if memory is not None:
+            memory.read(loaded.encode(chapter.text + DOCUMENT_END))
+        notes.append(writer.note(engine, chapter, note_words(words, len(parts))))
+    return " ".join(summary(writer, engine, notes, words))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--limit", type=int, default=6)
+    parser.add_argument("--systems", default=",".join(SYSTEMS))
+    parser.add_argument("--texts", type=Path, help="a folder for the summaries; those that are there are not made anew")
+    options = parser.parse_args()
+    loaded = load(options.model)
+    stories = spread([story for story in load_stories(options.data) if story.summaries], options.limit)
+    results = []
+    for name in options.systems.split(","):
+        scores = [_score(loaded, name, number, story, options.texts) for number, story in enumerate(stories)]
+        results.append(Scores({"system": name}, tuple(scores)))
+    about = {
+        "schema": "benchmarks.summaries/1",
+        "task": "summaries",
+        "model": loaded.origin.model,
+        "adapter": loaded.origin.adapter,
+        "texts": options.data.resolve().name,
+        "dtype": str(loaded.placement.dtype).removeprefix("torch."),
+    }
+    emit_json({**about, "cells": cells_of(results), "summary": {}}, sys.stdout)
+
+
+def _score(loaded: Loaded, name: str, number: int, story: Story, folder: Path | None) -> float:
+    file = None if folder is None else folder / f"{name}-{number}.txt"
+    if file is not None and file.exists():
+        text = file.read_text(encoding="utf-8")
+    else:
+        words = sum(len(reference.split()) for reference in story.summaries) // len(story.summaries)
+        text = SYSTEMS[name](loaded, kept(story.text), words)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    score = rouge(text, story.summaries)["mean"]
+    print(f"{name} {number}: {score:.4f}", file=sys.stderr, flush=True)
+    return score
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""How well a sentence tells something where it stands alone: it names who it is about, and is nobody's speech."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+# Weights of what speaks for a sentence and against it, chosen by ROUGE of the most telling sentences alone against the
+# summaries of SQuALITY's training split.
+SPEECH = 0.1
+LEANING = 0.5
+NAME = 0.2
+MOST_NAMES = 3
+_QUOTES = re.compile(r"[\"\u201c\u201d\u201e\u00ab\u00bb]|(?:^|\s)['\u2018](?=\w)")
+_WORD = re.compile(r"[^\W\d_]+")
+# A sentence that begins with one of these leans on what stands before it.
+_LEANING = re.compile(
+    r"\W*(?:he|she|it|they|we|i|you|his|her|its|their|my|your|our|this|that|these|those|there|then|so|but|and|or|yet|now"
+    r"|here|who|what|why|how|when|where|which|whose|yes|no|well|oh)\b",
+    re.IGNORECASE,
+)
+
+
+def telling(sentences: Sequence[str]) -> list[float]:
+    """A weight for each sentence of a text: 1 for one that names nobody and leans on nothing.
+
+    Args:
+        sentences: In reading order.
+    """
+    words = [_WORD.findall(sentence) for sentence in sentences]
+    names = _names(words)
+    weights = []
+    for sentence, own in zip(sentences, words, strict=True):
+        weight = 1 + NAME * min(MOST_NAMES, len(names.intersection(own)))
+        if _QUOTES.search(sentence):
+            weight *= SPEECH
+        if _LEANING.match(sentence):
+            weight *= LEANING
+        weights.append(weight)
+    return weights
+
+
+def _names(sentences: Sequence[Sequence[str]]) -> set[str]:
+    """Words that are written large inside sentences more often than small."""
+    large, small = Counter[str](), Counter[str]()
+    for words in sentences:
+        large.update(word for word in words[1:] if word[0].isupper() and len(word) > 1)
+        small.update(word for word in words if word[0].islower())
+    return {word for word, count in large.items() if count > small[word.lower()]}

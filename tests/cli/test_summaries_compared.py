@@ -1,0 +1,37 @@
+"""The systems that `benchmarks.summaries` compares, on the tiny model."""
+
+from __future__ import annotations
+
+import pytest
+from infini_attention import Loaded, load
+
+from benchmarks.summaries import SYSTEMS, kept
+from infini_cli.answering import GRACE
+from infini_cli.documents import Block
+from infini_cli.lookback.passages import sentences
+
+STORY = kept(
+    "\n\n".join(
+        f"Marta rowed to the island of Orrin on day {day}. She found the letter {day} under the bridge of the old mill. "
+        f'"Go home," said the miller on day {day}.'
+        for day in ("one", "two", "three", "four")
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def loaded(model: str) -> Loaded:
+    return load(model, device="cpu", dtype="fp32")
+
+
+@pytest.mark.parametrize("name", ["infini", "notes", "first"])
+def test_summaries_are_about_as_long_as_asked(loaded: Loaded, name: str) -> None:
+    text = SYSTEMS[name](loaded, STORY, 20)
+    assert text and len(text.split()) <= 2 * 20 + GRACE
+
+
+def test_lexrank_picks_sentences_of_the_text_that_fit(loaded: Loaded) -> None:
+    pytest.importorskip("sumy")
+    found = [one.text for one in sentences(Block(SYSTEMS["lexrank"](loaded, STORY, 20)))]
+    own = {one.text for block in STORY.blocks for one in sentences(block)}
+    assert found and set(found) <= own and sum(len(one.split()) for one in found) <= 20
