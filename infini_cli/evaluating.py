@@ -67,6 +67,8 @@ def evaluate(
     plot: Path | None,
     unit: str,
     summary: Callable[[Sequence[Scores]], Mapping[str, Any]] = lambda results: {},
+    *,
+    text_by_text: bool = False,
 ) -> None:
     """Run trials, going on after an earlier stop, and report them.
 
@@ -79,13 +81,16 @@ def evaluate(
         plot: Where its image goes, if anywhere.
         unit: What a score is, in words.
         summary: Scores to figures over all of them.
+        text_by_text: See `probes.run`.
     """
     with journal(run, loaded, about) as record:
-        results = _measure(run, loaded, series, about["system"], record)
+        results = _measure(run, loaded, series, about["system"], record, text_by_text)
         write(run, Report(about, cells_of(results), summary(results), unit), output, plot)
 
 
-def _measure(run: Run, loaded: Loaded, series: Sequence[Series], system_name: str, record: Journal) -> list[Scores]:
+def _measure(
+    run: Run, loaded: Loaded, series: Sequence[Series], system_name: str, record: Journal, text_by_text: bool
+) -> list[Scores]:
     from infini_attention.baselines import system
     from infini_attention.evaluation import probes
 
@@ -102,6 +107,7 @@ def _measure(run: Run, loaded: Loaded, series: Sequence[Series], system_name: st
             record=record,
             on_series=tell,
             on_tokens=advance,
+            text_by_text=text_by_text,
         )
 
 

@@ -137,16 +137,21 @@ def start(
     device: str | None = None,
     dtype: str | None = None,
     format: str | None = None,
+    as_json: bool = False,
     quiet: bool | None = None,
     verbose: bool | None = None,
     pdf_backend: str | None = None,
 ) -> Run:
-    """Settings and console of a run, from its flags, the environment and the user's file."""
+    """Settings and console of a run, from its flags, the environment and the user's file.
+
+    Args:
+        as_json: Stands above `format`.
+    """
     values = settings.load(
         model=model,
         device=device,
         dtype=dtype,
-        format=format,
+        format="json" if as_json else format,
         quiet=quiet,
         verbose=verbose,
         pdf_backend=pdf_backend,

@@ -59,7 +59,7 @@ def passkey(
 ) -> None:
     """Five-digit keys in the paper's filler or in texts: exact match by length and depth."""
     run = options.start(
-        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+        model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     name, lengths, depths = chosen_system(system, memory), parse_lengths(length), parse_depths(depth)
     prepare(output, plot, hay)
@@ -103,7 +103,7 @@ def needle(
 ) -> None:
     """Needles as RULER has them: the share of values named, and the length up to which that is at least 85.6%."""
     run = options.start(
-        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+        model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     name, lengths = chosen_system(system, memory), parse_lengths(length)
     from infini_attention.evaluation.hidden import grid, needles
@@ -149,7 +149,7 @@ def babilong(
 ) -> None:
     """Facts that change, hidden in texts, as BABILong has them: exact match by task and length."""
     run = options.start(
-        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+        model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     name, lengths = chosen_system(system, memory), parse_lengths(length, least=0)
     from infini_attention.evaluation.hidden import facts, grid

@@ -49,7 +49,7 @@ def ppl(
 ) -> None:
     """Loss on texts, nats a token, by position; perplexity a token, and a word as PG19 has it."""
     run = options.start(
-        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+        model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     name, lengths = chosen_system(system, memory), parse_lengths(length)
     if len(lengths) > 1:
@@ -109,7 +109,7 @@ def qa(
     the best of them is of the right part of the text; with --view right, that part itself is.
     """
     run = options.start(
-        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+        model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     name = chosen_system(system, memory)
     if view not in ("none", "look-back", "right"):
@@ -151,7 +151,7 @@ def refusal(
 ) -> None:
     """How often `ask` refuses an answer: to questions of the text that was read, and to questions of another one."""
     run = options.start(
-        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+        model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     prepare(output, plot, data)
     loaded = load(run, "memory", rule)
@@ -201,7 +201,7 @@ def summary(
 ) -> None:
     """Summaries after 10, 25, 50 and 100% of a text were read: the geometric mean of ROUGE-1, -2 and -L."""
     run = options.start(
-        model=model, device=device, dtype=dtype, format="json" if as_json else format, quiet=quiet, verbose=verbose
+        model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     name = chosen_system(system, memory)
     prepare(output, plot, data)
@@ -217,4 +217,4 @@ def summary(
     about = about_of(
         loaded, "summary", name, seed, data, limit=limit, prompt=prompts.fill("summarize", words="{words}")
     )
-    evaluate(run, loaded, about, series, output, plot, "geometric mean of ROUGE")
+    evaluate(run, loaded, about, series, output, plot, "geometric mean of ROUGE", text_by_text=True)

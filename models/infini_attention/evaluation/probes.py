@@ -114,6 +114,7 @@ def run(
     record: Record | None = None,
     on_series: Callable[[Scores], None] = lambda scores: None,
     on_tokens: Callable[[int], None] = lambda tokens: None,
+    text_by_text: bool = False,
 ) -> list[Scores]:
     """Measures.
 
@@ -124,31 +125,38 @@ def run(
         record: scores of an earlier, interrupted run, and where to note new ones.
         on_series: called with the scores of each finished series and measure.
         on_tokens: called after each trial with the number of its tokens.
+        text_by_text: the first trial of each series, then the second of each: where these are on the same text and each
+            reads on where the one before has stopped, it is read once.
     """
     reader = _PrefixReader(start)
-    results = []
-    for number, one in enumerate(series):
-        trials = []
-        for trial in range(one.trials):
-            scores = None if record is None else record.get(number, trial)
-            if scores is None:
-                probe = one.draw(trial)
-                system = reader.read(probe.document)
-                if probe.prepare is not None:
-                    system = probe.prepare(system)
-                ids = system.generate(
-                    list(probe.prompt), probe.new_tokens, stop=probe.stop, processors=probe.processors
-                )
-                scores = probe.score(decode(list(ids)))
-                if record is not None:
-                    record.put(number, trial, scores)
-            trials.append(scores)
-            on_tokens(one.tokens // one.trials)
-        for measure in trials[0]:
-            labels = {**one.labels, "measure": measure} if len(trials[0]) > 1 else one.labels
-            results.append(Scores(labels, tuple(scores[measure] for scores in trials)))
-            on_series(results[-1])
-    return results
+    order = [(number, trial) for number, one in enumerate(series) for trial in range(one.trials)]
+    if text_by_text:
+        order.sort(key=lambda pair: pair[::-1])
+    found: list[list[Mapping[str, float]]] = [[] for _ in series]
+    results: list[list[Scores]] = [[] for _ in series]
+    for number, trial in order:
+        one = series[number]
+        scores = None if record is None else record.get(number, trial)
+        if scores is None:
+            scores = _scores(reader, decode, one.draw(trial))
+            if record is not None:
+                record.put(number, trial, scores)
+        found[number].append(scores)
+        on_tokens(one.tokens // one.trials)
+        if len(found[number]) == one.trials:
+            for measure in scores:
+                labels = {**one.labels, "measure": measure} if len(scores) > 1 else one.labels
+                results[number].append(Scores(labels, tuple(each[measure] for each in found[number])))
+                on_series(results[number][-1])
+    return [scores for own in results for scores in own]
+
+
+def _scores(reader: _PrefixReader, decode: Callable[[list[int]], str], probe: Probe) -> Mapping[str, float]:
+    system = reader.read(probe.document)
+    if probe.prepare is not None:
+        system = probe.prepare(system)
+    ids = system.generate(list(probe.prompt), probe.new_tokens, stop=probe.stop, processors=probe.processors)
+    return probe.score(decode(list(ids)))
 
 
 class _PrefixReader:
