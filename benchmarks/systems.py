@@ -27,9 +27,10 @@ from infini_attention.adaptation.texts import load_corpus
 from infini_attention.base import cache_dir
 from infini_attention.baselines import system
 from infini_attention.evaluation.journal import Journal
-from infini_attention.evaluation.passkey import Passkey, grid
+from infini_attention.evaluation.passkey import grid
 from infini_attention.evaluation.perplexity import cache_bytes, losses
 from infini_attention.evaluation.probes import run
+from infini_attention.passkey import Passkey
 from torch import Tensor
 
 from infini_cli.output import emit_json
