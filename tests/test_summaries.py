@@ -96,9 +96,9 @@ def test_the_sentence_that_shares_most_stands_for_a_text() -> None:
 
 def test_chosen_sentences_fit_and_keep_their_order() -> None:
     sizes = [len(sentence) for sentence in SENTENCES]
-    assert chosen(SENTENCES, sizes, sum(sizes)) == [0, 1, 2, 3]
-    assert chosen(SENTENCES, sizes, sizes[0] + sizes[2]) == [0, 2]
-    assert chosen(SENTENCES, sizes, 3) == []
+    assert chosen(ranked(SENTENCES), sizes, sum(sizes)) == [0, 1, 2, 3]
+    assert chosen(ranked(SENTENCES), sizes, sizes[0] + sizes[2]) == [0, 2]
+    assert chosen(ranked(SENTENCES), sizes, 3) == []
 
 
 TEXT = "On the ninth of October 1923 Hester Quill carried eleven sheep to Orrisay. The captain's mate wrote everything down. "

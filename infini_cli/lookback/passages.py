@@ -11,7 +11,7 @@ from infini_cli.documents.span import Span, span_of
 from infini_cli.lookback.kept import KeptText
 
 # Words of a passage, about; a sentence is never torn apart for them.
-WORDS = 120
+WORDS = 80
 # Where a sentence ends: closing marks belong to it, what follows is not its continuation; titles and initials do not end
 # one.
 _SENTENCE = re.compile(

@@ -45,19 +45,18 @@ def ranked(sentences: Sequence[str], focus: str | None = None) -> list[int]:
     return sorted(range(len(sentences)), key=lambda n: (bool(short[n]), -float(near[n]), -float(scores[n]), n))
 
 
-def chosen(sentences: Sequence[str], sizes: Sequence[int], room: int, focus: str | None = None) -> list[int]:
+def chosen(order: Sequence[int], sizes: Sequence[int], room: int) -> list[int]:
     """Numbers of the most central sentences that fit into a room together, in reading order.
 
     Args:
-        sentences: In reading order.
-        sizes: What each takes of the room.
+        order: As `ranked` gives it.
+        sizes: What each sentence takes of the room.
         room: How much there is.
-        focus: See `ranked`.
     """
     if sum(sizes) <= room:
-        return list(range(len(sentences)))
+        return sorted(order)
     kept = []
-    for number in ranked(sentences, focus):
+    for number in order:
         if sizes[number] <= room:
             kept.append(number)
             room -= sizes[number]

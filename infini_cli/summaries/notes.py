@@ -83,12 +83,13 @@ class Writer:
         """
         own = [sentence.text for sentence in chapter.sentences] or [chapter.text]
         support = Support([*own, chapter.title or ""])
-        shown = self.shown(own)
+        order = ranked(own, self.focus)
+        shown = self.shown(own, order)
         said = self.write(engine, shown, support, words)
         if not said:
             # What memory holds may lead a small model astray; the chapter alone is the simpler task.
             said = self.write(self.loaded.engine(use_memory=False), shown, support, words)
-        return Note(chapter, tuple(self._filled(said, own, support, words)))
+        return Note(chapter, tuple(_filled(said, [own[number] for number in order], support, words)))
 
     def write(self, engine: Engine, shown: Sequence[str], support: Support, words: int) -> list[str]:
         """What the model says of sentences in view, as far as a text bears it out; it may be nothing.
@@ -116,26 +117,32 @@ class Writer:
                 self.tally.kept += 1
         return kept
 
-    def shown(self, own: Sequence[str]) -> list[str]:
-        """Those of a text's sentences that fit into view, the most central ones, in reading order."""
+    def shown(self, own: Sequence[str], order: Sequence[int]) -> list[str]:
+        """Those of a text's sentences that fit into view, the most central ones, in reading order.
+
+        Args:
+            own: At least one.
+            order: As `ranked` gives it.
+        """
         sizes = [len(self.loaded.encode(f" {sentence}")) for sentence in own]
         spare = self.loaded.config.segment_length - len(self.loaded.encode(self._instruction("", WORDS))) - 2 * WORDS
         room = max(LEAST_VIEW, min(VIEW, spare - GRACE))
-        return [own[number] for number in chosen(own, sizes, room, self.focus)] or [own[0]]
-
-    def _filled(self, said: Sequence[str], own: Sequence[str], support: Support, words: int) -> list[str]:
-        """What was said and, as far as there is room, the text's own most central sentences; at least one."""
-        filled, order = list(said), ranked(own, self.focus)
-        for sentence in (own[number] for number in order):
-            room = words - sum(len(other.split()) for other in filled)
-            if _is_whole(sentence) and len(sentence.split()) <= room and not support.said(sentence, filled):
-                filled.append(sentence)
-        return filled or [own[order[0]]]
+        return [own[number] for number in chosen(order, sizes, room)] or [own[0]]
 
     def _instruction(self, text: str, words: int) -> str:
         if self.focus is None:
             return prompts.fill("note", words=words, text=text)
         return prompts.fill("note-focus", words=words, focus=self.focus, text=text)
+
+
+def _filled(said: Sequence[str], own: Sequence[str], support: Support, words: int) -> list[str]:
+    """What was said and, as far as there is room, the text's own sentences, the most central one first; at least one."""
+    filled = list(said)
+    for sentence in own:
+        room = words - sum(len(other.split()) for other in filled)
+        if _is_whole(sentence) and len(sentence.split()) <= room and not support.said(sentence, filled):
+            filled.append(sentence)
+    return filled or [own[0]]
 
 
 def _is_whole(sentence: str) -> bool:

@@ -39,10 +39,11 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
     support = Support(sentence.text for note in notes for sentence in note.chapter.sentences)
     texts = [sentence for _, sentence in told]
     picked: list[tuple[float, str]] = []
-    for sentence in writer.write(engine, writer.shown(texts), support, words):
+    order = ranked(texts, writer.focus)
+    for sentence in writer.write(engine, writer.shown(texts, order), support, words):
         if _words(picked) < words:
             picked.append((_place(sentence, told, support), sentence))
-    for number in ranked(texts, writer.focus):
+    for number in order:
         chapter, sentence = told[number]
         room = words - _words(picked)
         fits = len(sentence.split()) <= room or not picked

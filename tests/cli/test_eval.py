@@ -120,7 +120,7 @@ def test_parts_of_a_story_are_read_again_before_its_questions(
         {"question": "Zyzzyva?", "answers": ["none"], "evidence": SENTENCES[0]},
     ]
     file = tmp_path / "one.jsonl"
-    # Passages end with a sentence after 120 words, so the letter stands in one of its own.
+    # Passages end with a sentence after 80 words, so the letter stands in one of its own.
     story = f"{'So it went on. ' * 40}\n\n{SENTENCES[2]}\n\n{'Then it was over. ' * 40}"
     file.write_text(json.dumps({"text": story, "questions": asked}))
     for view, measures in (("right", ["f1", "exact"]), ("look-back", ["f1", "exact", "cited"])):
