@@ -36,6 +36,7 @@ class Turn:
         mid_sentence: Whether it did so inside a sentence.
         in_view: Whether what the answer needs is read again just before it: then words may be repeated freely, and only
             loops are kept out.
+        may_refuse: Whether the answer may be that the text does not tell (see `evidence.without_refusal`).
     """
 
     def __init__(self, loaded: Loaded, instruction: str, limit: int, *, least: int = 0) -> None:
@@ -45,6 +46,7 @@ class Turn:
         self.limit = limit
         self.least = least
         self.in_view = False
+        self.may_refuse = True
         self.prompt = loaded.encode(turn_start(loaded.tokenizer, instruction), special=True)
         self.ids: list[int] = []
         self.limit_reached = False
@@ -53,10 +55,13 @@ class Turn:
     def pieces(self, engine: Engine) -> Iterator[str]:
         """Answer, piece by piece, from what an engine has read; it stays as it is."""
         from infini_attention.chat import stop_ids
+        from infini_attention.evidence import without_refusal
         from transformers import MinNewTokensLengthLogitsProcessor
 
         stop = stop_ids(self.loaded)
         processors = decoding(in_view=self.in_view)
+        if not self.may_refuse:
+            processors.extend(without_refusal(self.loaded, len(self.prompt)))
         if self.least and stop:
             processors.append(
                 MinNewTokensLengthLogitsProcessor(

@@ -59,7 +59,7 @@ class Answer:
                 return
             if self.found:
                 engine = engine.reading_again([self.back.view(self.found)])
-                self.turn.in_view = True
+                self.turn.in_view, self.turn.may_refuse = True, False
         yield from self.turn.pieces(engine)
         if self._text().startswith(REFUSAL):
             self.refused, self.found = True, ()

@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessorList
+from transformers import LogitsProcessor, LogitsProcessorList
 
 
 def decode(
@@ -45,6 +45,26 @@ def decode(
         yield token
         ids = [token]
         history.append(token)
+
+
+class NeverBegins(LogitsProcessor):
+    """Keeps answers from beginning with certain tokens; later in an answer they may stand.
+
+    Args:
+        prompt_tokens: how many tokens of the history are not the answer's.
+        beginnings: token ids, at least one each.
+    """
+
+    def __init__(self, prompt_tokens: int, beginnings: Sequence[Sequence[int]]) -> None:
+        self.prompt_tokens, self.beginnings = prompt_tokens, [list(one) for one in beginnings]
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """``[1, V]`` logits, with minus infinity for what would complete such a beginning."""
+        answer = input_ids[0, self.prompt_tokens :].tolist()
+        unwanted = [one[-1] for one in self.beginnings if one[:-1] == answer]
+        if not unwanted:
+            return scores
+        return cast(torch.FloatTensor, scores.index_fill(1, torch.tensor(unwanted, device=scores.device), -torch.inf))
 
 
 def room_for_answer(open_tokens: int, prompt_tokens: int, max_new_tokens: int, segment_length: int) -> bool:

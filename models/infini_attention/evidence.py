@@ -8,12 +8,32 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import LogitsProcessorList
 
+from .decoding import NeverBegins
 from .engine import Engine
 from .inject import memory_off
+from .loading import Loaded
 
 # What a model is taught to answer where neither memory nor what is in view tells.
 REFUSAL = "The text does not tell."
+_BEGINNINGS = ("The text", "the text")
+
+
+def without_refusal(loaded: Loaded, prompt_tokens: int) -> LogitsProcessorList:
+    """Keeps an answer from being a refusal, once evidence has found passages that speak for the question.
+
+    Where a model's recipe has a threshold for evidence, that decides far better than the model's own words: with the
+    right section in view, the default model refused 5 of 12 questions of FairytaleQA's validation split. Without a
+    threshold the model may refuse.
+
+    Args:
+        loaded: the model.
+        prompt_tokens: of the instruction that is answered.
+    """
+    if loaded.recipe.refuse_below is None:
+        return LogitsProcessorList()
+    return LogitsProcessorList([NeverBegins(prompt_tokens, [loaded.encode(words) for words in _BEGINNINGS])])
 
 
 @torch.inference_mode()

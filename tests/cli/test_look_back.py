@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from cli_helpers import OTHER, STORY, Infini, write_recipe
-from infini_attention import Engine, MemoryState
-from infini_attention.evidence import REFUSAL
+from infini_attention import Engine, MemoryState, load
+from infini_attention.evidence import REFUSAL, without_refusal
 from pdf_kinds import manual
 
 from infini_cli.answering import Turn
+from infini_cli.lookback.finder import CHOSEN
 
 QUESTION = "Who found a letter under the bridge?"
 
@@ -34,7 +37,7 @@ def test_an_answer_names_its_place_and_shows_its_sentences(infini: Infini, state
     assert " (One" in outcome.out or " (Two" in outcome.out
     assert any("Marta found a letter under the bridge" in line for line in outcome.out.splitlines()[1:])
     value = json.loads(infini(*ask, "--format", "json").out)
-    assert value["looked_back"] and 1 <= len(value["sources"]) <= 3
+    assert value["looked_back"] and 1 <= len(value["sources"]) <= CHOSEN
     best = value["sources"][0]
     assert best["source"] == "book.md" and best["heading"] in ("One", "Two") and best["pages"] is None
     assert "letter" in best["text"] and best["words"] > 0
@@ -104,6 +107,31 @@ def test_what_the_text_does_not_tell_is_refused(
     value = json.loads(infini(*ask, "--format", "json").out)
     assert value["refused"] is refused and bool(value["sources"]) is not refused
     assert "does not seem" not in infini(*ask, "--memory-only").out
+
+
+def test_only_memory_alone_may_refuse_in_the_model_s_own_words(
+    infini: Infini, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may = []
+
+    def pieces(turn: Turn, engine: Engine) -> Iterator[str]:
+        may.append(turn.may_refuse)
+        yield "Yes."
+
+    monkeypatch.setattr(Turn, "pieces", pieces)
+    ask = ("ask", "--memory", state, QUESTION)
+    assert infini(*ask).code == infini(*ask, "--memory-only").code == 0
+    assert may == [False, True]
+
+
+def test_a_threshold_keeps_an_answer_from_being_a_refusal(model: str) -> None:
+    loaded = load(model, device="cpu", dtype="fp32")
+    assert loaded.recipe.refuse_below is None and len(without_refusal(loaded, 3)) == 0
+    judged = dataclasses.replace(loaded, recipe=dataclasses.replace(loaded.recipe, refuse_below=1.0))
+    begun = loaded.encode(REFUSAL)
+    last = len(loaded.encode("The text")) - 1
+    scores = without_refusal(judged, 3)(torch.tensor([[0, 0, 0, *begun[:last]]]), torch.zeros(1, 500))  # type: ignore[arg-type]
+    assert scores[0, begun[last]] == -torch.inf
 
 
 def test_a_model_that_says_so_itself_has_no_sources(

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 import torch
 from infini_attention.cache import InfiniCache
+from infini_attention.decoding import NeverBegins
 from infini_attention.engine import Engine
 from infini_attention.inject import inject, new_cache
 from torch import Tensor
@@ -162,3 +163,16 @@ def test_the_cache_tells_transformers_what_it_has_seen() -> None:
     assert cache.get_seq_length() == 2 * SEGMENT + 3
     assert cache.get_max_length() == -1
     assert cache.room == SEGMENT - 3
+
+
+def test_an_answer_does_not_begin_with_what_is_kept_from_it() -> None:
+    never = NeverBegins(2, [[7, 5], [3]])
+    logits = torch.zeros(1, 9)
+
+    def kept_out(*history: int) -> list[int]:
+        scores = never(torch.tensor([history]), logits)  # type: ignore[arg-type]
+        return torch.nonzero(scores[0].isinf())[:, 0].tolist()
+
+    assert kept_out(7, 5) == [3] and kept_out(0, 1, 7) == [5]
+    assert kept_out(0, 1, 8) == kept_out(0, 1, 7, 2) == kept_out(0, 7, 7, 7) == []
+    assert not logits.isinf().any()

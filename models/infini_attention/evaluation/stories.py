@@ -14,6 +14,7 @@ from ..adaptation.stories import Question, Story
 from ..chat import stop_ids, turn_start
 from ..engine import Engine
 from ..errors import InfiniError
+from ..evidence import without_refusal
 from ..loading import Loaded
 from .probes import Probe, Series
 from .scores import question_scores, rouge
@@ -110,7 +111,8 @@ def questions(
             return engine.reading_again(passage.ids for passage in passages)
 
         prepare = read_again if passages else None
-        return Probe((read(story.text),), tuple(turn), ANSWER_TOKENS, score, stop, prepare=prepare)
+        processors = without_refusal(loaded, len(turn)) if passages else None
+        return Probe((read(story.text),), tuple(turn), ANSWER_TOKENS, score, stop, processors, prepare)
 
     return Series({"kind": "questions"}, len(asked), draw, sum(len(story.text) // 4 for story, _ in asked))
 
