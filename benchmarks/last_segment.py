@@ -18,6 +18,7 @@ from infini_attention.adaptation.texts import load_corpus
 from infini_attention.base import cache_dir
 from infini_attention.evaluation.perplexity import last_segment
 
+from benchmarks.shared import about
 from infini_cli.evaluating import cells_of
 from infini_cli.output import emit_json
 
@@ -36,18 +37,13 @@ def main() -> None:
     corpus = load_corpus(options.texts, loaded.encode, loaded.origin.base, cache_dir() / "tokens", held_out=True)
     rng = np.random.default_rng(options.seed)
     windows = [corpus.window(segments * length + 1, rng) for _ in range(options.windows)]
-    about = {
-        "schema": "benchmarks.last_segment/1",
-        "task": "last_segment",
-        "model": loaded.origin.model,
-        "adapter": loaded.origin.adapter,
-        "texts": options.texts.resolve().name,
+    told = {
+        **about(loaded, "last_segment", options.texts),
         "seed": options.seed,
-        "dtype": str(loaded.placement.dtype).removeprefix("torch."),
         "segments": segments,
         "length": length,
     }
-    emit_json({**about, "cells": cells_of(last_segment(loaded, windows, segments, length)), "summary": {}}, sys.stdout)
+    emit_json({**told, "cells": cells_of(last_segment(loaded, windows, segments, length)), "summary": {}}, sys.stdout)
 
 
 if __name__ == "__main__":

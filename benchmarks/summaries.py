@@ -26,6 +26,7 @@ from infini_attention.evaluation.probes import Scores
 from infini_attention.evaluation.scores import rouge
 from infini_attention.evaluation.stories import spread
 
+from benchmarks.shared import about
 from infini_cli import prompts
 from infini_cli.answering import GRACE, Turn, tokens_for
 from infini_cli.documents import Block
@@ -128,15 +129,7 @@ def main() -> None:
     for name in options.systems.split(","):
         scores = [_score(loaded, name, number, story, options.texts) for number, story in enumerate(stories)]
         results.append(Scores({"system": name}, tuple(scores)))
-    about = {
-        "schema": "benchmarks.summaries/1",
-        "task": "summaries",
-        "model": loaded.origin.model,
-        "adapter": loaded.origin.adapter,
-        "texts": options.data.resolve().name,
-        "dtype": str(loaded.placement.dtype).removeprefix("torch."),
-    }
-    emit_json({**about, "cells": cells_of(results), "summary": {}}, sys.stdout)
+    emit_json({**about(loaded, "summaries", options.data), "cells": cells_of(results), "summary": {}}, sys.stdout)
 
 
 def _score(loaded: Loaded, name: str, number: int, story: Story, folder: Path | None) -> float:

@@ -33,6 +33,7 @@ from infini_attention.evaluation.probes import run
 from infini_attention.passkey import Passkey
 from torch import Tensor
 
+from benchmarks.shared import put_between
 from infini_cli.output import emit_json
 
 HERE = Path(__file__).resolve().parent
@@ -141,11 +142,7 @@ def written(readme: str, report: Mapping[str, Any]) -> str:
     Raises:
         ValueError: It has no place for one.
     """
-    head, begin, rest = readme.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the README has no {BEGIN} and {END}")
-    return f"{head}{BEGIN}\n\n{table(report)}\n\n{END}{tail}"
+    return put_between(readme, BEGIN, END, lambda: table(report))
 
 
 def main() -> None:
