@@ -29,7 +29,6 @@ from infini_attention.evaluation.stories import spread
 from benchmarks.shared import about
 from infini_cli import prompts
 from infini_cli.answering import GRACE, Turn, tokens_for
-from infini_cli.documents import Block
 from infini_cli.evaluating import cells_of
 from infini_cli.lookback.kept import KeptText
 from infini_cli.output import emit_json
@@ -39,11 +38,6 @@ from infini_cli.summaries.notes import Writer
 from infini_cli.summaries.whole import note_words, summary
 
 Summarise = Callable[[Loaded, KeptText, int], str]
-
-
-def kept(text: str) -> KeptText:
-    """A text in blocks, as a document has it."""
-    return KeptText("text", tuple(Block(part.strip()) for part in text.split("\n\n") if part.strip()))
 
 
 def by_infini(loaded: Loaded, text: KeptText, words: int) -> str:
@@ -137,8 +131,7 @@ def _score(loaded: Loaded, name: str, number: int, story: Story, folder: Path | 
     if file is not None and file.exists():
         text = file.read_text(encoding="utf-8")
     else:
-        words = sum(len(reference.split()) for reference in story.summaries) // len(story.summaries)
-        text = SYSTEMS[name](loaded, kept(story.text), words)
+        text = SYSTEMS[name](loaded, KeptText.of("text", story.text), story.summary_words)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")

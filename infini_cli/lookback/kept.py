@@ -29,6 +29,11 @@ class KeptText:
     name: str
     blocks: tuple[Block, ...]
 
+    @classmethod
+    def of(cls, name: str, text: str) -> KeptText:
+        """A text of which nothing but its blank lines is known: they end its blocks."""
+        return cls(name, tuple(Block(part.strip()) for part in text.split("\n\n") if part.strip()))
+
 
 def pack(texts: Sequence[KeptText]) -> bytes:
     """Texts as compressed bytes."""

@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from infini_cli.documents import Block
 from infini_cli.lookback.finder import Found, LookBack
 from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.refusal import refuses, support
@@ -58,8 +57,7 @@ def _finder(loaded: Loaded) -> Callable[[Story, str, int], tuple[LookBack, list[
 
     @functools.lru_cache(1)
     def back_of(text: str) -> LookBack:
-        blocks = tuple(Block(part) for part in text.split("\n\n") if part.strip())
-        return LookBack(loaded, [KeptText("story", blocks)])
+        return LookBack(loaded, [KeptText.of("story", text)])
 
     def find(story: Story, question: str, prompt_tokens: int) -> tuple[LookBack, list[Found]]:
         back = back_of(story.text)

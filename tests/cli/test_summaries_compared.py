@@ -5,17 +5,19 @@ from __future__ import annotations
 import pytest
 from infini_attention import Loaded, load
 
-from benchmarks.summaries import SYSTEMS, kept
+from benchmarks.summaries import SYSTEMS
 from infini_cli.answering import GRACE
 from infini_cli.documents import Block
+from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.passages import sentences
 
-STORY = kept(
+STORY = KeptText.of(
+    "text",
     "\n\n".join(
         f"Marta rowed to the island of Orrin on day {day}. She found the letter {day} under the bridge of the old mill. "
         f'"Go home," said the miller on day {day}.'
         for day in ("one", "two", "three", "four")
-    )
+    ),
 )
 
 

@@ -41,6 +41,11 @@ class Story:
     questions: tuple[Question, ...]
     summaries: tuple[str, ...] = ()
 
+    @property
+    def summary_words(self) -> int:
+        """Words of a summary, on average; there has to be one."""
+        return sum(len(text.split()) for text in self.summaries) // len(self.summaries)
+
 
 def load_stories(path: Path) -> list[Story]:
     """Reads JSON lines, plain or gzipped, of one file or of all in a folder.

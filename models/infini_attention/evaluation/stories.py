@@ -147,7 +147,7 @@ def summaries(
     def draw(share: int, trial: int) -> Probe:
         story = chosen[trial]
         ids = loaded.encode(story.text)
-        words = sum(len(text.split()) for text in story.summaries) // len(story.summaries)
+        words = story.summary_words
         turn = loaded.encode(turn_start(loaded.tokenizer, prompt(max(10, round(words, -1)))), special=True)
         return Probe(
             (torch.tensor(ids[: len(ids) * share // 100]), torch.tensor(loaded.encode("\n\n"))),
