@@ -145,6 +145,9 @@ def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
     ids = text(SEGMENT)
     for one, other in zip(tokens(tokens.start(1), ids), again(again.start(1), ids), strict=True):
         torch.testing.assert_close(one, other)
+    # The same model may be read with a second time.
+    second = load_recurrent(model, tmp_path, "tiny")
+    torch.testing.assert_close(second(second.start(1), ids), tokens(tokens.start(1), ids))
     with pytest.raises(InfiniError, match="layers"):
         load_recurrent(base_model(layers=3), tmp_path, "tiny")
     with pytest.raises(InfiniError, match=FIRST):

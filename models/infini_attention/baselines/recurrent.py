@@ -32,7 +32,7 @@ class MemoryTokens(nn.Module):
     """Puts low-rank changes into a model, which belongs to this baseline from then on.
 
     Args:
-        model: a language model; a memory path in it is not used.
+        model: a language model; a memory path in it is not used. Changes of an earlier such object in it are dropped.
         tokens: memory tokens, ``M``.
         rank: of the changes.
         seed: draws what is not zero in the beginning.
@@ -49,6 +49,8 @@ class MemoryTokens(nn.Module):
             raise InfiniError("the system rmt needs the package peft", "pip install 'infini[eval]'") from error
         self.model = model
         embeddings = cast(Tensor, model.get_input_embeddings().weight)
+        if NAME in getattr(model, "peft_config", {}):
+            model.delete_adapter(NAME)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             noise = torch.randn(tokens, embeddings.shape[1])
