@@ -76,12 +76,20 @@ class LookBack:
         scores = log_likelihoods(judge, [[*ids, *asked] for ids in (nothing, *views.values())], len(asked))
         gains = (scores[1:] - scores[0]).tolist()
         found = [Found(passage, hits[passage], gain) for passage, gain in zip(views, gains, strict=True)]
-        found.sort(key=lambda one: one.score, reverse=True)
+        return self._fitting(sorted(found, key=lambda one: one.score, reverse=True), room)
+
+    def find_by_words(self, question: str, room: int) -> list[Found]:
+        """The same by the search alone; nothing is read again to judge it."""
+        hits = self.search.find(question, CANDIDATES)
+        return self._fitting([Found(hit.passage, hit.score, 0.0) for hit in hits], room)
+
+    def _fitting(self, found: Sequence[Found], room: int) -> list[Found]:
         chosen: list[Found] = []
         for one in found:
-            if len(chosen) < CHOSEN and len(views[one.passage]) <= room:
+            size = len(self.ids(one.passage))
+            if len(chosen) < CHOSEN and size <= room:
                 chosen.append(one)
-                room -= len(views[one.passage])
+                room -= size
         return chosen
 
     def ids(self, passage: Passage) -> list[int]:

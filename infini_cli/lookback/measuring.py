@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from infini_cli.lookback.finder import Found, LookBack
 from infini_cli.lookback.kept import KeptText
@@ -19,13 +19,22 @@ if TYPE_CHECKING:
 
 # Of a passage's words, the share that has to stand in the right part for it to count as cited from there.
 SHARED = 0.5
+# A story, a question and the number of the instruction's tokens to the passages that speak for it.
+Finder: TypeAlias = "Callable[[Story, str, int], tuple[LookBack, list[Found]]]"
 
 
 def look_back(loaded: Loaded) -> View:
     """The view of `infini ask`: the passages that it would put before the question. The best of them is cited."""
-    from infini_attention.evaluation.stories import Passage, View
+    return _view(_finder(loaded, LookBack.find))
 
-    find = _finder(loaded)
+
+def by_words(loaded: Loaded) -> View:
+    """The view of a search engine: the passages that share most with the question, whatever the model makes of them."""
+    return _view(_finder(loaded, LookBack.find_by_words))
+
+
+def _view(find: Finder) -> View:
+    from infini_attention.evaluation.stories import Passage, View
 
     def passages(story: Story, question: Question, prompt_tokens: int) -> Sequence[Passage]:
         back, found = find(story, question.question, prompt_tokens)
@@ -42,17 +51,17 @@ def judging(loaded: Loaded) -> Callable[[Story, str, int], float]:
 
     The third argument is the number of the instruction's tokens.
     """
-    find = _finder(loaded)
+    find = _finder(loaded, LookBack.find)
     return lambda story, question, prompt_tokens: support(question, find(story, question, prompt_tokens)[1])
 
 
 def refusing(loaded: Loaded) -> Refuses:
     """Whether `infini ask` would refuse to answer."""
-    find = _finder(loaded)
+    find = _finder(loaded, LookBack.find)
     return lambda story, question, prompt_tokens: refuses(loaded, question, find(story, question, prompt_tokens)[1])
 
 
-def _finder(loaded: Loaded) -> Callable[[Story, str, int], tuple[LookBack, list[Found]]]:
+def _finder(loaded: Loaded, way: Callable[[LookBack, str, int], list[Found]]) -> Finder:
     from infini_attention.evaluation.stories import ANSWER_TOKENS
 
     @functools.lru_cache(1)
@@ -61,7 +70,7 @@ def _finder(loaded: Loaded) -> Callable[[Story, str, int], tuple[LookBack, list[
 
     def find(story: Story, question: str, prompt_tokens: int) -> tuple[LookBack, list[Found]]:
         back = back_of(story.text)
-        return back, back.find(question, loaded.config.segment_length - prompt_tokens - ANSWER_TOKENS)
+        return back, way(back, question, loaded.config.segment_length - prompt_tokens - ANSWER_TOKENS)
 
     return find
 

@@ -105,6 +105,7 @@ def test_questions_and_summaries(infini: Infini, stories: Path) -> None:
     assert labels(measured(infini, "qa", "--data", stories), "kind", "measure") == [
         ("questions", "f1"),
         ("questions", "exact"),
+        ("questions", "rouge_l"),
     ]
     value = measured(infini, "summary", "--data", stories)
     assert labels(value, "share", "trials") == [(10, 1), (25, 1), (50, 1), (100, 1)]
@@ -123,11 +124,20 @@ def test_parts_of_a_story_are_read_again_before_its_questions(
     # Passages end with a sentence after 80 words, so the letter stands in one of its own.
     story = f"{'So it went on. ' * 40}\n\n{SENTENCES[2]}\n\n{'Then it was over. ' * 40}"
     file.write_text(json.dumps({"text": story, "questions": asked}))
-    for view, measures in (("right", ["f1", "exact"]), ("look-back", ["f1", "exact", "cited"])):
+    for view, measures in (
+        ("right", ["f1", "exact", "rouge_l"]),
+        ("words", ["f1", "exact", "rouge_l", "cited"]),
+        ("look-back", ["f1", "exact", "rouge_l", "cited"]),
+    ):
         value = measured(infini, "qa", "--data", file, "--view", view)
         assert value["view"] == view
         assert [(cell["measure"], cell["trials"]) for cell in value["cells"]] == [(name, 2) for name in measures]
     assert measured(infini, "qa", "--data", file)["cells"][0]["trials"] == 3
+    plain = tmp_path / "plain.jsonl"
+    plain.write_text(json.dumps({"text": story, "questions": asked[1:2]}))
+    value = measured(infini, "qa", "--data", plain, "--view", "look-back")
+    assert labels(value, "measure", "trials") == [("f1", 1), ("exact", 1), ("rouge_l", 1)]
+    assert_error(infini("eval", "qa", "--data", plain, "--view", "right"), 1, "no text comes with a question")
     assert_error(infini("eval", "qa", "--data", file, "--view", "left"), 2, "left")
     assert_error(
         infini("eval", "qa", "--data", file, "--view", "right", "--system", "window"), 2, "read anything again"

@@ -27,6 +27,9 @@ from infini_cli.commands.passkey import parse_lengths
 from infini_cli.errors import CliError, UsageFailure
 from infini_cli.evaluating import Report, cells_of, chosen_system, evaluate, journal, measure_loss, write
 
+# What may be read again before a question.
+VIEWS = ("none", "look-back", "words", "right")
+
 
 def ppl(
     data: Texts,
@@ -86,9 +89,9 @@ def qa(
         str,
         typer.Option(
             "--view",
-            metavar="none|look-back|right",
+            metavar="|".join(VIEWS),
             help="Parts of the text read again before a question.",
-            autocompletion=completion.one_of("none", "look-back", "right"),
+            autocompletion=completion.one_of(*VIEWS),
         ),
     ] = "none",
     seed: Seed = 0,
@@ -103,17 +106,18 @@ def qa(
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
-    """Questions, each asked after its whole text was read: token F1 and exact match.
+    """Questions, each asked after its whole text was read: token F1, exact match and ROUGE-L.
 
     With --view look-back, the passages that `ask` finds are read again before each question, and it is measured whether
-    the best of them is of the right part of the text; with --view right, that part itself is.
+    the best of them is of the right part of the text, where the data tell it; with --view words, those that share most
+    with the question are, which needs no model to be found; with --view right, the right part itself is.
     """
     run = options.start(
         model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     name = chosen_system(system, memory)
-    if view not in ("none", "look-back", "right"):
-        raise UsageFailure(f"'{view}' is not a view", "Use none, look-back or right.")
+    if view not in VIEWS:
+        raise UsageFailure(f"'{view}' is not a view", f"Use one of {', '.join(VIEWS)}.")
     if view != "none" and name not in ("memory", "local"):
         raise UsageFailure(f"the system {name} cannot read anything again", "Leave out --view.")
     prepare(output, plot, data)
@@ -121,16 +125,16 @@ def qa(
     from infini_attention.adaptation.stories import load_stories
     from infini_attention.evaluation.stories import questions, right_part
 
-    from infini_cli.lookback.measuring import look_back
+    from infini_cli.lookback.measuring import by_words, look_back
 
-    views = {"none": None, "look-back": look_back(loaded), "right": right_part(loaded)}
+    views = dict(zip(VIEWS, (None, look_back(loaded), by_words(loaded), right_part(loaded)), strict=True))
     series = questions(
         loaded, load_stories(data), lambda asked: prompts.fill("ask", question=asked), limit, view=views[view]
     )
     about = about_of(
         loaded, "qa", name, seed, data, limit=limit, view=view, prompt=prompts.fill("ask", question="{question}")
     )
-    evaluate(run, loaded, about, [series], output, plot, "token F1, and exact match")
+    evaluate(run, loaded, about, [series], output, plot, "token F1, exact match and ROUGE-L")
 
 
 def refusal(

@@ -53,14 +53,19 @@ def interval(scores: Sequence[float]) -> tuple[float, float] | None:
 
 
 def question_scores(answer: str, references: Sequence[str]) -> dict[str, float]:
-    """Token F1 and exact match of an answer, each the best over the right answers, 0 to 1 (as SQuAD counts them)."""
+    """Token F1 and exact match of an answer as SQuAD counts them, and ROUGE-L, which NarrativeQA asks for: each the best
+    over the right answers, 0 to 1."""
     from torchmetrics.functional.text import squad
 
     found = squad(
         [{"prediction_text": answer, "id": "0"}],
         [{"answers": {"answer_start": [0] * len(references), "text": list(references)}, "id": "0"}],
     )
-    return {"f1": float(found["f1"]) / 100, "exact": float(found["exact_match"]) / 100}
+    return {
+        "f1": float(found["f1"]) / 100,
+        "exact": float(found["exact_match"]) / 100,
+        "rouge_l": rouge(answer, references)["rougeL"],
+    }
 
 
 def rouge(summary: str, references: Sequence[str]) -> dict[str, float]:

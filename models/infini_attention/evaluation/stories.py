@@ -46,11 +46,13 @@ class View:
     Attributes:
         passages: a story, one of its questions and the number of the instruction's tokens to parts of the story, in the
             order in which they are to be read again.
-        cites: whether it is measured that a part is the right one.
+        cites: whether it is measured that a part is the right one, where it is known which that is.
+        needs_evidence: whether there is nothing to read again for a question whose part of the story is not known.
     """
 
     passages: Callable[[Story, Question, int], Sequence[Passage]]
     cites: bool = False
+    needs_evidence: bool = False
 
 
 def right_part(loaded: Loaded) -> View:
@@ -60,7 +62,7 @@ def right_part(loaded: Loaded) -> View:
         room = loaded.config.segment_length - prompt_tokens - ANSWER_TOKENS
         return [Passage(loaded.encode((question.evidence or "") + "\n\n")[:room])]
 
-    return View(passages)
+    return View(passages, needs_evidence=True)
 
 
 def questions(
@@ -71,23 +73,26 @@ def questions(
     *,
     view: View | None = None,
 ) -> Series:
-    """Questions, each after its whole story was read; the scores are token F1 and exact match.
+    """Questions, each after its whole story was read; the scores are token F1, exact match and ROUGE-L.
 
-    With a view that cites what it reads again, there is a third score: whether a cited part is the right one.
+    With a view that cites what it reads again, there is one more: whether a cited part is the right one.
 
     Args:
         loaded: whose chat template and tokenizer to use.
         stories: those without a question are left out.
         prompt: a question to the instruction that asks it.
         limit: questions to ask, spread evenly over all stories; ``None``: all.
-        view: what is read again before a question, by an engine only; those without evidence are left out then.
+        view: what is read again before a question, by an engine only. Where it is measured what that cites, or needed,
+            questions without evidence are left out, unless none has any.
 
     Raises:
         InfiniError: there is no question.
     """
-    asked = [
-        (story, question) for story in stories for question in story.questions if view is None or question.evidence
-    ]
+    asked = [(story, question) for story in stories for question in story.questions]
+    known = [(story, question) for story, question in asked if question.evidence]
+    cites = view is not None and view.cites and bool(known)
+    if cites or (view is not None and view.needs_evidence):
+        asked = known
     if not asked:
         raise InfiniError("no text comes with a question", 'write {"text": ..., "questions": [...]} a line')
     asked = spread(asked, limit)
@@ -101,11 +106,11 @@ def questions(
         story, question = asked[trial]
         turn = loaded.encode(turn_start(loaded.tokenizer, prompt(question.question)), special=True)
         passages = [] if view is None else view.passages(story, question, len(turn))
-        cited = any(passage.right for passage in passages)
+        right = any(passage.right for passage in passages)
 
         def score(answer: str) -> dict[str, float]:
             found = question_scores(answer.strip(), question.answers)
-            return {**found, "cited": float(cited)} if view is not None and view.cites else found
+            return {**found, "cited": float(right)} if cites else found
 
         def read_again(engine: Engine) -> Engine:
             return engine.reading_again(passage.ids for passage in passages)
