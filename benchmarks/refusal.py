@@ -17,7 +17,7 @@ from infini_attention.evaluation.probes import run
 from infini_attention.evaluation.refusals import refusals
 
 from infini_cli import prompts
-from infini_cli.lookback.measuring import judging
+from infini_cli.lookback.measuring import supporting
 
 
 def threshold_at(answerable: list[float], most: float) -> float:
@@ -34,11 +34,11 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     arguments = parser.parse_args()
     loaded = load(arguments.model)
-    judge = judging(loaded)
+    supports = supporting(loaded)
     found: list[float] = []
 
     def refuses(story: Story, question: str, prompt_tokens: int) -> bool:
-        found.append(judge(story, question, prompt_tokens))
+        found.append(supports(story, question, prompt_tokens))
         return False
 
     series = refusals(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from infini_attention.adaptation.stories import load_stories
+from infini_attention.adaptation.texts import digest
+from infini_attention.judge import judge_file
 from infini_attention.recipes import find, names
 from infini_attention.state import fingerprint
 
@@ -72,6 +74,11 @@ def test_the_cards_of_the_recipes_are_up_to_date() -> None:
             continue
         card = (recipe.folder / "README.md").read_text(encoding="utf-8")
         assert written(card, recipe.reports) == card
-        # None of them is of another adapter.
+        # None of them is of another adapter, or another judge.
+        file = judge_file(recipe.folder)
+        judge = None if file is None else digest([file])
+        for report in recipe.reports.values():
+            if report.get("view") == "look-back" or report["task"] == "refusal":
+                assert report.get("judge_sha256") == judge
         fingerprints = {report["adapter"] for report in recipe.reports.values()}
         assert fingerprints == {fingerprint(recipe.adapter() or {})}

@@ -65,8 +65,8 @@ def adapt(
         typer.Option(
             "--system",
             metavar="NAME",
-            help="memory, or rmt: memory tokens, for comparison.",
-            autocompletion=completion.one_of("memory", "rmt"),
+            help="memory; judge: of passages, for ask; or rmt: memory tokens, for comparison.",
+            autocompletion=completion.one_of("memory", "judge", "rmt"),
         ),
     ] = "memory",
     rule: options.Rule = None,
@@ -120,12 +120,23 @@ def adapt(
     from infini_attention.adaptation.run import adapt as train
     from infini_attention.adaptation.run import learner_of
 
+    from infini_cli.lookback.teaching import choosable
+
     asked = Prompts(
         lambda question: prompts.fill("ask", question=question),
         lambda words: prompts.fill("summarize", words=words),
         lambda words, text: prompts.fill("note", words=words, text=text),
     )
-    tasks = tasks_of(loaded, plan, data, questions=questions, prompts=asked, system=system, notify=run.console.note)
+    tasks = tasks_of(
+        loaded,
+        plan,
+        data,
+        questions=questions,
+        prompts=asked,
+        system=system,
+        cut=lambda story: choosable(loaded, story),
+        notify=run.console.note,
+    )
     learner = learner_of(loaded, system, fresh=fresh)
     if dry_run:
         from infini_attention.adaptation.estimate import estimate
@@ -138,7 +149,7 @@ def adapt(
         folder = train(loaded, learner, tasks, plan, output, on_step=on_step)
     if not first:
         return
-    run.console.note(f"trained: use it with --model {folder}" + ("" if system == "memory" else f" --system {system}"))
+    run.console.note(f"trained: use it with --model {folder}" + (" --system rmt" if system == "rmt" else ""))
     if form != "text":
         value: dict[str, Any] = {"schema": "infini.adapt/1", "folder": str(folder), "steps": plan.steps}
         value["last"] = None if on_step.last is None else dataclasses.asdict(on_step.last)
@@ -181,9 +192,9 @@ def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
 
 
 def _lacks_texts(plan: TrainingPlan, data: Path | None, questions: Path | None) -> bool:
-    from infini_attention.adaptation.catalogue import ASKED, TEXTS
+    from infini_attention.adaptation.catalogue import ASKED, CHOICE, TEXTS
 
-    asked = plan.tasks & set(ASKED)
+    asked = plan.tasks & {*ASKED, CHOICE}
     return bool((data is None and plan.tasks & set(TEXTS)) or (questions is None and asked))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.passages import Passage, passages
-from infini_cli.lookback.search import Search
+from infini_cli.lookback.search import Hit, Search
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 # Passages that are read again to see what they say for the question, and those that stay in view for the answer.
 CANDIDATES = 12
 CHOSEN = 4
-# What a nat of evidence weighs beside a point of the search. Over 40 questions on stories (FairytaleQA's training split)
-# the best passage was of the right section for 55% with the search alone, 70% with this weight, 68% with evidence alone;
-# for 83% one of the best three was.
+# What a nat of evidence weighs beside a point of the search, for a model without a judge. Over 40 questions on stories
+# (FairytaleQA's training split) the best passage was of the right section for 55% with the search alone, 70% with this
+# weight, 68% with evidence alone; for 83% one of the best three was.
 EVIDENCE_WEIGHT = 0.2
 
 
@@ -36,10 +36,8 @@ class Found:
     words: float
     evidence: float
 
-    @property
-    def score(self) -> float:
-        """Both together."""
-        return self.words + EVIDENCE_WEIGHT * self.evidence
+
+T = TypeVar("T", Hit, Found)
 
 
 class LookBack:
@@ -51,8 +49,11 @@ class LookBack:
     """
 
     def __init__(self, loaded: Loaded, texts: Sequence[KeptText]) -> None:
+        from infini_attention.judge import load_judge
+
         self.loaded, self.texts = loaded, texts
         self.search = Search(passages(texts))
+        self.judge = load_judge(loaded.model, loaded.recipe.folder)
 
     def find(self, question: str, room: int) -> list[Found]:
         """The passages that speak most for a question, the best one first.
@@ -61,30 +62,48 @@ class LookBack:
             question: As the person put it.
             room: Tokens that passages may fill together.
         """
-        from infini_attention.evidence import log_likelihoods
-
-        asked = self.loaded.encode(f"Question: {question}")
-        hits = {hit.passage: hit.score for hit in self.search.find(question, CANDIDATES)}
-        most = min(room, self.loaded.config.segment_length - len(asked))
-        views = {passage: ids for passage in hits if len(ids := self.ids(passage)) <= most}
-        if not views:
+        question_ids = asked(self.loaded, question)
+        most = min(room, self.loaded.config.segment_length - len(question_ids))
+        hits = [hit for hit in self.search.find(question, CANDIDATES) if len(self.ids(hit.passage)) <= most]
+        if not hits:
             return []
-        # Judged by the base alone: what memory knows already must not speak against the passage that it knows it from.
-        judge = self.loaded.engine(use_memory=False)
-        # A blank line before the question stands for "nothing read again".
-        nothing = self.loaded.encode("\n\n")
-        scores = log_likelihoods(judge, [[*ids, *asked] for ids in (nothing, *views.values())], len(asked))
-        gains = (scores[1:] - scores[0]).tolist()
-        found = [Found(passage, hits[passage], gain) for passage, gain in zip(views, gains, strict=True)]
-        return self._fitting(sorted(found, key=lambda one: one.score, reverse=True), room)
+        if self.judge is None:
+            found = self._with_evidence(hits, question_ids)
+            found.sort(key=lambda one: one.words + EVIDENCE_WEIGHT * one.evidence, reverse=True)
+            return self._fitting(found, room)
+        hits = self._judged(hits, question_ids)
+        return self._with_evidence(self._fitting(hits, room), question_ids)
 
     def find_by_words(self, question: str, room: int) -> list[Found]:
         """The same by the search alone; nothing is read again to judge it."""
-        hits = self.search.find(question, CANDIDATES)
-        return self._fitting([Found(hit.passage, hit.score, 0.0) for hit in hits], room)
+        hits = self._fitting(self.search.find(question, CANDIDATES), room)
+        return [Found(hit.passage, hit.score, 0.0) for hit in hits]
 
-    def _fitting(self, found: Sequence[Found], room: int) -> list[Found]:
-        chosen: list[Found] = []
+    def _judged(self, hits: Sequence[Hit], question: list[int]) -> list[Hit]:
+        """The one that tells most first."""
+        import torch
+
+        assert self.judge is not None
+        with torch.inference_mode():
+            (judged,) = self.judge([self.ids(hit.passage) for hit in hits], [question]).tolist()
+        weight = float(self.judge.words)
+        scores = {hit.passage: score + weight * hit.score for hit, score in zip(hits, judged, strict=True)}
+        return sorted(hits, key=lambda hit: scores[hit.passage], reverse=True)
+
+    def _with_evidence(self, hits: Sequence[Hit], question: list[int]) -> list[Found]:
+        from infini_attention.evidence import log_likelihoods
+
+        # Told by the base alone: what memory knows already must not speak against the passage that it knows it from.
+        reader = self.loaded.engine(use_memory=False)
+        # A blank line before the question stands for "nothing read again".
+        views = [self.loaded.encode("\n\n"), *(self.ids(hit.passage) for hit in hits)]
+        scores = log_likelihoods(reader, [[*view, *question] for view in views], len(question))
+        gains = (scores[1:] - scores[0]).tolist()
+        return [Found(hit.passage, hit.score, gain) for hit, gain in zip(hits, gains, strict=True)]
+
+    def _fitting(self, found: Sequence[T], room: int) -> list[T]:
+        """The first that fit into a room together."""
+        chosen: list[T] = []
         for one in found:
             size = len(self.ids(one.passage))
             if len(chosen) < CHOSEN and size <= room:
@@ -94,7 +113,7 @@ class LookBack:
 
     def ids(self, passage: Passage) -> list[int]:
         """Token ids of a passage, as the model reads it again."""
-        return self.loaded.encode(passage.text + "\n\n")
+        return read_again(self.loaded, passage)
 
     @staticmethod
     def ordered(found: Sequence[Found]) -> list[Found]:
@@ -104,3 +123,13 @@ class LookBack:
     def view(self, found: Sequence[Found]) -> list[int]:
         """Token ids of the passages as they are read again: in reading order."""
         return [token for one in self.ordered(found) for token in self.ids(one.passage)]
+
+
+def read_again(loaded: Loaded, passage: Passage) -> list[int]:
+    """Token ids of a passage, as a model reads it again."""
+    return loaded.encode(passage.text + "\n\n")
+
+
+def asked(loaded: Loaded, question: str) -> list[int]:
+    """Token ids of a question, as passages are judged by it."""
+    return loaded.encode(f"Question: {question}")

@@ -39,14 +39,14 @@ def _view(find: Finder) -> View:
     def passages(story: Story, question: Question, prompt_tokens: int) -> Sequence[Passage]:
         back, found = find(story, question.question, prompt_tokens)
         return [
-            Passage(back.ids(one.passage), one is found[0] and _stands_in(one.passage.text, question))
+            Passage(back.ids(one.passage), one is found[0] and stands_in(one.passage.text, question))
             for one in back.ordered(found)
         ]
 
     return View(passages, cites=True)
 
 
-def judging(loaded: Loaded) -> Callable[[Story, str, int], float]:
+def supporting(loaded: Loaded) -> Callable[[Story, str, int], float]:
     """How much a story supports a question (see `refusal.support`), found as `infini ask` finds it.
 
     The third argument is the number of the instruction's tokens.
@@ -75,7 +75,8 @@ def _finder(loaded: Loaded, way: Callable[[LookBack, str, int], list[Found]]) ->
     return find
 
 
-def _stands_in(text: str, question: Question) -> bool:
+def stands_in(text: str, question: Question) -> bool:
+    """Whether a passage is of the part of the text that a question's answer stands in."""
     # Sentences are joined and spaces evened out in a passage, so words are compared, pair by pair.
     words, right = text.split(), (question.evidence or "").split()
     known = set(itertools.pairwise(right))

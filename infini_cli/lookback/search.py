@@ -36,15 +36,16 @@ class Search:
 
     def find(self, question: str, most: int) -> list[Hit]:
         """The best passages, the best one first; those that share no word are left out."""
+        scores = self.scores(question)
+        order = sorted(range(len(scores)), key=lambda number: -scores[number])[:most]
+        return [Hit(self.passages[number], scores[number]) for number in order if scores[number] > 0]
+
+    def scores(self, question: str) -> list[float]:
+        """How well each passage's words match; 0 for one that shares none."""
         (words,) = stems([question])
         if not self._usable or not words:
-            return []
-        found, scores = self._index.retrieve([words], k=min(most, len(self.passages)), show_progress=False)
-        return [
-            Hit(self.passages[int(number)], float(score))
-            for number, score in zip(found[0], scores[0], strict=True)
-            if score > 0
-        ]
+            return [0.0] * len(self.passages)
+        return [float(score) for score in self._index.get_scores(words)]
 
 
 def stems(texts: Sequence[str]) -> list[list[str]]:

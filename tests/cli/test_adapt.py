@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cli_helpers import SENTENCES, Infini, assert_error
+from cli_helpers import SENTENCES, Infini, assert_error, write_recipe
 from infini_attention.adaptation.plan import Phase, TrainingPlan
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +91,37 @@ def test_trains_on_needles_and_facts(infini: Infini, data: Path, tmp_path: Path,
     assert_error(infini(*command), 1, "delta rule cannot write a segment again", "echoes")
     recipe.write_text(paper)
     assert infini(*command).code == 0
+
+
+def test_a_judge_is_trained_and_asked(infini: Infini, tmp_path: Path, base_folder: Path) -> None:
+    model = str(write_recipe(tmp_path / "roomy", base_folder, segment=640))
+    stories = tmp_path / "stories.jsonl"
+    parts = [f"{sentence} {'So it went. ' * 11}" for sentence in SENTENCES[:5]]
+    asked = [{"question": f"{part[:30]}?", "answers": ["it"], "evidence": part} for part in parts]
+    stories.write_text(json.dumps({"text": "\n\n".join(parts), "questions": asked}))
+    folder = with_tasks(model, tmp_path / "plan", passage_choice=1)
+    out = tmp_path / "judging"
+    command = ("adapt", "--system", "judge", "-o", out, "--recipe", folder, "--steps", "2")
+    assert_error(infini(*command), 1, "passage_choice needs texts with at least 4 questions")
+    outcome = infini(*command, "--questions", stories, "--dry-run")
+    assert outcome.code == 0 and "tokens" in outcome.out, outcome.err
+    outcome = infini(*command, "--questions", stories)
+    assert outcome.code == 0 and "passage_choice: loss" in outcome.err, outcome.err
+    assert {"judge.safetensors", "judge.toml", "recipe.toml"} <= {p.name for p in out.iterdir()}
+    assert (out / "recipe.toml").read_text() == (folder / "recipe.toml").read_text()
+    text = tmp_path / "text.txt"
+    text.write_text("\n\n".join(parts))
+    outcome = infini("ask", "-f", text, asked[2]["question"], "--model", out, "--max-tokens", "2", "--format", "json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["sources"]
+    # Trained on, beside the model that it judges for.
+    more = ("adapt", "--system", "judge", "-o", tmp_path / "more", "--model", out, "--recipe", out / "judge.toml")
+    assert infini(*more, "--questions", stories).code == 0
+    assert (tmp_path / "more" / "recipe.toml").exists()
+    for system, task in (("memory", "passage_choice"), ("judge", "passkey")):
+        plan = with_tasks(model, tmp_path / task, **{task: 1})
+        wrong = ("adapt", "--system", system, "-o", tmp_path / "none", "--recipe", plan, "--questions", stories)
+        assert_error(infini(*wrong), 1, f"the system {system} cannot learn the task {task}")
 
 
 def test_memory_tokens_are_trained_and_measured(infini: Infini, data: Path, tmp_path: Path, model: str) -> None:

@@ -13,9 +13,11 @@ from cli_helpers import OTHER, STORY, Infini, write_recipe
 from infini_attention import Engine, MemoryState, load
 from infini_attention.evidence import REFUSAL, without_refusal
 from pdf_kinds import manual
+from torch import Tensor
 
 from infini_cli.answering import Turn
-from infini_cli.lookback.finder import CHOSEN
+from infini_cli.lookback.finder import CHOSEN, LookBack
+from infini_cli.lookback.kept import KeptText
 
 QUESTION = "Who found a letter under the bridge?"
 
@@ -146,3 +148,31 @@ def test_a_model_that_says_so_itself_has_no_sources(
     assert infini(*ask).out == f"{REFUSAL}\n"
     value = json.loads(infini(*ask, "--format", "json").out)
     assert value["refused"] and value["answer"] == REFUSAL and not value["sources"]
+
+
+def test_a_judge_orders_what_words_have_found(tmp_path: Path, base_folder: Path) -> None:
+    loaded = load(str(write_recipe(tmp_path / "roomy", base_folder, segment=2000)), device="cpu", dtype="fp32")
+    parts = [f"{'The ferry sailed. ' * count}So it was." for count in (14, 20, 17)]
+    back = LookBack(loaded, [KeptText.of("ferry.txt", "\n\n".join([*parts, "Nobody came. " * 30]))])
+    question = "When did the ferry sail?"
+    by_words = [one.passage.number for one in back.find_by_words(question, 1500)]
+    assert sorted(by_words) == [0, 1, 2]
+
+    class Judge:
+        """Finds long passages better, as far as its weight for words lets it."""
+
+        words = torch.tensor(0.0)
+
+        def __call__(self, passages: list[list[int]], questions: list[list[int]]) -> Tensor:
+            return torch.tensor([[float(len(passage)) for passage in passages] for _ in questions])
+
+    back.judge = Judge()  # type: ignore[assignment]
+    found = back.find(question, 1500)
+    assert [one.passage.number for one in found] == [1, 2, 0]
+    Judge.words = torch.tensor(1e9)
+    assert [one.passage.number for one in back.find(question, 1500)] == by_words
+    # Evidence stays what it was: refusals rest on it.
+    back.judge = None
+    assert {one.passage: one.evidence for one in back.find(question, 1500)} == pytest.approx(
+        {one.passage: one.evidence for one in found}, abs=1e-4
+    )

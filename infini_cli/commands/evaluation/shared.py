@@ -83,10 +83,23 @@ def load(run: options.Run, system: str, rule: str | None) -> Loaded:
     return load_model(run.settings, run.console, rule=rule, needs_adapter=system == "memory")
 
 
-def about_of(loaded: Loaded, task: str, system: str, seed: int, data: Path | None, **more: Any) -> dict[str, Any]:
-    """Everything that the figures of a measurement depend on: its model, system, seed and texts, and `more`."""
+def about_of(
+    loaded: Loaded, task: str, system: str, seed: int, data: Path | None, *, judged: bool = False, **more: Any
+) -> dict[str, Any]:
+    """Everything that the figures of a measurement depend on: its model, system, seed and texts, and `more`.
+
+    Args:
+        loaded: The model.
+        task: What is measured.
+        system: On which system.
+        seed: What is drawn follows from it.
+        data: The texts.
+        judged: Whether the model's judge of passages, if it has one, has a part in it.
+        more: The rest.
+    """
     from infini_attention.adaptation.texts import digest, text_files
     from infini_attention.baselines.recurrent import NAME, weights_file
+    from infini_attention.judge import judge_file
 
     about: dict[str, Any] = {
         "task": task,
@@ -97,9 +110,11 @@ def about_of(loaded: Loaded, task: str, system: str, seed: int, data: Path | Non
         "seed": seed,
         "dtype": str(loaded.placement.dtype).removeprefix("torch."),
     }
-    weights = weights_file(loaded.recipe.folder)
+    weights, judge = weights_file(loaded.recipe.folder), judge_file(loaded.recipe.folder)
     if system == NAME and weights is not None:
         about["weights_sha256"] = digest([weights])
+    if judged and judge is not None:
+        about["judge_sha256"] = digest([judge])
     if data is None:
         return {**about, **more}
     return {**about, "texts": data.resolve().name, "texts_sha256": digest(text_files(data)), **more}

@@ -132,7 +132,15 @@ def qa(
         loaded, load_stories(data), lambda asked: prompts.fill("ask", question=asked), limit, view=views[view]
     )
     about = about_of(
-        loaded, "qa", name, seed, data, limit=limit, view=view, prompt=prompts.fill("ask", question="{question}")
+        loaded,
+        "qa",
+        name,
+        seed,
+        data,
+        judged=view == "look-back",
+        limit=limit,
+        view=view,
+        prompt=prompts.fill("ask", question="{question}"),
     )
     evaluate(run, loaded, about, [series], output, plot, "token F1, exact match and ROUGE-L")
 
@@ -178,6 +186,7 @@ def refusal(
         "memory",
         seed,
         data,
+        judged=True,
         limit=limit,
         prompt=prompts.fill("ask", question="{question}"),
         refuse_below=loaded.recipe.refuse_below,

@@ -14,23 +14,26 @@ from ..loading import Loaded
 from ..passkey import Passkey
 from .distant import DistantRecall
 from .hidden import FACT_QUESTIONS, HiddenRecall, fact_draws, needle_draws
+from .judging import FEWEST_QUESTIONS, Choosable, PassageChoice
 from .notes import NoteTaking, note_task
 from .plan import Phase, TrainingPlan
 from .questions import Instructions, LookingBack, look_back_task, passage_task, question_task, summary_task
-from .stories import load_stories
+from .stories import Story, load_stories
 from .tasks import ContextDistillation, LanguageModelling, PasskeyRecall, Task
 from .texts import load_corpus
 
 # What can be trained.
-MEMORY = "memory"
-SYSTEMS = (MEMORY, NAME)
+MEMORY, JUDGE = "memory", "judge"
+SYSTEMS = (MEMORY, JUDGE, NAME)
 QUESTIONS, LOOK_BACK, SUMMARIES = "questions", "look_back", "summaries"
 PASSAGES, INSTRUCTED = "passage_questions", "instructed_distillation"
 # Tasks that need texts with what was asked about them.
 ASKED = (QUESTIONS, PASSAGES, INSTRUCTED, LOOK_BACK, SUMMARIES, NoteTaking.name)
 NEEDLES, FACTS = "needles", "facts"
+# The only one that a judge learns from, and that only a judge does.
+CHOICE = PassageChoice.name
 TEXTS = (LanguageModelling.name, ContextDistillation.name)
-TASKS = (*TEXTS, PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS, *ASKED)
+TASKS = (*TEXTS, PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS, *ASKED, CHOICE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def tasks_of(
     questions: Path | None = None,
     prompts: Prompts = Prompts(),
     system: str = MEMORY,
+    cut: Callable[[Story], Choosable] | None = None,
     notify: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Task]:
     """The plan's tasks by name, with their texts.
@@ -67,6 +71,7 @@ def tasks_of(
         questions: texts with questions and summaries (see ``stories.load_stories``).
         prompts: how these are asked for.
         system: what is to be trained, one of ``SYSTEMS``.
+        cut: a text to its passages and questions, as a judge learns from them.
         notify: told what is going on.
 
     Raises:
@@ -75,6 +80,14 @@ def tasks_of(
     wanted = plan.tasks
     if unknown := sorted(wanted - set(TASKS)):
         raise InfiniError(f"unknown training tasks: {', '.join(unknown)}", f"known tasks are {', '.join(TASKS)}")
+    for name in sorted(wanted):
+        if (name == CHOICE) != (system == JUDGE):
+            raise InfiniError(
+                f"the system {system} cannot learn the task {name}",
+                f"give the plan of a {JUDGE} the task {CHOICE} alone, and others to other systems",
+            )
+    if system == JUDGE:
+        return {CHOICE: _choice(questions, cut)}
     tasks: dict[str, Task] = {}
     corpus = None
     if data is not None:
@@ -103,6 +116,17 @@ def tasks_of(
     for phase in plan.phases:
         _check_room(phase, tasks, loaded, system)
     return tasks
+
+
+def _choice(questions: Path | None, cut: Callable[[Story], Choosable] | None) -> Task:
+    texts = [] if questions is None or cut is None else [cut(story) for story in load_stories(questions)]
+    task = PassageChoice(texts)
+    if not task.texts:
+        raise InfiniError(
+            f"the task {CHOICE} needs texts with at least {FEWEST_QUESTIONS} questions each, and their evidence",
+            "pass --questions FILE or --questions FOLDER with JSON lines",
+        )
+    return task
 
 
 def _check(name: str, tasks: Mapping[str, Task]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -64,6 +64,17 @@ class Outcome(NamedTuple):
     labelled: Tensor
 
 
+class Part(Protocol):
+    """A part of what a task draws for a step, such as a segment."""
+
+    @property
+    def ids(self) -> Tensor:
+        """Token ids that are read."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+
+
 class Learner(Protocol):
     """A module that can be trained: its forward is a whole roll-out, so that it can be wrapped for several devices."""
 
@@ -72,8 +83,8 @@ class Learner(Protocol):
     def trained(self) -> dict[str, nn.Parameter]:
         """What is trained, by name; from here on nothing else of the module requires gradients."""
 
-    def __call__(self, segments: list[Segment]) -> Outcome:
-        """Runs the segments in order, with nothing read before the first.
+    def __call__(self, parts: Any) -> Outcome:
+        """Runs what a task of its kind has drawn: segments in order, with nothing read before the first.
 
         Raises:
             ValueError: no segment has a label.

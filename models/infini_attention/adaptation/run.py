@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 from safetensors.torch import save_file
 
 from ..baselines.recurrent import WEIGHTS, MemoryTokens, load_recurrent, weights_file
+from ..config import InfiniConfig
+from ..judge import WEIGHTS as JUDGE_WEIGHTS
+from ..judge import PassageJudge, load_judge
 from ..loading import Loaded
-from ..recipes import ADAPTER, RECIPE
-from .catalogue import MEMORY, SYSTEMS
+from ..recipes import ADAPTER, RECIPE, Recipe
+from .catalogue import JUDGE, MEMORY, SYSTEMS
+from .judging import JudgeRollout
 from .plan import TrainingPlan
 from .recurrent import RecurrentRollout
 from .rollout import Rollout
 from .tasks import Task
 from .trainer import Progress, train
 
+# What can be trained, and where its weights go.
+Trained = Rollout | RecurrentRollout | JudgeRollout
+JUDGE_RECIPE = "judge.toml"
+FILES = {Rollout: ADAPTER, RecurrentRollout: WEIGHTS, JudgeRollout: JUDGE_WEIGHTS}
 
-def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> Rollout | RecurrentRollout:
+
+def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> Trained:
     """What is trained, in place.
 
     Args:
         loaded: the model, with the adapter that it has, if any.
-        system: one of ``SYSTEMS``: its memory path, or the baseline ``rmt`` on its base.
-        fresh: begin anew where the model has weights for the baseline.
+        system: one of ``SYSTEMS``: its memory path, the baseline ``rmt`` on its base, or its judge of passages.
+        fresh: begin anew where the model has weights for the baseline or the judge.
 
     Raises:
         ValueError: no such system is trained.
@@ -37,6 +48,8 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
     if system not in SYSTEMS:
         raise ValueError(f"unknown system {system!r}; known are {', '.join(SYSTEMS)}")
     folder = loaded.recipe.folder
+    if system == JUDGE:
+        return JudgeRollout((None if fresh else load_judge(loaded.model, folder)) or PassageJudge(loaded.model))
     if fresh or weights_file(folder) is None:
         return RecurrentRollout(MemoryTokens(loaded.model))
     return RecurrentRollout(load_recurrent(loaded.model, folder, loaded.recipe.name))
@@ -44,7 +57,7 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
 
 def adapt(
     loaded: Loaded,
-    learner: Rollout | RecurrentRollout,
+    learner: Trained,
     tasks: Mapping[str, Task],
     plan: TrainingPlan,
     out: Path,
@@ -65,24 +78,46 @@ def adapt(
     Returns:
         ``out``.
     """
-    weights = ADAPTER if isinstance(learner, Rollout) else WEIGHTS
-    told = "" if isinstance(learner, Rollout) else weights
+    weights = FILES[type(learner)]
+    told = "" if weights == ADAPTER else weights
     identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}{told}".encode()).hexdigest()
     train(learner, tasks, plan, out, identity, on_step=on_step)
-    write_recipe(loaded, plan, out)
+    if isinstance(learner, JudgeRollout):
+        # The judge's folder is a whole model: the one that it judges for.
+        _keep_model(loaded, out)
+        write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / JUDGE_RECIPE)
+    else:
+        write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / RECIPE)
     tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in learner.trained().items()}
     save_file(tensors, out / weights)
     return out
 
 
-def write_recipe(loaded: Loaded, plan: TrainingPlan, out: Path) -> None:
-    """Writes the recipe that says how weights came about."""
-    out.mkdir(parents=True, exist_ok=True)
-    base = loaded.recipe.base
+def write_recipe(recipe: Recipe, config: InfiniConfig, training: Mapping[str, Any], file: Path) -> None:
+    """Writes a recipe that says how weights came about.
+
+    Args:
+        recipe: of the model that was trained.
+        config: its memory path.
+        training: a plan's values.
+        file: where to.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    base = recipe.base
     values = {
-        "name": loaded.recipe.name,
+        "name": recipe.name,
         "base": {key: getattr(base, key) for key in base.__slots__ if getattr(base, key) is not None},
-        "config": {key: value for key, value in loaded.config.to_dict().items() if value is not None},
-        "training": plan.to_dict(),
+        "config": {key: value for key, value in config.to_dict().items() if value is not None},
+        "training": dict(training),
     }
-    (out / RECIPE).write_text(tomli_w.dumps(values), encoding="utf-8")
+    file.write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
+def _keep_model(loaded: Loaded, out: Path) -> None:
+    recipe = loaded.recipe
+    if recipe.folder is None:
+        write_recipe(recipe, loaded.config, {}, out / RECIPE)
+    elif recipe.folder.resolve() != out.resolve():
+        for name in (RECIPE, ADAPTER):
+            if (recipe.folder / name).is_file():
+                shutil.copyfile(recipe.folder / name, out / name)

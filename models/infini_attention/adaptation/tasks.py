@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ..passkey import Passkey
-from .rollout import IGNORED, Segment
+from .rollout import IGNORED, Part, Segment
 from .texts import Corpus
 
 
@@ -40,8 +40,8 @@ class Task(Protocol):
 
     name: str
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """Draws a batch of roll-outs."""
+    def sample(self, plan: Plan, rng: np.random.Generator) -> Sequence[Part]:
+        """Draws a batch of roll-outs, in segments, or what else its learner takes."""
 
 
 class LanguageModelling:

@@ -1,0 +1,127 @@
+"""Training the judge of passages: which part of a text answers a question about it, among its others."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ..judge import PassageJudge
+from .rollout import Outcome, only_trained
+from .tasks import Plan
+
+# Drawn for a step, of one text: each question is judged with every passage.
+QUESTIONS = 10
+PASSAGES = 10
+# Fewer say little about a text's other passages.
+FEWEST_QUESTIONS = 4
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choosable:
+    """A text cut into passages, and questions about it.
+
+    Attributes:
+        passages: as the judge reads them, token ids each.
+        questions: likewise.
+        right: ``[questions, passages]``, bool: whether the answer stands there; every question has such a passage.
+        words: ``[questions, passages]``, float: how well a search by words finds it.
+    """
+
+    passages: Sequence[Sequence[int]]
+    questions: Sequence[Sequence[int]]
+    right: NDArray[np.bool_]
+    words: NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choice:
+    """A step's questions and passages; the attributes of ``Choosable`` as tensors.
+
+    Attributes:
+        ids: all tokens that are read, in a row.
+    """
+
+    passages: Sequence[Sequence[int]]
+    questions: Sequence[Sequence[int]]
+    right: Tensor
+    words: Tensor
+    ids: Tensor
+
+    def to(self, device: torch.device) -> Choice:
+        """The same on a device."""
+        return dataclasses.replace(self, right=self.right.to(device), words=self.words.to(device))
+
+
+class PassageChoice:
+    """Find the passage with the answer among the text's others, and among them those that words would find first.
+
+    Args:
+        texts: those with too few questions are left out.
+    """
+
+    name = "passage_choice"
+
+    def __init__(self, texts: Sequence[Choosable]) -> None:
+        self.texts = [text for text in texts if len(text.questions) >= FEWEST_QUESTIONS]
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Choice]:
+        text = self.texts[int(rng.integers(len(self.texts)))]
+        count = len(text.questions)
+        asked = rng.choice(count, min(QUESTIONS, count), replace=False)
+        shown = {int(rng.choice(np.flatnonzero(text.right[question]))) for question in asked}
+        others = [number for number in range(len(text.passages)) if number not in shown]
+        # Some chance, so that passages which no question's words find are seen too.
+        tempting = text.words[asked].max(0) + rng.random(len(text.passages))
+        others.sort(key=lambda number: -tempting[number])
+        numbers = np.array([*sorted(shown), *others[: max(2, PASSAGES - len(shown))]])
+        passages, questions = [text.passages[n] for n in numbers], [text.questions[n] for n in asked]
+        read = [token for passage in passages for token in (*passage, *(t for question in questions for t in question))]
+        table = np.ix_(asked, numbers)
+        return [
+            Choice(
+                passages,
+                questions,
+                torch.tensor(text.right[table]),
+                torch.tensor(text.words[table], dtype=torch.float32),
+                torch.tensor(read),
+            )
+        ]
+
+
+class JudgeRollout(nn.Module):
+    """Judges, and learns: the loss is the surprise that a right passage is the best one.
+
+    Args:
+        judge: what is trained.
+    """
+
+    def __init__(self, judge: PassageJudge) -> None:
+        super().__init__()
+        self.judge = judge
+        self.model = judge.model
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The judge's weights; from here on they alone require gradients."""
+        return only_trained(self, self.judge.weights())
+
+    def forward(self, choices: Sequence[Choice]) -> Outcome:
+        """Outcome over all questions: see ``rollout.Learner``."""
+        losses, hits = [], []
+        # A processor's fused attention is slow backwards.
+        slow = self.model.device.type == "cpu"
+        for choice in choices:
+            with sdpa_kernel(SDPBackend.MATH) if slow else contextlib.nullcontext():
+                judged = self.judge(choice.passages, choice.questions)
+            scores = judged + self.judge.words * choice.words
+            right = scores.masked_fill(~choice.right, -torch.inf).logsumexp(1)
+            losses.append(scores.logsumexp(1) - right)
+            hits.append(choice.right.gather(1, scores.argmax(1, keepdim=True))[:, 0])
+        loss, hit = torch.cat(losses), torch.cat(hits)
+        return Outcome(loss.mean(), hit.sum(), torch.tensor(len(hit)))

@@ -1,0 +1,145 @@
+"""The judge of passages: compared with one forward a pair through layers whose weights were changed for good."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from infini_attention.adaptation.judging import Choosable, JudgeRollout, PassageChoice
+from infini_attention.adaptation.tasks import Plan
+from infini_attention.errors import ModelUnavailable
+from infini_attention.inject import inject, new_cache
+from infini_attention.judge import SCALE, WEIGHTS, PassageJudge, load_judge
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models import FAMILIES, VOCABULARY, Model, base_model, small_config, stir
+
+PLAN = Plan(1, 2, 8, 2)
+
+
+def ids(tokens: int, seed: int) -> list[int]:
+    return torch.randint(VOCABULARY, (tokens,), generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+PASSAGES, QUESTIONS = [ids(9, 1), ids(4, 2), ids(12, 3)], [ids(5, 4), ids(2, 5)]
+
+
+def model_of(family: str = "llama") -> Model:
+    model = base_model(family)
+    inject(model, small_config())
+    stir(model)
+    return model
+
+
+def judge_of(model: Model, layers: int = 1) -> PassageJudge:
+    judge = PassageJudge(model, layers, rank=3)
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for weight in judge.weights().values():
+            weight.copy_(torch.randn(weight.shape, generator=generator) / 5)
+    return judge
+
+
+def slowly(judge: PassageJudge, family: str, passage: list[int], question: list[int]) -> Tensor:
+    """The judgement of one pair, in one go."""
+    base = copy.deepcopy(base_model(family)).get_decoder()
+    base.layers = base.layers[: judge.layers]
+    for name, module in base.named_modules():
+        place = f"{name.split('.')[1]}-{name.rsplit('.', 1)[-1]}" if "proj" in name else ""
+        if place:
+            down, up = judge.changes[f"{place}-down"], judge.changes[f"{place}-up"]
+            module.weight.data += SCALE * (down @ up).T.detach()
+    hidden = base(input_ids=torch.tensor([passage + question]), use_cache=False).last_hidden_state[0]
+    own: Tensor = hidden[len(passage) + 1 :].mean(0)
+    return own @ judge.direction
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_each_pair_is_judged_as_if_it_were_alone(family: str, layers: int) -> None:
+    judge = judge_of(model_of(family), layers)
+    found = judge(PASSAGES, QUESTIONS)
+    assert found.shape == (2, 3)
+    for row, question in zip(found, QUESTIONS, strict=True):
+        for score, passage in zip(row, PASSAGES, strict=True):
+            torch.testing.assert_close(score, slowly(judge, family, passage, question), rtol=1e-4, atol=1e-5)
+
+
+def test_a_new_judge_finds_all_passages_equal_and_leaves_the_model_as_it_is() -> None:
+    model = model_of()
+    before = model(input_ids=torch.tensor([PASSAGES[2]]), past_key_values=new_cache(model)).logits
+    assert PassageJudge(model)(PASSAGES, QUESTIONS).tolist() == [[0.0] * 3] * 2
+    judge = judge_of(model)
+    judge(PASSAGES, QUESTIONS)
+    with pytest.raises(IndexError):
+        judge([[VOCABULARY]], QUESTIONS)
+    after = model(input_ids=torch.tensor([PASSAGES[2]]), past_key_values=new_cache(model)).logits
+    assert torch.equal(before, after)
+
+
+def choosable() -> Choosable:
+    """Six passages, each about a token of its own, and a question about each."""
+    generator = np.random.default_rng(0)
+    passages = [[*generator.integers(20, VOCABULARY, 4).tolist(), topic, topic] for topic in range(6)]
+    return Choosable(passages, [[10, topic, 11] for topic in range(6)], np.eye(6, dtype=bool), np.ones((6, 6)))
+
+
+def test_a_step_shows_the_right_passage_of_every_question() -> None:
+    task = PassageChoice([choosable(), Choosable([[1]], [[2]], np.ones((1, 1), bool), np.ones((1, 1)))])
+    assert len(task.texts) == 1
+    for seed in range(5):
+        (choice,) = task.sample(PLAN, np.random.default_rng(seed))
+        assert choice.right.any(1).all() and choice.right.shape == choice.words.shape
+        for question, row in zip(choice.questions, choice.right, strict=True):
+            (place,) = row.nonzero()[:, 0].tolist()
+            assert choice.passages[place][-1] == question[1]
+        pairs = len(choice.passages) * sum(map(len, choice.questions))
+        assert len(choice.ids) == pairs + sum(map(len, choice.passages))
+
+
+def test_the_loss_is_the_surprise_at_the_right_passages() -> None:
+    task = PassageChoice([choosable()])
+    learner = JudgeRollout(judge_of(model_of()))
+    learner.trained()
+    (choice,) = task.sample(PLAN, np.random.default_rng(1))
+    right = torch.rand(choice.right.shape, generator=torch.Generator().manual_seed(1)) < 0.5
+    right[:, 0] = True
+    choice.right.copy_(right)
+    outcome = learner([choice])
+    scores = learner.judge(choice.passages, choice.questions) + learner.judge.words * choice.words
+    shares = (scores.softmax(1) * right).sum(1)
+    torch.testing.assert_close(outcome.loss, -shares.log().mean())
+    best = scores.argmax(1)
+    assert int(outcome.correct) == sum(bool(right[n, place]) for n, place in enumerate(best))
+    assert int(outcome.labelled) == len(choice.questions)
+
+
+def test_it_learns() -> None:
+    task, learner = PassageChoice([choosable()]), JudgeRollout(PassageJudge(base_model(), rank=4))
+    weights = learner.trained()
+    optimiser = torch.optim.Adam(weights.values(), 0.02)
+    losses = []
+    for step in range(60):
+        loss = learner(task.sample(PLAN, np.random.default_rng(step))).loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+    assert all(not parameter.requires_grad for name, parameter in learner.model.named_parameters())
+
+
+def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
+    model = model_of()
+    judge = judge_of(model)
+    assert load_judge(model, tmp_path) is None and load_judge(model, None) is None
+    save_file({name: weight.detach() for name, weight in judge.weights().items()}, tmp_path / WEIGHTS)
+    again = load_judge(model, tmp_path)
+    assert again is not None and not any(weight.requires_grad for weight in again.weights().values())
+    torch.testing.assert_close(again(PASSAGES, QUESTIONS), judge(PASSAGES, QUESTIONS).detach(), rtol=0, atol=0)
+    with pytest.raises(ModelUnavailable, match="cannot be used"):
+        load_judge(base_model(hidden_size=48), tmp_path)
