@@ -114,10 +114,15 @@ def test_a_judge_is_trained_and_asked(infini: Infini, tmp_path: Path, base_folde
     outcome = infini("ask", "-f", text, asked[2]["question"], "--model", out, "--max-tokens", "2", "--format", "json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["sources"]
-    # Trained on, beside the model that it judges for.
+    # From a plan alone, and trained on beside the model that it judges for.
     more = ("adapt", "--system", "judge", "-o", tmp_path / "more", "--model", out, "--recipe", out / "judge.toml")
     assert infini(*more, "--questions", stories).code == 0
-    assert (tmp_path / "more" / "recipe.toml").exists()
+    assert (tmp_path / "more" / "recipe.toml").read_text() == (folder / "recipe.toml").read_text()
+    plan = folder / "judge-alone.toml"
+    (folder / "recipe.toml").rename(plan)
+    alone = ("adapt", "--system", "judge", "-o", tmp_path / "alone", "--recipe", plan, "--steps", "1")
+    assert infini(*alone, "--questions", stories).code == 0
+    assert infini("models", "show", tmp_path / "alone").code == 0
     for system, task in (("memory", "passage_choice"), ("judge", "passkey")):
         plan = with_tasks(model, tmp_path / task, **{task: 1})
         wrong = ("adapt", "--system", system, "-o", tmp_path / "none", "--recipe", plan, "--questions", stories)

@@ -115,7 +115,7 @@ def write_recipe(recipe: Recipe, config: InfiniConfig, training: Mapping[str, An
 
 def _keep_model(loaded: Loaded, out: Path) -> None:
     recipe = loaded.recipe
-    if recipe.folder is None:
+    if recipe.folder is None or not (recipe.folder / RECIPE).is_file():
         write_recipe(recipe, loaded.config, {}, out / RECIPE)
     elif recipe.folder.resolve() != out.resolve():
         for name in (RECIPE, ADAPTER):
