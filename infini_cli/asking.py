@@ -43,9 +43,12 @@ class Asker:
         self.last: Answer | None = None
         self.back: LookBack | None = None
         if look_back and session.texts:
+            from infini_attention.judge import load_judge
+
             from infini_cli.lookback.finder import LookBack
 
-            self.back = LookBack(session.loaded, session.texts)
+            loaded = session.loaded
+            self.back = LookBack(loaded, session.texts, load_judge(loaded.model, loaded.recipe.folder))
         elif look_back:
             session.console.note("the state carries no text to look back at: answers come from the memory alone")
 

@@ -12,6 +12,7 @@ from infini_cli.lookback.search import Hit, Search
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
+    from infini_attention.judge import PassageJudge
 
 # Passages that are read again to see what they say for the question, and those that stay in view for the answer.
 CANDIDATES = 12
@@ -46,14 +47,13 @@ class LookBack:
     Args:
         loaded: The model that judges passages.
         texts: The text of each source.
+        judge: The model's judge of passages; without one, how likely they make a question decides.
     """
 
-    def __init__(self, loaded: Loaded, texts: Sequence[KeptText]) -> None:
-        from infini_attention.judge import load_judge
-
-        self.loaded, self.texts = loaded, texts
+    def __init__(self, loaded: Loaded, texts: Sequence[KeptText], judge: PassageJudge | None = None) -> None:
+        self.loaded, self.texts, self.judge = loaded, texts, judge
         self.search = Search(passages(texts))
-        self.judge = load_judge(loaded.model, loaded.recipe.folder)
+        self._ids: dict[int, list[int]] = {}
 
     def find(self, question: str, room: int) -> list[Found]:
         """The passages that speak most for a question, the best one first.
@@ -113,7 +113,9 @@ class LookBack:
 
     def ids(self, passage: Passage) -> list[int]:
         """Token ids of a passage, as the model reads it again."""
-        return read_again(self.loaded, passage)
+        if passage.number not in self._ids:
+            self._ids[passage.number] = read_again(self.loaded, passage)
+        return self._ids[passage.number]
 
     @staticmethod
     def ordered(found: Sequence[Found]) -> list[Found]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from infini_attention.adaptation.stories import Question, Story
     from infini_attention.evaluation.refusals import Refuses
     from infini_attention.evaluation.stories import Passage, View
+    from infini_attention.judge import PassageJudge
 
 # Of a passage's words, the share that has to stand in the right part for it to count as cited from there.
 SHARED = 0.5
@@ -25,12 +26,12 @@ Finder: TypeAlias = "Callable[[Story, str, int], tuple[LookBack, list[Found]]]"
 
 def look_back(loaded: Loaded) -> View:
     """The view of `infini ask`: the passages that it would put before the question. The best of them is cited."""
-    return _view(_finder(loaded, LookBack.find))
+    return _view(_finder(loaded))
 
 
 def by_words(loaded: Loaded) -> View:
     """The view of a search engine: the passages that share most with the question, whatever the model makes of them."""
-    return _view(_finder(loaded, LookBack.find_by_words))
+    return _view(_finding(loaded, None, LookBack.find_by_words))
 
 
 def _view(find: Finder) -> View:
@@ -51,22 +52,28 @@ def supporting(loaded: Loaded) -> Callable[[Story, str, int], float]:
 
     The third argument is the number of the instruction's tokens.
     """
-    find = _finder(loaded, LookBack.find)
+    find = _finder(loaded)
     return lambda story, question, prompt_tokens: support(question, find(story, question, prompt_tokens)[1])
 
 
 def refusing(loaded: Loaded) -> Refuses:
     """Whether `infini ask` would refuse to answer."""
-    find = _finder(loaded, LookBack.find)
+    find = _finder(loaded)
     return lambda story, question, prompt_tokens: refuses(loaded, question, find(story, question, prompt_tokens)[1])
 
 
-def _finder(loaded: Loaded, way: Callable[[LookBack, str, int], list[Found]]) -> Finder:
+def _finder(loaded: Loaded) -> Finder:
+    from infini_attention.judge import load_judge
+
+    return _finding(loaded, load_judge(loaded.model, loaded.recipe.folder), LookBack.find)
+
+
+def _finding(loaded: Loaded, judge: PassageJudge | None, way: Callable[[LookBack, str, int], list[Found]]) -> Finder:
     from infini_attention.evaluation.stories import ANSWER_TOKENS
 
     @functools.lru_cache(1)
     def back_of(text: str) -> LookBack:
-        return LookBack(loaded, [KeptText.of("story", text)])
+        return LookBack(loaded, [KeptText.of("story", text)], judge)
 
     def find(story: Story, question: str, prompt_tokens: int) -> tuple[LookBack, list[Found]]:
         back = back_of(story.text)

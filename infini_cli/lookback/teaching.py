@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def choosable(loaded: Loaded, story: Story) -> Choosable:
     """A story's passages, and those of its questions whose answer is known to stand in one of them."""
-    import numpy as np
+    import torch
     from infini_attention.adaptation.judging import Choosable
 
     found = passages([KeptText.of("story", story.text)])
@@ -28,6 +28,6 @@ def choosable(loaded: Loaded, story: Story) -> Choosable:
     return Choosable(
         [read_again(loaded, passage) for passage in found],
         [asked(loaded, one.question) for one in questions],
-        np.array([right[one] for one in questions], dtype=bool).reshape(len(questions), len(found)),
-        np.array([search.scores(one.question) for one in questions]).reshape(len(questions), len(found)),
+        torch.tensor([right[one] for one in questions], dtype=torch.bool).reshape(len(questions), len(found)),
+        torch.tensor([search.scores(one.question) for one in questions]).reshape(len(questions), len(found)),
     )

@@ -21,6 +21,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from .errors import ModelUnavailable
 from .inject import copy_weights, memory_off
+from .recipes import file_in
 
 WEIGHTS = "judge.safetensors"
 LAYERS = 18
@@ -154,8 +155,7 @@ def _padded(rows: Sequence[Sequence[int]], side: str) -> Tensor:
 
 def judge_file(folder: Path | None) -> Path | None:
     """The judge in a recipe's folder, if there is one."""
-    file = None if folder is None else folder / WEIGHTS
-    return file if file is not None and file.is_file() else None
+    return file_in(folder, WEIGHTS)
 
 
 def load_judge(model: PreTrainedModel, folder: Path | None) -> PassageJudge | None:

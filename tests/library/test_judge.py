@@ -85,11 +85,11 @@ def choosable() -> Choosable:
     """Six passages, each about a token of its own, and a question about each."""
     generator = np.random.default_rng(0)
     passages = [[*generator.integers(20, VOCABULARY, 4).tolist(), topic, topic] for topic in range(6)]
-    return Choosable(passages, [[10, topic, 11] for topic in range(6)], np.eye(6, dtype=bool), np.ones((6, 6)))
+    return Choosable(passages, [[10, topic, 11] for topic in range(6)], torch.eye(6) > 0, torch.ones(6, 6))
 
 
 def test_a_step_shows_the_right_passage_of_every_question() -> None:
-    task = PassageChoice([choosable(), Choosable([[1]], [[2]], np.ones((1, 1), bool), np.ones((1, 1)))])
+    task = PassageChoice([choosable(), Choosable([[1]], [[2]], torch.ones(1, 1) > 0, torch.ones(1, 1))])
     assert len(task.texts) == 1
     for seed in range(5):
         (choice,) = task.sample(PLAN, np.random.default_rng(seed))

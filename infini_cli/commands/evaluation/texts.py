@@ -127,9 +127,13 @@ def qa(
 
     from infini_cli.lookback.measuring import by_words, look_back
 
-    views = dict(zip(VIEWS, (None, look_back(loaded), by_words(loaded), right_part(loaded)), strict=True))
+    views = dict(zip(VIEWS[1:], (look_back, by_words, right_part), strict=True))
     series = questions(
-        loaded, load_stories(data), lambda asked: prompts.fill("ask", question=asked), limit, view=views[view]
+        loaded,
+        load_stories(data),
+        lambda asked: prompts.fill("ask", question=asked),
+        limit,
+        view=views[view](loaded) if view in views else None,
     )
     about = about_of(
         loaded,

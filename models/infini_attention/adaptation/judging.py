@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -25,36 +24,27 @@ FEWEST_QUESTIONS = 4
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Choosable:
-    """A text cut into passages, and questions about it.
+    """A text cut into passages, and questions about it; or what is drawn of it for a step.
 
     Attributes:
         passages: as the judge reads them, token ids each.
         questions: likewise.
         right: ``[questions, passages]``, bool: whether the answer stands there; every question has such a passage.
-        words: ``[questions, passages]``, float: how well a search by words finds it.
-    """
-
-    passages: Sequence[Sequence[int]]
-    questions: Sequence[Sequence[int]]
-    right: NDArray[np.bool_]
-    words: NDArray[np.float64]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Choice:
-    """A step's questions and passages; the attributes of ``Choosable`` as tensors.
-
-    Attributes:
-        ids: all tokens that are read, in a row.
+        words: ``[questions, passages]``, float32: how well a search by words finds it.
     """
 
     passages: Sequence[Sequence[int]]
     questions: Sequence[Sequence[int]]
     right: Tensor
     words: Tensor
-    ids: Tensor
 
-    def to(self, device: torch.device) -> Choice:
+    @property
+    def ids(self) -> Tensor:
+        """All tokens that a judge reads: each passage, and behind it every question."""
+        asked = [token for question in self.questions for token in question]
+        return torch.tensor([token for passage in self.passages for token in (*passage, *asked)])
+
+    def to(self, device: torch.device) -> Choosable:
         """The same on a device."""
         return dataclasses.replace(self, right=self.right.to(device), words=self.words.to(device))
 
@@ -71,26 +61,22 @@ class PassageChoice:
     def __init__(self, texts: Sequence[Choosable]) -> None:
         self.texts = [text for text in texts if len(text.questions) >= FEWEST_QUESTIONS]
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Choice]:
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Choosable]:
         text = self.texts[int(rng.integers(len(self.texts)))]
         count = len(text.questions)
         asked = rng.choice(count, min(QUESTIONS, count), replace=False)
-        shown = {int(rng.choice(np.flatnonzero(text.right[question]))) for question in asked}
+        shown = {int(rng.choice(np.flatnonzero(text.right[question].numpy()))) for question in asked}
         others = [number for number in range(len(text.passages)) if number not in shown]
         # Some chance, so that passages which no question's words find are seen too.
-        tempting = text.words[asked].max(0) + rng.random(len(text.passages))
+        tempting = text.words[asked].numpy().max(0) + rng.random(len(text.passages))
         others.sort(key=lambda number: -tempting[number])
-        numbers = np.array([*sorted(shown), *others[: max(2, PASSAGES - len(shown))]])
-        passages, questions = [text.passages[n] for n in numbers], [text.questions[n] for n in asked]
-        read = [token for passage in passages for token in (*passage, *(t for question in questions for t in question))]
-        table = np.ix_(asked, numbers)
+        numbers = [*sorted(shown), *others[: max(2, PASSAGES - len(shown))]]
         return [
-            Choice(
-                passages,
-                questions,
-                torch.tensor(text.right[table]),
-                torch.tensor(text.words[table], dtype=torch.float32),
-                torch.tensor(read),
+            Choosable(
+                [text.passages[number] for number in numbers],
+                [text.questions[number] for number in asked],
+                text.right[asked][:, numbers],
+                text.words[asked][:, numbers],
             )
         ]
 
@@ -111,7 +97,7 @@ class JudgeRollout(nn.Module):
         """The judge's weights; from here on they alone require gradients."""
         return only_trained(self, self.judge.weights())
 
-    def forward(self, choices: Sequence[Choice]) -> Outcome:
+    def forward(self, choices: Sequence[Choosable]) -> Outcome:
         """Outcome over all questions: see ``rollout.Learner``."""
         losses, hits = [], []
         # A processor's fused attention is slow backwards.

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from ..errors import InfiniError
 from ..inject import copy_weights, memory_off
+from ..recipes import file_in
 from .plain import PlainReader
 
 WEIGHTS = "rmt.safetensors"
@@ -126,8 +127,7 @@ class Recurrent(PlainReader):
 
 def weights_file(folder: Path | None) -> Path | None:
     """Trained memory tokens in a recipe's folder, if there are any."""
-    file = None if folder is None else folder / WEIGHTS
-    return file if file is not None and file.is_file() else None
+    return file_in(folder, WEIGHTS)
 
 
 def load_recurrent(model: PreTrainedModel, folder: Path | None, name: str) -> MemoryTokens:

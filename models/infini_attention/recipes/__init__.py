@@ -70,8 +70,7 @@ class Recipe:
     @property
     def adapter_file(self) -> Path | None:
         """The adapter, if one is there."""
-        file = None if self.folder is None else self.folder / ADAPTER
-        return file if file is not None and file.is_file() else None
+        return file_in(self.folder, ADAPTER)
 
     @property
     def reports(self) -> dict[str, Any]:
@@ -100,6 +99,12 @@ class Recipe:
             raise ModelUnavailable(
                 f"the adapter {self.adapter_file} is damaged", "install the package again, or copy the file anew"
             ) from error
+
+
+def file_in(folder: Path | None, name: str) -> Path | None:
+    """A file of a recipe's folder; ``None`` where there is no such file, or no folder."""
+    file = None if folder is None else folder / name
+    return file if file is not None and file.is_file() else None
 
 
 def names() -> list[str]:
