@@ -16,6 +16,7 @@ from infini_cli.session import Session
 
 if TYPE_CHECKING:
     from infini_attention import Source
+    from infini_attention.changes import LowRankChanges
 
     from infini_cli.lookback.finder import LookBack
 
@@ -42,13 +43,16 @@ class Asker:
         self.session, self.max_tokens, self.show_sources, self.update = session, max_tokens, show_sources, update
         self.last: Answer | None = None
         self.back: LookBack | None = None
+        self.reader: LowRankChanges | None = None
         if look_back and session.texts:
             from infini_attention.judge import load_judge
+            from infini_attention.reader import load_reader
 
             from infini_cli.lookback.finder import LookBack
 
             loaded = session.loaded
             self.back = LookBack(loaded, session.texts, load_judge(loaded.model, loaded.recipe.folder))
+            self.reader = load_reader(loaded.model, loaded.recipe.folder)
         elif look_back:
             session.console.note("the state carries no text to look back at: answers come from the memory alone")
 
@@ -87,7 +91,7 @@ class Asker:
 
     def _begin(self, question: str) -> Answer:
         instruction = prompts.fill("ask", question=question)
-        self.last = Answer(self.session.loaded, question, instruction, self.max_tokens, self.back)
+        self.last = Answer(self.session.loaded, question, instruction, self.max_tokens, self.back, self.reader)
         return self.last
 
     def _cited(self, answer: Answer) -> Iterator[str]:

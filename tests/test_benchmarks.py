@@ -9,6 +9,7 @@ import pytest
 from infini_attention.adaptation.stories import load_stories
 from infini_attention.adaptation.texts import digest
 from infini_attention.judge import judge_file
+from infini_attention.reader import reader_file
 from infini_attention.recipes import find, names
 from infini_attention.state import fingerprint
 
@@ -74,11 +75,14 @@ def test_the_cards_of_the_recipes_are_up_to_date() -> None:
             continue
         card = (recipe.folder / "README.md").read_text(encoding="utf-8")
         assert written(card, recipe.reports) == card
-        # None of them is of another adapter, or another judge.
-        file = judge_file(recipe.folder)
-        judge = None if file is None else digest([file])
+        # None of them is of another adapter, another judge or another reader.
+        judge, reader = (
+            None if file is None else digest([file]) for file in (judge_file(recipe.folder), reader_file(recipe.folder))
+        )
         for report in recipe.reports.values():
             if report.get("view") == "look-back" or report["task"] == "refusal":
                 assert report.get("judge_sha256") == judge
+            if report.get("view", "none") != "none":
+                assert report.get("reader_sha256") == reader
         fingerprints = {report["adapter"] for report in recipe.reports.values()}
         assert fingerprints == {fingerprint(recipe.adapter() or {})}

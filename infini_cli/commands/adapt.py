@@ -65,8 +65,8 @@ def adapt(
         typer.Option(
             "--system",
             metavar="NAME",
-            help="memory; judge: of passages, for ask; or rmt: memory tokens, for comparison.",
-            autocompletion=completion.one_of("memory", "judge", "rmt"),
+            help="memory; judge (finds passages) or reader (answers from them), for ask; rmt: memory tokens, to compare.",
+            autocompletion=completion.one_of("memory", "judge", "reader", "rmt"),
         ),
     ] = "memory",
     rule: options.Rule = None,
@@ -97,7 +97,7 @@ def adapt(
     )
     # Set before torch is imported: its notes about unused parameters, one a process, help nobody here.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from infini_attention.adaptation.catalogue import SYSTEMS, Prompts, tasks_of
+    from infini_attention.adaptation.catalogue import SYSTEMS, Cuts, Prompts, tasks_of
 
     if system not in SYSTEMS:
         raise UsageFailure(f"'{system}' is not trained", f"Use one of {', '.join(SYSTEMS)}.")
@@ -120,7 +120,7 @@ def adapt(
     from infini_attention.adaptation.run import adapt as train
     from infini_attention.adaptation.run import learner_of
 
-    from infini_cli.lookback.teaching import choosable
+    from infini_cli.lookback.teaching import choosable, readable
 
     asked = Prompts(
         lambda question: prompts.fill("ask", question=question),
@@ -134,7 +134,10 @@ def adapt(
         questions=questions,
         prompts=asked,
         system=system,
-        cut=lambda story: choosable(loaded, story),
+        cuts=Cuts(
+            judge=lambda story: choosable(loaded, story),
+            reader=lambda story: readable(loaded, story, asked.question),
+        ),
         notify=run.console.note,
     )
     learner = learner_of(loaded, system, fresh=fresh)
@@ -192,9 +195,9 @@ def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
 
 
 def _lacks_texts(plan: TrainingPlan, data: Path | None, questions: Path | None) -> bool:
-    from infini_attention.adaptation.catalogue import ASKED, CHOICE, TEXTS
+    from infini_attention.adaptation.catalogue import ASKED, OWN, TEXTS
 
-    asked = plan.tasks & {*ASKED, CHOICE}
+    asked = plan.tasks & {*ASKED, *OWN.values()}
     return bool((data is None and plan.tasks & set(TEXTS)) or (questions is None and asked))
 
 
@@ -207,15 +210,18 @@ def _tell_plan(plan: TrainingPlan, measured: Estimate | None, form: str) -> None
 
 
 def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:
+    from infini_attention.adaptation.catalogue import JUDGE, OWN
+
     lines = [f"{plan.steps} steps in {len(plan.phases)} phases, seed {plan.seed}"]
     for number, phase in enumerate(plan.phases, 1):
         tasks = ", ".join(f"{name} {weight:g}" for name, weight in phase.tasks.items())
         lengths = ", ".join(map(str, phase.lengths))
         first, last = phase.segments
-        lines.append(
-            f"phase {number}: {phase.steps} steps of about {phase.tokens:,} tokens; "
-            f"{first} to {last} segments of {lengths}; {tasks}"
-        )
+        # What these systems read in a step follows from their texts.
+        shape = "" if set(phase.tasks) <= set(OWN.values()) else f" of about {phase.tokens:,} tokens"
+        if not set(phase.tasks) <= {OWN[JUDGE]}:
+            shape += f"; {first} to {last} segments of {lengths}"
+        lines.append(f"phase {number}: {phase.steps} steps{shape}; {tasks}")
     if measured is not None:
         minutes = max(1, round(measured.seconds / 60))
         lines.append(
@@ -226,6 +232,9 @@ def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:
 
 
 def _in_figures(plan: TrainingPlan, measured: Estimate | None) -> dict[str, Any]:
-    tokens = sum(phase.steps * phase.tokens for phase in plan.phases)
+    from infini_attention.adaptation.catalogue import OWN
+
+    planned = [phase for phase in plan.phases if not set(phase.tasks) <= set(OWN.values())]
+    tokens = sum(phase.steps * phase.tokens for phase in planned) if planned else None
     figures = {"steps": plan.steps, "tokens": tokens, "plan": plan.to_dict()}
     return figures if measured is None else {**figures, "measured": dataclasses.asdict(measured)}

@@ -14,6 +14,7 @@ from infini_cli.lookback.search import best_sentence
 
 if TYPE_CHECKING:
     from infini_attention import Engine, Loaded
+    from infini_attention.changes import LowRankChanges
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Answer:
         instruction: The same as the model is told.
         limit: Tokens after which the answer ends with its sentence.
         back: Where to look back; None answers from memory alone.
+        reader: In force while the answer is given from passages; None: the model as it is.
 
     Attributes:
         turn: The instruction and the model's answer.
@@ -38,6 +40,7 @@ class Answer:
     instruction: str
     limit: int
     back: LookBack | None
+    reader: LowRankChanges | None = None
     found: Sequence[Found] = ()
     refused: bool = False
     turn: Turn = field(init=False)
@@ -58,7 +61,7 @@ class Answer:
                 yield TOLD
                 return
             if self.found:
-                engine = engine.reading_again([self.back.view(self.found)])
+                engine = engine.reading_again([self.back.view(self.found)], self.reader)
                 self.turn.in_view, self.turn.may_refuse = True, False
         yield from self.turn.pieces(engine)
         if self._text().startswith(REFUSAL):

@@ -1,33 +1,61 @@
-"""What a judge of passages learns from: texts cut as `ask` cuts them, and which passage answers which question."""
+"""What a judge of passages and a reader learn from: texts cut as `ask` cuts them, and which passage answers what."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from infini_cli.lookback.finder import asked, read_again
 from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.measuring import stands_in
-from infini_cli.lookback.passages import passages
+from infini_cli.lookback.passages import Passage, passages
 from infini_cli.lookback.search import Search
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
     from infini_attention.adaptation.judging import Choosable
-    from infini_attention.adaptation.stories import Story
+    from infini_attention.adaptation.reading import Readable
+    from infini_attention.adaptation.stories import Question, Story
+    from torch import Tensor
 
 
 def choosable(loaded: Loaded, story: Story) -> Choosable:
     """A story's passages, and those of its questions whose answer is known to stand in one of them."""
-    import torch
     from infini_attention.adaptation.judging import Choosable
+
+    cut = _cut(story)
+    questions = [asked(loaded, one.question) for one in cut.questions]
+    return Choosable([read_again(loaded, passage) for passage in cut.passages], questions, cut.right, cut.words)
+
+
+def readable(loaded: Loaded, story: Story, prompt: Callable[[str], str]) -> Readable:
+    """The same with the questions' answers; `prompt` puts a question as the model is asked it."""
+    from infini_attention.adaptation.questions import asked_turn
+    from infini_attention.adaptation.reading import Readable
+
+    cut = _cut(story)
+    turns = [asked_turn(loaded, prompt(one.question), one.answers, None) for one in cut.questions]
+    return Readable([read_again(loaded, passage) for passage in cut.passages], turns, cut.right, cut.words)
+
+
+class _Cut(NamedTuple):
+    passages: list[Passage]
+    questions: list[Question]
+    right: Tensor
+    words: Tensor
+
+
+def _cut(story: Story) -> _Cut:
+    import torch
 
     found = passages([KeptText.of("story", story.text)])
     search = Search(found)
     right = {one: [stands_in(passage.text, one) for passage in found] for one in story.questions if one.evidence}
     questions = [one for one, places in right.items() if any(places)]
-    return Choosable(
-        [read_again(loaded, passage) for passage in found],
-        [asked(loaded, one.question) for one in questions],
-        torch.tensor([right[one] for one in questions], dtype=torch.bool).reshape(len(questions), len(found)),
-        torch.tensor([search.scores(one.question) for one in questions]).reshape(len(questions), len(found)),
+    shape = len(questions), len(found)
+    return _Cut(
+        found,
+        questions,
+        torch.tensor([right[one] for one in questions], dtype=torch.bool).reshape(shape),
+        torch.tensor([search.scores(one.question) for one in questions]).reshape(shape),
     )

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import LogitsProcessorList, PreTrainedModel
 
 from .cache import InfiniCache
+from .changes import LowRankChanges
 from .config import InfiniConfig
 from .decoding import decode, room_for_answer
 from .inject import injection, memory_off, memory_paths, memory_shard, new_cache
@@ -28,6 +29,9 @@ class Engine:
     Args:
         model: a language model with a memory path (see ``inject``), on its device, in evaluation mode.
         use_memory: ``False`` reads and answers from the open segment alone, for comparison.
+
+    Attributes:
+        reader: in force while it generates (see ``reading_again``).
     """
 
     def __init__(self, model: PreTrainedModel, *, use_memory: bool = True) -> None:
@@ -37,6 +41,7 @@ class Engine:
         self.model = model
         self.config: InfiniConfig = record.config
         self.use_memory = use_memory
+        self.reader: LowRankChanges | None = None
         self.reset()
 
     @property
@@ -74,7 +79,7 @@ class Engine:
     def fork(self) -> Engine:
         """An engine that has read the same and goes on by itself."""
         other = Engine(self.model, use_memory=self.use_memory)
-        other.cache, other.open_ids = self.cache.fork(), list(self.open_ids)
+        other.cache, other.open_ids, other.reader = self.cache.fork(), list(self.open_ids), self.reader
         return other
 
     @torch.inference_mode()
@@ -117,7 +122,11 @@ class Engine:
         def logits_of(ids: list[int]) -> Tensor:
             nonlocal cache
             # Switched for the call alone: a generator may rest for long between two tokens.
-            with contextlib.nullcontext() if self.use_memory else memory_off(self.model):
+            with contextlib.ExitStack() as switched:
+                if not self.use_memory:
+                    switched.enter_context(memory_off(self.model))
+                if self.reader is not None:
+                    switched.enter_context(self.reader.in_force())
                 outputs = self.model(
                     input_ids=torch.tensor([ids], device=self.device),
                     past_key_values=cache,
@@ -167,14 +176,16 @@ class Engine:
         packs = (layer.memory for layer in self.cache.memories.values() if layer.memory is not None)
         return sum(tensor.nbytes for pack in packs for tensor in pack if tensor is not None)
 
-    def reading_again(self, passages: Iterable[Sequence[int]]) -> Engine:
+    def reading_again(self, passages: Iterable[Sequence[int]], reader: LowRankChanges | None = None) -> Engine:
         """An engine that has read the same, with nothing in its open segment but these passages.
 
         Args:
             passages: token ids each, together fewer than a segment has.
+            reader: in force while that engine generates, from the first passage on; reading goes on without it.
         """
         other = self.fork()
         other.close()
+        other.reader = reader
         for passage in passages:
             other.read(passage)
         return other

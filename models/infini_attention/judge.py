@@ -8,27 +8,22 @@ passage tells. How likely the question becomes after a passage tells that too (s
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
 
-from .errors import ModelUnavailable
-from .inject import copy_weights, memory_off
+from .changes import RANK, LowRankChanges, fill, read_weights
+from .inject import memory_off
 from .recipes import file_in
 
 WEIGHTS = "judge.safetensors"
 LAYERS = 18
-RANK = 8
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-# What a low-rank change is multiplied with.
-SCALE = 2.0
+CHANGES = "changes."
 
 
 class PassageJudge(nn.Module):
@@ -36,43 +31,25 @@ class PassageJudge(nn.Module):
 
     Args:
         model: a decoder; a memory path in it is not used.
-        layers: how many of its layers are run.
-        rank: of the changes, in each of their projections.
-        seed: draws what is not zero in the beginning. A new judge finds all passages equal.
+        changes: in force while it judges; new ones of its first layers by default. Layers above them are not run. A new
+            judge finds all passages equal.
 
     Attributes:
         direction: ``[C]``, float32.
         words: what a point of a search by words weighs beside the judgement.
     """
 
-    def __init__(self, model: PreTrainedModel, layers: int = LAYERS, rank: int = RANK, seed: int = 0) -> None:
+    def __init__(self, model: PreTrainedModel, changes: LowRankChanges | None = None) -> None:
         super().__init__()
-        decoder = cast(Any, model.get_decoder())
-        # Not a submodule: what is trained are the changes.
-        self._model = [model]
-        self.layers = min(layers, len(decoder.layers))
-        self._linears: dict[str, nn.Linear] = {}
-        self.changes = nn.ParameterDict()
-        generator = torch.Generator().manual_seed(seed)
-        for index, layer in enumerate(decoder.layers[: self.layers]):
-            for name, module in layer.named_modules():
-                projection = name.rsplit(".", 1)[-1]
-                if projection in PROJECTIONS:
-                    linear = cast(nn.Linear, module)
-                    place = f"{index}-{projection}"
-                    self._linears[place] = linear
-                    noise = torch.randn(linear.in_features, rank, generator=generator) / math.sqrt(linear.in_features)
-                    device = linear.weight.device
-                    self.changes[f"{place}-down"] = nn.Parameter(noise.to(device))
-                    self.changes[f"{place}-up"] = nn.Parameter(torch.zeros(rank, linear.out_features, device=device))
-        device = model.device
+        self.changes = LowRankChanges(model, LAYERS, RANK) if changes is None else changes
+        decoder, device = cast(Any, model.get_decoder()), model.device
         self.direction = nn.Parameter(torch.zeros(cast(int, decoder.config.hidden_size), device=device))
         self.words = nn.Parameter(torch.tensor(0.3, device=device))
 
     @property
     def model(self) -> PreTrainedModel:
         """The model that it judges with."""
-        return self._model[0]
+        return self.changes.model
 
     def forward(self, passages: Sequence[Sequence[int]], questions: Sequence[Sequence[int]]) -> Tensor:
         """How much each passage tells for each question.
@@ -123,26 +100,12 @@ class PassageJudge(nn.Module):
     def _in_force(self) -> Iterator[None]:
         decoder = cast(Any, self.model.get_decoder())
         every = decoder.layers
-        handles = [linear.register_forward_hook(self._change(place)) for place, linear in self._linears.items()]
-        decoder.layers = every[: self.layers]
+        decoder.layers = every[: self.changes.layers]
         try:
-            with memory_off(self.model):
+            with self.changes.in_force(), memory_off(self.model):
                 yield
         finally:
             decoder.layers = every
-            for handle in handles:
-                handle.remove()
-
-    def _change(self, place: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-        # Once for all passages.
-        dtype = self.model.dtype
-        down, up = self.changes[f"{place}-down"].to(dtype), (SCALE * self.changes[f"{place}-up"]).to(dtype)
-
-        def changed(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            change: Tensor = (inputs[0] @ down) @ up
-            return output + change
-
-        return changed
 
     def weights(self) -> dict[str, nn.Parameter]:
         """Everything that is trained, by name."""
@@ -171,12 +134,8 @@ def load_judge(model: PreTrainedModel, folder: Path | None) -> PassageJudge | No
     file = judge_file(folder)
     if file is None:
         return None
-    tensors: Mapping[str, Tensor] = load_file(file)
-    places = [name.removeprefix("changes.").split("-") for name in tensors if name.endswith("-down")]
-    rank = next((tensor.shape[1] for name, tensor in tensors.items() if name.endswith("-down")), RANK)
-    judge = PassageJudge(model, 1 + max((int(place[0]) for place in places), default=0), rank)
-    try:
-        copy_weights(tensors, judge.weights(), "the file")
-    except ValueError as error:
-        raise ModelUnavailable(f"{file} cannot be used: {error}", "train a judge for this base") from error
-    return judge.requires_grad_(False)
+    tensors = read_weights(file)
+    own = {name.removeprefix(CHANGES): tensor for name, tensor in tensors.items() if name.startswith(CHANGES)}
+    judge = PassageJudge(model, LowRankChanges.like(model, own))
+    fill(judge, tensors, file)
+    return judge

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cli_helpers import SENTENCES, Infini, assert_error, write_recipe
 from infini_attention.adaptation.plan import Phase, TrainingPlan
+from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,25 +94,33 @@ def test_trains_on_needles_and_facts(infini: Infini, data: Path, tmp_path: Path,
     assert infini(*command).code == 0
 
 
-def test_a_judge_is_trained_and_asked(infini: Infini, tmp_path: Path, base_folder: Path) -> None:
+PARTS = [f"{sentence} {'So it went. ' * 11}" for sentence in SENTENCES[:5]]
+ASKED = [{"question": f"{part[:30]}?", "answers": ["it"], "evidence": part} for part in PARTS]
+
+
+@pytest.fixture
+def stories(tmp_path: Path) -> Path:
+    """A text whose parts are passages, with a question on each."""
+    file = tmp_path / "stories.jsonl"
+    file.write_text(json.dumps({"text": "\n\n".join(PARTS), "questions": ASKED}))
+    return file
+
+
+def test_a_judge_is_trained_and_asked(infini: Infini, stories: Path, tmp_path: Path, base_folder: Path) -> None:
     model = str(write_recipe(tmp_path / "roomy", base_folder, segment=640))
-    stories = tmp_path / "stories.jsonl"
-    parts = [f"{sentence} {'So it went. ' * 11}" for sentence in SENTENCES[:5]]
-    asked = [{"question": f"{part[:30]}?", "answers": ["it"], "evidence": part} for part in parts]
-    stories.write_text(json.dumps({"text": "\n\n".join(parts), "questions": asked}))
     folder = with_tasks(model, tmp_path / "plan", passage_choice=1)
     out = tmp_path / "judging"
     command = ("adapt", "--system", "judge", "-o", out, "--recipe", folder, "--steps", "2")
     assert_error(infini(*command), 1, "passage_choice needs texts with at least 4 questions")
     outcome = infini(*command, "--questions", stories, "--dry-run")
-    assert outcome.code == 0 and "tokens" in outcome.out, outcome.err
+    assert outcome.code == 0 and "phase 1: 2 steps; passage_choice 1" in outcome.out, outcome.err
     outcome = infini(*command, "--questions", stories)
     assert outcome.code == 0 and "passage_choice: loss" in outcome.err, outcome.err
     assert {"judge.safetensors", "judge.toml", "recipe.toml"} <= {p.name for p in out.iterdir()}
     assert (out / "recipe.toml").read_text() == (folder / "recipe.toml").read_text()
     text = tmp_path / "text.txt"
-    text.write_text("\n\n".join(parts))
-    outcome = infini("ask", "-f", text, asked[2]["question"], "--model", out, "--max-tokens", "2", "--format", "json")
+    text.write_text("\n\n".join(PARTS))
+    outcome = infini("ask", "-f", text, ASKED[2]["question"], "--model", out, "--max-tokens", "2", "--format", "json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["sources"]
     # From a plan alone, and trained on beside the model that it judges for.
@@ -123,10 +132,41 @@ def test_a_judge_is_trained_and_asked(infini: Infini, tmp_path: Path, base_folde
     alone = ("adapt", "--system", "judge", "-o", tmp_path / "alone", "--recipe", plan, "--steps", "1")
     assert infini(*alone, "--questions", stories).code == 0
     assert infini("models", "show", tmp_path / "alone").code == 0
-    for system, task in (("memory", "passage_choice"), ("judge", "passkey")):
-        plan = with_tasks(model, tmp_path / task, **{task: 1})
+    for system, task in (("memory", "passage_choice"), ("judge", "passkey"), ("reader", "passage_choice")):
+        plan = with_tasks(model, tmp_path / system, **{task: 1})
         wrong = ("adapt", "--system", system, "-o", tmp_path / "none", "--recipe", plan, "--questions", stories)
         assert_error(infini(*wrong), 1, f"the system {system} cannot learn the task {task}")
+
+
+def test_a_reader_is_trained_beside_a_judge_and_answers(
+    infini: Infini, stories: Path, tmp_path: Path, base_folder: Path
+) -> None:
+    model = str(write_recipe(tmp_path / "roomy", base_folder, segment=640))
+    folder = with_tasks(model, tmp_path / "plan", reading=1)
+    (folder / "judge.toml").write_text("kept = true\n")
+    out = tmp_path / "reading"
+    command = ("adapt", "--system", "reader", "-o", out, "--recipe", folder, "--model", folder, "--steps", "2")
+    assert_error(infini(*command), 1, "reading needs texts with questions")
+    outcome = infini(*command, "--questions", stories, "--dry-run", "--format", "json")
+    value = json.loads(outcome.out)
+    assert value["tokens"] is None and value["measured"]["tokens"] > 0
+    outcome = infini(*command, "--questions", stories)
+    assert outcome.code == 0 and "reading: loss" in outcome.err, outcome.err
+    assert {"reader.safetensors", "reader.toml", "recipe.toml", "judge.toml"} <= {p.name for p in out.iterdir()}
+    # It is in force where passages are in view, and nowhere else.
+    reader = load_file(out / "reader.safetensors")
+    save_file({name: tensor + 0.5 for name, tensor in reader.items()}, out / "reader.safetensors")
+    for view, changed in (("right", True), ("look-back", True), ("none", False)):
+        asked = ("eval", "qa", "--data", stories, "--view", view, "--limit", "3", "--json")
+        told = [json.loads(infini(*asked, "--model", where).out) for where in (folder, out)]
+        assert ["reader_sha256" in each for each in told] == [False, changed]
+    text = tmp_path / "text.txt"
+    text.write_text("\n\n".join(PARTS))
+    question = ("ask", "-f", text, ASKED[1]["question"], "--max-tokens", "4")
+    with_it, without = infini(*question, "--model", out), infini(*question, "--model", folder)
+    assert with_it.code == 0 and with_it.out != without.out, with_it.err
+    alone = [infini(*question, "--memory-only", "--model", where).out for where in (folder, out)]
+    assert alone[0] == alone[1]
 
 
 def test_memory_tokens_are_trained_and_measured(infini: Infini, data: Path, tmp_path: Path, model: str) -> None:

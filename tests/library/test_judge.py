@@ -10,9 +10,10 @@ import pytest
 import torch
 from infini_attention.adaptation.judging import Choosable, JudgeRollout, PassageChoice
 from infini_attention.adaptation.tasks import Plan
+from infini_attention.changes import SCALE, LowRankChanges
 from infini_attention.errors import ModelUnavailable
 from infini_attention.inject import inject, new_cache
-from infini_attention.judge import SCALE, WEIGHTS, PassageJudge, load_judge
+from infini_attention.judge import WEIGHTS, PassageJudge, load_judge
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -36,7 +37,7 @@ def model_of(family: str = "llama") -> Model:
 
 
 def judge_of(model: Model, layers: int = 1) -> PassageJudge:
-    judge = PassageJudge(model, layers, rank=3)
+    judge = PassageJudge(model, LowRankChanges(model, layers, rank=3))
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for weight in judge.weights().values():
@@ -47,7 +48,7 @@ def judge_of(model: Model, layers: int = 1) -> PassageJudge:
 def slowly(judge: PassageJudge, family: str, passage: list[int], question: list[int]) -> Tensor:
     """The judgement of one pair, in one go."""
     base = copy.deepcopy(base_model(family)).get_decoder()
-    base.layers = base.layers[: judge.layers]
+    base.layers = base.layers[: judge.changes.layers]
     for name, module in base.named_modules():
         place = f"{name.split('.')[1]}-{name.rsplit('.', 1)[-1]}" if "proj" in name else ""
         if place:
@@ -119,7 +120,8 @@ def test_the_loss_is_the_surprise_at_the_right_passages() -> None:
 
 
 def test_it_learns() -> None:
-    task, learner = PassageChoice([choosable()]), JudgeRollout(PassageJudge(base_model(), rank=4))
+    model = base_model()
+    task, learner = PassageChoice([choosable()]), JudgeRollout(PassageJudge(model, LowRankChanges(model, 1, rank=4)))
     weights = learner.trained()
     optimiser = torch.optim.Adam(weights.values(), 0.02)
     losses = []

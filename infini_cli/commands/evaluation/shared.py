@@ -84,7 +84,15 @@ def load(run: options.Run, system: str, rule: str | None) -> Loaded:
 
 
 def about_of(
-    loaded: Loaded, task: str, system: str, seed: int, data: Path | None, *, judged: bool = False, **more: Any
+    loaded: Loaded,
+    task: str,
+    system: str,
+    seed: int,
+    data: Path | None,
+    *,
+    judged: bool = False,
+    read: bool = False,
+    **more: Any,
 ) -> dict[str, Any]:
     """Everything that the figures of a measurement depend on: its model, system, seed and texts, and `more`.
 
@@ -95,11 +103,13 @@ def about_of(
         seed: What is drawn follows from it.
         data: The texts.
         judged: Whether the model's judge of passages, if it has one, has a part in it.
+        read: Whether its reader, if it has one, has.
         more: The rest.
     """
     from infini_attention.adaptation.texts import digest, text_files
     from infini_attention.baselines.recurrent import NAME, weights_file
     from infini_attention.judge import judge_file
+    from infini_attention.reader import reader_file
 
     about: dict[str, Any] = {
         "task": task,
@@ -110,11 +120,14 @@ def about_of(
         "seed": seed,
         "dtype": str(loaded.placement.dtype).removeprefix("torch."),
     }
-    weights, judge = weights_file(loaded.recipe.folder), judge_file(loaded.recipe.folder)
+    folder = loaded.recipe.folder
+    weights, judge, reader = weights_file(folder), judge_file(folder), reader_file(folder)
     if system == NAME and weights is not None:
         about["weights_sha256"] = digest([weights])
     if judged and judge is not None:
         about["judge_sha256"] = digest([judge])
+    if read and reader is not None:
+        about["reader_sha256"] = digest([reader])
     if data is None:
         return {**about, **more}
     return {**about, "texts": data.resolve().name, "texts_sha256": digest(text_files(data)), **more}

@@ -124,6 +124,7 @@ def qa(
     loaded = load(run, name, rule)
     from infini_attention.adaptation.stories import load_stories
     from infini_attention.evaluation.stories import questions, right_part
+    from infini_attention.reader import load_reader
 
     from infini_cli.lookback.measuring import by_words, look_back
 
@@ -134,6 +135,7 @@ def qa(
         lambda asked: prompts.fill("ask", question=asked),
         limit,
         view=views[view](loaded) if view in views else None,
+        reader=load_reader(loaded.model, loaded.recipe.folder),
     )
     about = about_of(
         loaded,
@@ -142,6 +144,7 @@ def qa(
         seed,
         data,
         judged=view == "look-back",
+        read=view != "none",
         limit=limit,
         view=view,
         prompt=prompts.fill("ask", question="{question}"),

@@ -18,22 +18,23 @@ from .judging import FEWEST_QUESTIONS, Choosable, PassageChoice
 from .notes import NoteTaking, note_task
 from .plan import Phase, TrainingPlan
 from .questions import Instructions, LookingBack, look_back_task, passage_task, question_task, summary_task
+from .reading import Readable, Reading
 from .stories import Story, load_stories
 from .tasks import ContextDistillation, LanguageModelling, PasskeyRecall, Task
 from .texts import load_corpus
 
 # What can be trained.
-MEMORY, JUDGE = "memory", "judge"
-SYSTEMS = (MEMORY, JUDGE, NAME)
+MEMORY, JUDGE, READER = "memory", "judge", "reader"
+SYSTEMS = (MEMORY, JUDGE, READER, NAME)
 QUESTIONS, LOOK_BACK, SUMMARIES = "questions", "look_back", "summaries"
 PASSAGES, INSTRUCTED = "passage_questions", "instructed_distillation"
 # Tasks that need texts with what was asked about them.
 ASKED = (QUESTIONS, PASSAGES, INSTRUCTED, LOOK_BACK, SUMMARIES, NoteTaking.name)
 NEEDLES, FACTS = "needles", "facts"
-# The only one that a judge learns from, and that only a judge does.
-CHOICE = PassageChoice.name
+# The only ones that these systems learn from, and that only they do.
+OWN = {JUDGE: PassageChoice.name, READER: Reading.name}
 TEXTS = (LanguageModelling.name, ContextDistillation.name)
-TASKS = (*TEXTS, PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS, *ASKED, CHOICE)
+TASKS = (*TEXTS, PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS, *ASKED, *OWN.values())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,6 +52,19 @@ class Prompts:
     note: Callable[[int, str], str] = "Summarize this text in about {} words.\n\n{}".format
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cuts:
+    """How texts are cut into passages with their questions, for each system that learns from these.
+
+    Attributes:
+        judge: for a judge of passages.
+        reader: for a reader.
+    """
+
+    judge: Callable[[Story], Choosable]
+    reader: Callable[[Story], Readable]
+
+
 def tasks_of(
     loaded: Loaded,
     plan: TrainingPlan,
@@ -59,7 +73,7 @@ def tasks_of(
     questions: Path | None = None,
     prompts: Prompts = Prompts(),
     system: str = MEMORY,
-    cut: Callable[[Story], Choosable] | None = None,
+    cuts: Cuts | None = None,
     notify: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Task]:
     """The plan's tasks by name, with their texts.
@@ -71,7 +85,7 @@ def tasks_of(
         questions: texts with questions and summaries (see ``stories.load_stories``).
         prompts: how these are asked for.
         system: what is to be trained, one of ``SYSTEMS``.
-        cut: a text to its passages and questions, as a judge learns from them.
+        cuts: how texts are cut for a judge or a reader, which can only be trained with them.
         notify: told what is going on.
 
     Raises:
@@ -81,13 +95,14 @@ def tasks_of(
     if unknown := sorted(wanted - set(TASKS)):
         raise InfiniError(f"unknown training tasks: {', '.join(unknown)}", f"known tasks are {', '.join(TASKS)}")
     for name in sorted(wanted):
-        if (name == CHOICE) != (system == JUDGE):
+        if name != OWN.get(system, name) or (name in OWN.values() and system not in OWN):
+            own = ", ".join(f"a {system} the task {task}" for system, task in OWN.items())
             raise InfiniError(
                 f"the system {system} cannot learn the task {name}",
-                f"give the plan of a {JUDGE} the task {CHOICE} alone, and others to other systems",
+                f"in its plan, give {own} alone, and the others to other systems",
             )
-    if system == JUDGE:
-        return {CHOICE: _choice(questions, cut)}
+    if system in OWN:
+        return {OWN[system]: _own(system, questions, cuts)}
     tasks: dict[str, Task] = {}
     corpus = None
     if data is not None:
@@ -118,12 +133,17 @@ def tasks_of(
     return tasks
 
 
-def _choice(questions: Path | None, cut: Callable[[Story], Choosable] | None) -> Task:
-    texts = [] if questions is None or cut is None else [cut(story) for story in load_stories(questions)]
-    task = PassageChoice(texts)
+def _own(system: str, questions: Path | None, cuts: Cuts | None) -> Task:
+    stories = [] if questions is None or cuts is None else load_stories(questions)
+    task: PassageChoice | Reading
+    if system == JUDGE:
+        task = PassageChoice([cuts.judge(story) for story in stories] if cuts else [])
+        wanted = f"at least {FEWEST_QUESTIONS} questions"
+    else:
+        task, wanted = Reading([cuts.reader(story) for story in stories] if cuts else []), "questions"
     if not task.texts:
         raise InfiniError(
-            f"the task {CHOICE} needs texts with at least {FEWEST_QUESTIONS} questions each, and their evidence",
+            f"the task {task.name} needs texts with {wanted} each, and their evidence",
             "pass --questions FILE or --questions FOLDER with JSON lines",
         )
     return task

@@ -88,7 +88,7 @@ class Instructions:
         for t in rng.choice(len(example.turns), count, replace=False):
             turn = example.turns[int(t)]
             prompt = torch.cat([text[closed:], torch.tensor(turn.instruction)])
-            turns.append((prompt, torch.tensor(_any(turn.answers, rng))))
+            turns.append((prompt, torch.tensor(any_answer(turn.answers, rng))))
         return [*segments, dataclasses.replace(question_segment(turns), distil=self.distil)]
 
 
@@ -128,7 +128,7 @@ class LookingBack:
             beside = [example.turns[other] for other in order if example.turns[other].evidence != turn.evidence]
             view = [(turn.evidence or [])[:MOST_EVIDENCE]]
             view += [(other.evidence or [])[:MOST_OTHER] for other in beside[: int(rng.integers(MOST_BESIDE + 1))]]
-            asked, answer = turn.instruction, _any(turn.answers, rng)
+            asked, answer = turn.instruction, any_answer(turn.answers, rng)
             if len(self.examples) > 1 and rng.random() < UNANSWERABLE:
                 asked, answer = self._foreign(number, rng), self.refusal
             passages = [view[v] for v in rng.permutation(len(view)).tolist()]
@@ -141,8 +141,26 @@ class LookingBack:
         return other.turns[int(rng.integers(len(other.turns)))].instruction
 
 
-def _any(answers: Sequence[list[int]], rng: np.random.Generator) -> list[int]:
+def any_answer(answers: Sequence[list[int]], rng: np.random.Generator) -> list[int]:
+    """One of the right answers."""
     return answers[int(rng.integers(len(answers)))]
+
+
+def asked_turn(loaded: Loaded, instruction: str, answers: Sequence[str], evidence: str | None) -> AskedTurn:
+    """An instruction and its answers in the base's chat template.
+
+    Args:
+        loaded: whose template and tokenizer to use.
+        instruction: as a person would put it.
+        answers: right ones.
+        evidence: the part of the text that the answer stands in, where that is known.
+    """
+    end = answer_end(loaded.tokenizer)
+    return AskedTurn(
+        loaded.encode(turn_start(loaded.tokenizer, instruction), special=True),
+        tuple(loaded.encode(answer.strip() + end, special=True) for answer in answers),
+        None if evidence is None else loaded.encode(evidence + "\n\n"),
+    )
 
 
 def question_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str]) -> Instructions:
@@ -207,17 +225,9 @@ def summary_task(loaded: Loaded, stories: Sequence[Story], prompt: Callable[[int
 
 
 def _examples(loaded: Loaded, stories: Sequence[Story], turns: Callable[[Story], list[Turn]]) -> list[Example]:
-    end = answer_end(loaded.tokenizer)
     examples = []
     for story in stories:
-        asked = tuple(
-            AskedTurn(
-                loaded.encode(turn_start(loaded.tokenizer, instruction), special=True),
-                tuple(loaded.encode(answer.strip() + end, special=True) for answer in answers),
-                None if evidence is None else loaded.encode(evidence + "\n\n"),
-            )
-            for instruction, answers, evidence in turns(story)
-        )
+        asked = tuple(asked_turn(loaded, *turn) for turn in turns(story))
         if asked:
             examples.append(Example(torch.tensor(loaded.encode(story.text + "\n\n")), asked))
     return examples

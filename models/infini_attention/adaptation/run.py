@@ -12,23 +12,28 @@ import tomli_w
 from safetensors.torch import save_file
 
 from ..baselines.recurrent import WEIGHTS, MemoryTokens, load_recurrent, weights_file
+from ..changes import LowRankChanges
 from ..config import InfiniConfig
 from ..judge import WEIGHTS as JUDGE_WEIGHTS
 from ..judge import PassageJudge, load_judge
 from ..loading import Loaded
+from ..reader import WEIGHTS as READER_WEIGHTS
+from ..reader import load_reader
 from ..recipes import ADAPTER, RECIPE, Recipe
-from .catalogue import JUDGE, MEMORY, SYSTEMS
+from .catalogue import JUDGE, MEMORY, READER, SYSTEMS
 from .judging import JudgeRollout
 from .plan import TrainingPlan
+from .reading import ReaderRollout
 from .recurrent import RecurrentRollout
 from .rollout import Rollout
 from .tasks import Task
 from .trainer import Progress, train
 
 # What can be trained, and where its weights go.
-Trained = Rollout | RecurrentRollout | JudgeRollout
-JUDGE_RECIPE = "judge.toml"
-FILES = {Rollout: ADAPTER, RecurrentRollout: WEIGHTS, JudgeRollout: JUDGE_WEIGHTS}
+Trained = Rollout | RecurrentRollout | JudgeRollout | ReaderRollout
+FILES = {Rollout: ADAPTER, RecurrentRollout: WEIGHTS, JudgeRollout: JUDGE_WEIGHTS, ReaderRollout: READER_WEIGHTS}
+# These stand beside a model's own weights, with a plan of their own.
+BESIDE = {JUDGE_WEIGHTS: "judge.toml", READER_WEIGHTS: "reader.toml"}
 
 
 def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> Trained:
@@ -36,8 +41,8 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
 
     Args:
         loaded: the model, with the adapter that it has, if any.
-        system: one of ``SYSTEMS``: its memory path, the baseline ``rmt`` on its base, or its judge of passages.
-        fresh: begin anew where the model has weights for the baseline or the judge.
+        system: one of ``SYSTEMS``: its memory path, the baseline ``rmt`` on its base, its judge of passages or its reader.
+        fresh: begin anew where the model has weights for the baseline, the judge or the reader.
 
     Raises:
         ValueError: no such system is trained.
@@ -50,6 +55,8 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
     folder = loaded.recipe.folder
     if system == JUDGE:
         return JudgeRollout((None if fresh else load_judge(loaded.model, folder)) or PassageJudge(loaded.model))
+    if system == READER:
+        return ReaderRollout((None if fresh else load_reader(loaded.model, folder)) or LowRankChanges(loaded.model))
     if fresh or weights_file(folder) is None:
         return RecurrentRollout(MemoryTokens(loaded.model))
     return RecurrentRollout(load_recurrent(loaded.model, folder, loaded.recipe.name))
@@ -82,10 +89,10 @@ def adapt(
     told = "" if weights == ADAPTER else weights
     identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}{told}".encode()).hexdigest()
     train(learner, tasks, plan, out, identity, on_step=on_step)
-    if isinstance(learner, JudgeRollout):
-        # The judge's folder is a whole model: the one that it judges for.
+    if weights in BESIDE:
+        # The folder is a whole model: the one that it was trained for.
         _keep_model(loaded, out)
-        write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / JUDGE_RECIPE)
+        write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / BESIDE[weights])
     else:
         write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / RECIPE)
     tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in learner.trained().items()}
@@ -118,6 +125,6 @@ def _keep_model(loaded: Loaded, out: Path) -> None:
     if recipe.folder is None or not (recipe.folder / RECIPE).is_file():
         write_recipe(recipe, loaded.config, {}, out / RECIPE)
     elif recipe.folder.resolve() != out.resolve():
-        for name in (RECIPE, ADAPTER):
+        for name in (RECIPE, ADAPTER, *BESIDE, *BESIDE.values()):
             if (recipe.folder / name).is_file():
                 shutil.copyfile(recipe.folder / name, out / name)

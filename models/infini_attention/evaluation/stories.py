@@ -11,6 +11,7 @@ import torch
 from transformers import LogitsProcessorList
 
 from ..adaptation.stories import Question, Story
+from ..changes import LowRankChanges
 from ..chat import stop_ids, turn_start
 from ..engine import Engine
 from ..errors import InfiniError
@@ -72,6 +73,7 @@ def questions(
     limit: int | None,
     *,
     view: View | None = None,
+    reader: LowRankChanges | None = None,
 ) -> Series:
     """Questions, each after its whole story was read; the scores are token F1, exact match and ROUGE-L.
 
@@ -84,6 +86,7 @@ def questions(
         limit: questions to ask, spread evenly over all stories; ``None``: all.
         view: what is read again before a question, by an engine only. Where it is measured what that cites, or needed,
             questions without evidence are left out, unless none has any.
+        reader: in force while an answer is given from what is read again.
 
     Raises:
         InfiniError: there is no question.
@@ -113,7 +116,7 @@ def questions(
             return {**found, "cited": float(right)} if cites else found
 
         def read_again(engine: Engine) -> Engine:
-            return engine.reading_again(passage.ids for passage in passages)
+            return engine.reading_again((passage.ids for passage in passages), reader)
 
         prepare = read_again if passages else None
         processors = without_refusal(loaded, len(turn)) if passages else None

@@ -1,0 +1,41 @@
+"""The reader: what a model is while it answers a question from passages in view.
+
+Low-rank changes of all its projections, trained on questions with their passages before them (see ``changes``). They are in
+force from the passages on to the end of the answer; what lies further back is read, and remembered, by the model without
+them, so that memory states do not depend on a reader.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from .changes import LowRankChanges, fill, read_weights
+from .recipes import file_in
+
+WEIGHTS = "reader.safetensors"
+
+
+def reader_file(folder: Path | None) -> Path | None:
+    """The reader in a recipe's folder, if there is one."""
+    return file_in(folder, WEIGHTS)
+
+
+def load_reader(model: PreTrainedModel, folder: Path | None) -> LowRankChanges | None:
+    """The reader in a recipe's folder; ``None`` where there is none.
+
+    Args:
+        model: the base that it was trained with.
+        folder: the recipe's.
+
+    Raises:
+        ModelUnavailable: it is damaged, or belongs to another base.
+    """
+    file = reader_file(folder)
+    if file is None:
+        return None
+    tensors = read_weights(file)
+    reader = LowRankChanges.like(model, tensors)
+    fill(reader, tensors, file)
+    return reader

@@ -1,0 +1,195 @@
+"""The reader: compared with layers whose weights were changed for good, and with one row at a time."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from infini_attention.adaptation.questions import AskedTurn
+from infini_attention.adaptation.reading import PASSAGES, QUESTIONS, Readable, ReaderRollout, Reading
+from infini_attention.adaptation.tasks import Plan
+from infini_attention.changes import SCALE, LowRankChanges
+from infini_attention.engine import Engine
+from infini_attention.errors import ModelUnavailable
+from infini_attention.inject import inject, memory_off, new_cache
+from infini_attention.reader import WEIGHTS, load_reader
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models import FAMILIES, VOCABULARY, Model, base_model, small_config, stir
+
+PLAN = Plan(1, 2, 8, 2)
+
+
+def ids(tokens: int, seed: int) -> list[int]:
+    return torch.randint(VOCABULARY, (tokens,), generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+def model_of(family: str = "llama", **config: object) -> Model:
+    model = base_model(family)
+    inject(model, small_config(**config))
+    stir(model)
+    return model
+
+
+def reader_of(model: Model) -> LowRankChanges:
+    reader = LowRankChanges(model, rank=3)
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for weight in reader.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator) / 5)
+    return reader
+
+
+def changed_for_good(reader: LowRankChanges, family: str) -> Model:
+    base = copy.deepcopy(base_model(family))
+    for name, module in base.get_decoder().named_modules():
+        place = f"{name.split('.')[1]}-{name.rsplit('.', 1)[-1]}" if "proj" in name else ""
+        if place:
+            module.weight.data += SCALE * (reader[f"{place}-down"] @ reader[f"{place}-up"]).T.detach()
+    return base
+
+
+def logits(model: Model, tokens: list[int]) -> Tensor:
+    found: Tensor = model(input_ids=torch.tensor([tokens])).logits
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_changes_in_force_are_weights_changed_for_good(family: str) -> None:
+    model = model_of(family)
+    reader, before = reader_of(model), logits(model, ids(9, 1))
+    with reader.in_force(), memory_off(model):
+        found = logits(model, ids(9, 1))
+    torch.testing.assert_close(found, logits(changed_for_good(reader, family), ids(9, 1)), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(found, before)
+    assert torch.equal(logits(model, ids(9, 1)), before)
+    with LowRankChanges(model).in_force():
+        assert torch.equal(logits(model, ids(9, 1)), before)
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_fewer_layers_are_changed_where_it_is_asked_for(layers: int) -> None:
+    changes = LowRankChanges(model_of(), layers)
+    assert {name.split("-")[0] for name in changes} == {str(layer) for layer in range(layers)}
+
+
+def test_an_answer_is_given_with_the_reader_from_the_passages_on() -> None:
+    model = model_of(segment_length=16)
+    reader, engine = reader_of(model), Engine(model)
+    engine.read(ids(40, 2))
+    again = engine.reading_again([ids(4, 3), ids(3, 4)], reader)
+    found = list(again.generate(ids(3, 5), 3))
+    # Step by step: what lies behind is written without the reader, all after it is seen with it.
+    slow = Engine(model)
+    slow.read(ids(40, 2))
+    slow.close()
+    view = ids(4, 3) + ids(3, 4) + ids(3, 5)
+    for token in found:
+        with reader.in_force(), torch.inference_mode():
+            hidden = model(input_ids=torch.tensor([view]), past_key_values=slow.cache.fork()).logits[0, -1]
+        assert int(hidden.argmax()) == token
+        view.append(token)
+    plain = list(engine.reading_again([ids(4, 3), ids(3, 4)]).generate(ids(3, 5), 3))
+    fresh = Engine(model)
+    fresh.read(ids(40, 2))
+    assert plain != found and list(engine.generate(ids(3, 5), 3)) == list(fresh.generate(ids(3, 5), 3))
+    # A reader does not leave a trace in what is remembered.
+    again.read(ids(32, 6))
+    other = engine.reading_again([ids(4, 3), ids(3, 4)])
+    other.read(ids(32, 6))
+    for index, layer in again.cache.memories.items():
+        assert torch.equal(layer.memory.matrix, other.cache.memories[index].memory.matrix)
+
+
+def readable() -> Readable:
+    """Seven passages, each about a token of its own, and a question about each, but two about the first."""
+    generator = np.random.default_rng(0)
+    passages = [[*generator.integers(20, VOCABULARY, 4).tolist(), topic, topic] for topic in range(7)]
+    turns = [AskedTurn([10, topic, 11], ([topic, 12],)) for topic in (0, *range(7))]
+    right = torch.tensor([[turn.instruction[1] == passage for passage in range(7)] for turn in turns])
+    return Readable(passages, turns, right, right.flip(1).float())
+
+
+def test_a_step_has_passages_in_reading_order_and_the_questions_that_they_answer() -> None:
+    text = readable()
+    task = Reading([text, Readable([[1]], [], torch.ones(0, 1) > 0, torch.ones(0, 1))])
+    assert len(task.texts) == 1
+    start = [token for passage in text.passages for token in passage]
+    for seed in range(8):
+        *behind, view, asked = task.sample(PLAN, np.random.default_rng(seed))
+        assert [segment.ids.shape for segment in behind] == [(1, 8), (1, 8)]
+        assert torch.cat([segment.ids for segment in behind], 1)[0].tolist() == start[:16]
+        shown = [text.passages.index(part.tolist()) for part in view.ids[0].split(6)]
+        assert len(shown) == PASSAGES and shown == sorted(shown)
+        topics = asked.ids[:, 1].tolist()
+        assert sorted(topics) == sorted(shown + [0] * (0 in shown)) and len(topics) <= QUESTIONS
+        # What words would find for the first question is in view, though it is the wrong passage.
+        assert 6 - topics[0] in shown
+        assert asked.labels is not None and asked.labels[:, 2].tolist() == topics
+
+
+def test_the_loss_is_that_of_one_row_at_a_time() -> None:
+    model = model_of()
+    reader = reader_of(model)
+    learner = ReaderRollout(reader)
+    weights = learner.trained()
+    *behind, view, asked = Reading([readable()]).sample(PLAN, np.random.default_rng(1))
+    outcome = learner([*behind, view, asked])
+    outcome.loss.backward()
+    found = {name: weight.grad for name, weight in weights.items()}
+    reader.zero_grad()
+    assert asked.labels is not None
+    losses = []
+    for row, labels in zip(asked.ids, asked.labels, strict=True):
+        cache = new_cache(model)
+        cache.config = small_config(segment_length=1000)
+        with torch.no_grad():
+            for segment in behind:
+                model(input_ids=segment.ids, past_key_values=cache)
+                cache.close_segment()
+        with reader.in_force():
+            told = model(input_ids=torch.cat([view.ids, row[None]], 1), past_key_values=cache).logits[0]
+        losses.append(F.cross_entropy(told[view.ids.shape[1] :], labels, ignore_index=-100, reduction="sum"))
+    loss = torch.stack(losses).sum() / int(outcome.labelled)
+    torch.testing.assert_close(outcome.loss, loss)
+    loss.backward()
+    for name, weight in weights.items():
+        torch.testing.assert_close(found[name], weight.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_it_learns() -> None:
+    model = model_of()
+    task, learner = Reading([readable()]), ReaderRollout(LowRankChanges(model, rank=4))
+    optimiser = torch.optim.Adam(learner.trained().values(), 0.02)
+    losses = []
+    for step in range(60):
+        loss = learner(task.sample(PLAN, np.random.default_rng(step))).loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+    assert all(not parameter.requires_grad for parameter in model.parameters())
+
+
+def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
+    model = model_of()
+    reader = reader_of(model)
+    assert load_reader(model, tmp_path) is None and load_reader(model, None) is None
+    save_file({name: weight.detach() for name, weight in reader.items()}, tmp_path / WEIGHTS)
+    again = load_reader(model, tmp_path)
+    assert again is not None and not any(weight.requires_grad for weight in again.parameters())
+    with reader.in_force():
+        expected = logits(model, ids(9, 1))
+    with again.in_force():
+        assert torch.equal(logits(model, ids(9, 1)), expected)
+    with pytest.raises(ModelUnavailable, match="cannot be used"):
+        load_reader(base_model(hidden_size=48), tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(b"no weights")
+    with pytest.raises(ModelUnavailable, match="is damaged"):
+        load_reader(model, tmp_path)
