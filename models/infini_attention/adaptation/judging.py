@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..judge import PassageJudge
-from .rollout import Outcome, only_trained
+from .rollout import Outcome, attention_to_learn, only_trained
 from .tasks import Plan
 
 # Drawn for a step, of one text: each question is judged with every passage.
@@ -100,10 +98,8 @@ class JudgeRollout(nn.Module):
     def forward(self, choices: Sequence[Choosable]) -> Outcome:
         """Outcome over all questions: see ``rollout.Learner``."""
         losses, hits = [], []
-        # A processor's fused attention is slow backwards.
-        slow = self.model.device.type == "cpu"
         for choice in choices:
-            with sdpa_kernel(SDPBackend.MATH) if slow else contextlib.nullcontext():
+            with attention_to_learn(self.model.device):
                 judged = self.judge(choice.passages, choice.questions)
             scores = judged + self.judge.words * choice.words
             right = scores.masked_fill(~choice.right, -torch.inf).logsumexp(1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..changes import LowRankChanges
 from .questions import AskedTurn, any_answer
-from .rollout import Outcome, Segment, Tally, only_trained, training_cache
+from .rollout import Outcome, Segment, Tally, attention_to_learn, only_trained, training_cache
 from .tasks import Plan, question_segment
 
 # Passages in view: one with the answer to the first question, and those that words would find for it.
@@ -98,7 +98,7 @@ class ReaderRollout(nn.Module):
             for segment in behind:
                 decoder(input_ids=segment.ids, past_key_values=cache)
                 cache.close_segment()
-        with self.reader.in_force():
+        with self.reader.in_force(), attention_to_learn(self.model.device):
             decoder(input_ids=view.ids, past_key_values=cache)
             cache.batch_repeat_interleave(len(asked.ids))
             hidden = decoder(input_ids=asked.ids, past_key_values=cache).last_hidden_state

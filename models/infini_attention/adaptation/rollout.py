@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
 from ..cache import InfiniCache
@@ -180,6 +182,11 @@ def only_trained(module: nn.Module, parameters: dict[str, nn.Parameter]) -> dict
     for parameter in parameters.values():
         parameter.requires_grad_(True)
     return parameters
+
+
+def attention_to_learn(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """A context in which attention is quick backwards too: a processor's fused one is not."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()
 
 
 def training_cache(model: PreTrainedModel) -> InfiniCache:
