@@ -210,7 +210,7 @@ def _tell_plan(plan: TrainingPlan, measured: Estimate | None, form: str) -> None
 
 
 def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:
-    from infini_attention.adaptation.catalogue import JUDGE, OWN
+    from infini_attention.adaptation.catalogue import OWN
 
     lines = [f"{plan.steps} steps in {len(plan.phases)} phases, seed {plan.seed}"]
     for number, phase in enumerate(plan.phases, 1):
@@ -218,9 +218,8 @@ def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:
         lengths = ", ".join(map(str, phase.lengths))
         first, last = phase.segments
         # What these systems read in a step follows from their texts.
-        shape = "" if set(phase.tasks) <= set(OWN.values()) else f" of about {phase.tokens:,} tokens"
-        if not set(phase.tasks) <= {OWN[JUDGE]}:
-            shape += f"; {first} to {last} segments of {lengths}"
+        shape = f" of about {phase.tokens:,} tokens; {first} to {last} segments of {lengths}"
+        shape = "" if set(phase.tasks) <= set(OWN.values()) else shape
         lines.append(f"phase {number}: {phase.steps} steps{shape}; {tasks}")
     if measured is not None:
         minutes = max(1, round(measured.seconds / 60))

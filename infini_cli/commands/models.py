@@ -178,8 +178,12 @@ def _summary(recipe: Recipe) -> dict[str, Any]:
 
 def _details(recipe: Recipe) -> dict[str, Any]:
     from infini_attention.base import local_path
+    from infini_attention.judge import judge_file
+    from infini_attention.reader import reader_file
 
     base = recipe.base
+    files = recipe.adapter_file, judge_file(recipe.folder), reader_file(recipe.folder)
+    adapter, judge, reader = (None if file is None else str(file) for file in files)
     folder = local_path(base)
     config = recipe.config.to_dict()
     # JSON has no infinity.
@@ -188,7 +192,9 @@ def _details(recipe: Recipe) -> dict[str, Any]:
         "name": recipe.name,
         "base": {key: getattr(base, key) for key in base.__slots__ if getattr(base, key) is not None},
         "weights": None if folder is None else str(folder),
-        "adapter": None if recipe.adapter_file is None else str(recipe.adapter_file),
+        "adapter": adapter,
+        "judge": judge,
+        "reader": reader,
         "config": config,
         "training": dict(recipe.training),
         "scores": {**recipe.scores, **recipe.reports},

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from ..changes import LowRankChanges
+from ..inject import memory_off
 from .questions import AskedTurn, any_answer
-from .rollout import Outcome, Segment, Tally, attention_to_learn, only_trained, training_cache
+from .rollout import Outcome, Segment, Tally, attention_to_learn, only_trained
 from .tasks import Plan, question_segment
 
 # Passages in view: one with the answer to the first question, and those that words would find for it.
@@ -50,9 +52,9 @@ class Reading:
         self.texts = [text for text in texts if text.turns]
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """A text's first segments, then passages of it, then the questions that they answer as rows of one segment.
+        """Passages of a text, and the questions that they answer as rows; both stand in one segment.
 
-        The plan's batch does not matter. The last two parts stand in one segment.
+        The plan's shape does not matter.
         """
         text = self.texts[int(rng.integers(len(self.texts)))]
         first = int(rng.integers(len(text.turns)))
@@ -66,15 +68,13 @@ class Reading:
         answered[first] = False
         others = rng.permutation(np.flatnonzero(answered.numpy()))[: QUESTIONS - 1]
         turns = [text.turns[number] for number in (first, *others.tolist())]
-        start = [token for passage in text.passages for token in passage][: plan.segments * plan.length]
-        behind = [Segment(piece[None]) for piece in torch.tensor(start).split(plan.length)]
         view = Segment(torch.tensor([[token for number in shown for token in text.passages[number]]]))
         asked = [(torch.tensor(turn.instruction), torch.tensor(any_answer(turn.answers, rng))) for turn in turns]
-        return [*behind, view, question_segment(asked)]
+        return [view, question_segment(asked)]
 
 
 class ReaderRollout(nn.Module):
-    """Reads a text into memory as the model is, then passages and questions with the reader in force, and learns that.
+    """Reads passages and answers questions with the reader in force and the memory off.
 
     Args:
         reader: what is trained.
@@ -92,16 +92,12 @@ class ReaderRollout(nn.Module):
 
     def forward(self, segments: Sequence[Segment]) -> Outcome:
         """Outcome over all answers: see ``rollout.Learner``."""
-        *behind, view, asked = segments
-        decoder, cache = self.model.get_decoder(), training_cache(self.model)
-        with torch.no_grad():
-            for segment in behind:
-                decoder(input_ids=segment.ids, past_key_values=cache)
-                cache.close_segment()
-        with self.reader.in_force(), attention_to_learn(self.model.device):
-            decoder(input_ids=view.ids, past_key_values=cache)
+        view, asked = segments
+        decoder, cache = self.model.get_decoder(), DynamicCache()
+        with self.reader.in_force(), memory_off(self.model), attention_to_learn(self.model.device):
+            decoder(input_ids=view.ids, past_key_values=cache, use_cache=True)
             cache.batch_repeat_interleave(len(asked.ids))
-            hidden = decoder(input_ids=asked.ids, past_key_values=cache).last_hidden_state
+            hidden = decoder(input_ids=asked.ids, past_key_values=cache, use_cache=True).last_hidden_state
         tally = Tally(self.model.get_output_embeddings())
         tally.add(asked, hidden)
         return tally.outcome()
