@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from infini_attention.adaptation.stories import load_stories
 from infini_attention.adaptation.texts import digest
-from infini_attention.judge import judge_file
-from infini_attention.reader import reader_file
 from infini_attention.recipes import find, names
 from infini_attention.state import fingerprint
 
@@ -76,9 +74,7 @@ def test_the_cards_of_the_recipes_are_up_to_date() -> None:
         card = (recipe.folder / "README.md").read_text(encoding="utf-8")
         assert written(card, recipe.reports) == card
         # None of them is of another adapter, another judge or another reader.
-        judge, reader = (
-            None if file is None else digest([file]) for file in (judge_file(recipe.folder), reader_file(recipe.folder))
-        )
+        judge, reader = (None if file is None else digest([file]) for file in (recipe.judge_file, recipe.reader_file))
         for report in recipe.reports.values():
             if report.get("view") == "look-back" or report["task"] == "refusal":
                 assert report.get("judge_sha256") == judge

@@ -18,7 +18,7 @@ from infini_cli.training import training_progress
 
 if TYPE_CHECKING:
     from infini_attention.adaptation.estimate import Estimate
-    from infini_attention.adaptation.plan import TrainingPlan
+    from infini_attention.adaptation.plan import Phase, TrainingPlan
     from infini_attention.recipes import Recipe
 
 
@@ -210,17 +210,13 @@ def _tell_plan(plan: TrainingPlan, measured: Estimate | None, form: str) -> None
 
 
 def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:
-    from infini_attention.adaptation.catalogue import OWN
-
     lines = [f"{plan.steps} steps in {len(plan.phases)} phases, seed {plan.seed}"]
     for number, phase in enumerate(plan.phases, 1):
         tasks = ", ".join(f"{name} {weight:g}" for name, weight in phase.tasks.items())
         lengths = ", ".join(map(str, phase.lengths))
         first, last = phase.segments
-        # What these systems read in a step follows from their texts.
         shape = f" of about {phase.tokens:,} tokens; {first} to {last} segments of {lengths}"
-        shape = "" if set(phase.tasks) <= set(OWN.values()) else shape
-        lines.append(f"phase {number}: {phase.steps} steps{shape}; {tasks}")
+        lines.append(f"phase {number}: {phase.steps} steps{shape if _has_shape(phase) else ''}; {tasks}")
     if measured is not None:
         minutes = max(1, round(measured.seconds / 60))
         lines.append(
@@ -231,9 +227,14 @@ def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:
 
 
 def _in_figures(plan: TrainingPlan, measured: Estimate | None) -> dict[str, Any]:
-    from infini_attention.adaptation.catalogue import OWN
-
-    planned = [phase for phase in plan.phases if not set(phase.tasks) <= set(OWN.values())]
+    planned = [phase for phase in plan.phases if _has_shape(phase)]
     tokens = sum(phase.steps * phase.tokens for phase in planned) if planned else None
     figures = {"steps": plan.steps, "tokens": tokens, "plan": plan.to_dict()}
     return figures if measured is None else {**figures, "measured": dataclasses.asdict(measured)}
+
+
+def _has_shape(phase: Phase) -> bool:
+    """Whether the plan says what is read in a step; for a judge or a reader, that follows from their texts."""
+    from infini_attention.adaptation.catalogue import OWN
+
+    return not set(phase.tasks) <= set(OWN.values())

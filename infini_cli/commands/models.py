@@ -178,11 +178,9 @@ def _summary(recipe: Recipe) -> dict[str, Any]:
 
 def _details(recipe: Recipe) -> dict[str, Any]:
     from infini_attention.base import local_path
-    from infini_attention.judge import judge_file
-    from infini_attention.reader import reader_file
 
     base = recipe.base
-    files = recipe.adapter_file, judge_file(recipe.folder), reader_file(recipe.folder)
+    files = recipe.adapter_file, recipe.judge_file, recipe.reader_file
     adapter, judge, reader = (None if file is None else str(file) for file in files)
     folder = local_path(base)
     config = recipe.config.to_dict()

@@ -1,4 +1,4 @@
-"""An answer as a reader gives it: find the place, read it again, and answer from that and from memory."""
+"""An answer as a reader gives it: find the place, read it again, and answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Answer:
         instruction: The same as the model is told.
         limit: Tokens after which the answer ends with its sentence.
         back: Where to look back; None answers from memory alone.
-        reader: In force while the answer is given from passages; None: the model as it is.
+        reader: In force while the answer is given from passages; None: the model as it is, with its memory.
 
     Attributes:
         turn: The instruction and the model's answer.

@@ -10,21 +10,22 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from .errors import ModelUnavailable
 from .inject import copy_weights
+from .recipes import read_weights
 
 RANK = 8
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # What a low-rank change is multiplied with.
 SCALE = 2.0
+
+T = TypeVar("T", bound=nn.Module)
 
 
 class LowRankChanges(nn.ParameterDict):
@@ -59,9 +60,9 @@ class LowRankChanges(nn.ParameterDict):
 
     @classmethod
     def like(cls, model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> Self:
-        """New ones for as many layers, and of the rank, that weights of others have."""
+        """New ones for as many layers, and of the rank, that weights of others have, or of what holds such."""
         downs = {name: tensor for name, tensor in tensors.items() if name.endswith("-down")}
-        layers = 1 + max((int(name.split("-")[0]) for name in downs), default=-1)
+        layers = 1 + max((int(name.rsplit(".", 1)[-1].split("-")[0]) for name in downs), default=-1)
         return cls(model, layers, next((tensor.shape[1] for tensor in downs.values()), RANK))
 
     @property
@@ -80,37 +81,32 @@ class LowRankChanges(nn.ParameterDict):
                 handle.remove()
 
     def _change(self, place: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-        # Once for all calls.
         dtype = self.model.dtype
-        down, up = self[f"{place}-down"].to(dtype), (SCALE * self[f"{place}-up"]).to(dtype)
+        down, up = self[f"{place}-down"].to(dtype), self[f"{place}-up"].to(dtype)
 
         def changed(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            change: Tensor = (inputs[0] @ down) @ up
+            change: Tensor = (SCALE * (inputs[0] @ down)) @ up
             return output + change
 
         return changed
 
 
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file.
+def restored(file: Path | None, make: Callable[[Mapping[str, Tensor]], T]) -> T | None:
+    """What a file's weights were trained as, not to be trained from here on; ``None`` where there is no file.
+
+    Args:
+        file: with weights.
+        make: a new one of the sizes that the weights have.
 
     Raises:
-        ModelUnavailable: it is damaged.
+        ModelUnavailable: the file is damaged, or belongs to another base.
     """
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise ModelUnavailable(f"{file} is damaged", "install the package again, or copy the file anew") from error
-
-
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Puts a file's tensors into a module, which is not trained from then on.
-
-    Raises:
-        ModelUnavailable: they belong to another base.
-    """
+    if file is None:
+        return None
+    tensors = read_weights(file)
+    module = make(tensors)
     try:
         copy_weights(tensors, dict(module.named_parameters()), "the file")
     except ValueError as error:
         raise ModelUnavailable(f"{file} cannot be used: {error}", "train one for this base") from error
-    module.requires_grad_(False)
+    return module.requires_grad_(False)

@@ -177,12 +177,12 @@ class Engine:
         return sum(tensor.nbytes for pack in packs for tensor in pack if tensor is not None)
 
     def reading_again(self, passages: Iterable[Sequence[int]], reader: LowRankChanges | None = None) -> Engine:
-        """An engine that has read the same, with nothing in its open segment but these passages.
+        """An engine with nothing in its open segment but these passages; behind them stands what was read.
 
         Args:
             passages: token ids each, together fewer than a segment has.
             reader: in force while that engine generates, from the first passage on. A reader goes by the passages alone:
-                the engine has nothing in its memory then.
+                nothing stands behind them then.
         """
         if reader is None:
             other = self.fork()

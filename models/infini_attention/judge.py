@@ -17,13 +17,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
 
-from .changes import RANK, LowRankChanges, fill, read_weights
+from .changes import RANK, LowRankChanges, restored
 from .inject import memory_off
-from .recipes import file_in
+from .recipes import JUDGE_WEIGHTS, file_in
 
-WEIGHTS = "judge.safetensors"
 LAYERS = 18
-CHANGES = "changes."
 
 
 class PassageJudge(nn.Module):
@@ -116,11 +114,6 @@ def _padded(rows: Sequence[Sequence[int]], side: str) -> Tensor:
     return pad_sequence([torch.tensor(list(row)) for row in rows], batch_first=True, padding_side=side)
 
 
-def judge_file(folder: Path | None) -> Path | None:
-    """The judge in a recipe's folder, if there is one."""
-    return file_in(folder, WEIGHTS)
-
-
 def load_judge(model: PreTrainedModel, folder: Path | None) -> PassageJudge | None:
     """The judge in a recipe's folder; ``None`` where there is none.
 
@@ -129,13 +122,8 @@ def load_judge(model: PreTrainedModel, folder: Path | None) -> PassageJudge | No
         folder: the recipe's.
 
     Raises:
-        ModelUnavailable: it belongs to another base.
+        ModelUnavailable: it is damaged, or belongs to another base.
     """
-    file = judge_file(folder)
-    if file is None:
-        return None
-    tensors = read_weights(file)
-    own = {name.removeprefix(CHANGES): tensor for name, tensor in tensors.items() if name.startswith(CHANGES)}
-    judge = PassageJudge(model, LowRankChanges.like(model, own))
-    fill(judge, tensors, file)
-    return judge
+    return restored(
+        file_in(folder, JUDGE_WEIGHTS), lambda tensors: PassageJudge(model, LowRankChanges.like(model, tensors))
+    )

@@ -12,15 +12,8 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from .changes import LowRankChanges, fill, read_weights
-from .recipes import file_in
-
-WEIGHTS = "reader.safetensors"
-
-
-def reader_file(folder: Path | None) -> Path | None:
-    """The reader in a recipe's folder, if there is one."""
-    return file_in(folder, WEIGHTS)
+from .changes import LowRankChanges, restored
+from .recipes import READER_WEIGHTS, file_in
 
 
 def load_reader(model: PreTrainedModel, folder: Path | None) -> LowRankChanges | None:
@@ -33,10 +26,4 @@ def load_reader(model: PreTrainedModel, folder: Path | None) -> LowRankChanges |
     Raises:
         ModelUnavailable: it is damaged, or belongs to another base.
     """
-    file = reader_file(folder)
-    if file is None:
-        return None
-    tensors = read_weights(file)
-    reader = LowRankChanges.like(model, tensors)
-    fill(reader, tensors, file)
-    return reader
+    return restored(file_in(folder, READER_WEIGHTS), lambda tensors: LowRankChanges.like(model, tensors))

@@ -13,7 +13,8 @@ from infini_attention.adaptation.tasks import Plan
 from infini_attention.changes import SCALE, LowRankChanges
 from infini_attention.errors import ModelUnavailable
 from infini_attention.inject import inject, new_cache
-from infini_attention.judge import WEIGHTS, PassageJudge, load_judge
+from infini_attention.judge import PassageJudge, load_judge
+from infini_attention.recipes import JUDGE_WEIGHTS
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -139,7 +140,7 @@ def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
     model = model_of()
     judge = judge_of(model)
     assert load_judge(model, tmp_path) is None and load_judge(model, None) is None
-    save_file({name: weight.detach() for name, weight in judge.weights().items()}, tmp_path / WEIGHTS)
+    save_file({name: weight.detach() for name, weight in judge.weights().items()}, tmp_path / JUDGE_WEIGHTS)
     again = load_judge(model, tmp_path)
     assert again is not None and not any(weight.requires_grad for weight in again.weights().values())
     torch.testing.assert_close(again(PASSAGES, QUESTIONS), judge(PASSAGES, QUESTIONS).detach(), rtol=0, atol=0)

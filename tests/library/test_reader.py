@@ -16,7 +16,8 @@ from infini_attention.changes import SCALE, LowRankChanges
 from infini_attention.engine import Engine
 from infini_attention.errors import ModelUnavailable
 from infini_attention.inject import inject, memory_off
-from infini_attention.reader import WEIGHTS, load_reader
+from infini_attention.reader import load_reader
+from infini_attention.recipes import READER_WEIGHTS
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -162,7 +163,7 @@ def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
     model = model_of()
     reader = reader_of(model)
     assert load_reader(model, tmp_path) is None and load_reader(model, None) is None
-    save_file({name: weight.detach() for name, weight in reader.items()}, tmp_path / WEIGHTS)
+    save_file({name: weight.detach() for name, weight in reader.items()}, tmp_path / READER_WEIGHTS)
     again = load_reader(model, tmp_path)
     assert again is not None and not any(weight.requires_grad for weight in again.parameters())
     with reader.in_force():
@@ -171,6 +172,6 @@ def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
         assert torch.equal(logits(model, ids(9, 1)), expected)
     with pytest.raises(ModelUnavailable, match="cannot be used"):
         load_reader(base_model(hidden_size=48), tmp_path)
-    (tmp_path / WEIGHTS).write_bytes(b"no weights")
+    (tmp_path / READER_WEIGHTS).write_bytes(b"no weights")
     with pytest.raises(ModelUnavailable, match="is damaged"):
         load_reader(model, tmp_path)

@@ -108,8 +108,6 @@ def about_of(
     """
     from infini_attention.adaptation.texts import digest, text_files
     from infini_attention.baselines.recurrent import NAME, weights_file
-    from infini_attention.judge import judge_file
-    from infini_attention.reader import reader_file
 
     about: dict[str, Any] = {
         "task": task,
@@ -120,8 +118,8 @@ def about_of(
         "seed": seed,
         "dtype": str(loaded.placement.dtype).removeprefix("torch."),
     }
-    folder = loaded.recipe.folder
-    weights, judge, reader = weights_file(folder), judge_file(folder), reader_file(folder)
+    recipe = loaded.recipe
+    weights, judge, reader = weights_file(recipe.folder), recipe.judge_file, recipe.reader_file
     if system == NAME and weights is not None:
         about["weights_sha256"] = digest([weights])
     if judged and judge is not None:

@@ -94,8 +94,9 @@ def tasks_of(
     wanted = plan.tasks
     if unknown := sorted(wanted - set(TASKS)):
         raise InfiniError(f"unknown training tasks: {', '.join(unknown)}", f"known tasks are {', '.join(TASKS)}")
+    learnable = {OWN[system]} if system in OWN else set(TASKS) - set(OWN.values())
     for name in sorted(wanted):
-        if name != OWN.get(system, name) or (name in OWN.values() and system not in OWN):
+        if name not in learnable:
             own = ", ".join(f"a {system} the task {task}" for system, task in OWN.items())
             raise InfiniError(
                 f"the system {system} cannot learn the task {name}",
@@ -134,13 +135,15 @@ def tasks_of(
 
 
 def _own(system: str, questions: Path | None, cuts: Cuts | None) -> Task:
-    stories = [] if questions is None or cuts is None else load_stories(questions)
+    if cuts is None:
+        raise ValueError(f"a {system} is trained on texts that were cut for it")
+    stories = [] if questions is None else load_stories(questions)
     task: PassageChoice | Reading
     if system == JUDGE:
-        task = PassageChoice([cuts.judge(story) for story in stories] if cuts else [])
+        task = PassageChoice([cuts.judge(story) for story in stories])
         wanted = f"at least {FEWEST_QUESTIONS} questions"
     else:
-        task, wanted = Reading([cuts.reader(story) for story in stories] if cuts else []), "questions"
+        task, wanted = Reading([cuts.reader(story) for story in stories]), "questions"
     if not task.texts:
         raise InfiniError(
             f"the task {task.name} needs texts with {wanted} each, and their evidence",

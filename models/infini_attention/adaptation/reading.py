@@ -87,8 +87,7 @@ class ReaderRollout(nn.Module):
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The reader's weights; from here on they alone require gradients."""
-        only_trained(self, dict(self.reader.named_parameters()))
-        return dict(self.reader.named_parameters())
+        return only_trained(self, dict(self.reader.named_parameters()))
 
     def forward(self, segments: Sequence[Segment]) -> Outcome:
         """Outcome over all answers: see ``rollout.Learner``."""

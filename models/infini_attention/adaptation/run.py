@@ -14,12 +14,10 @@ from safetensors.torch import save_file
 from ..baselines.recurrent import WEIGHTS, MemoryTokens, load_recurrent, weights_file
 from ..changes import LowRankChanges
 from ..config import InfiniConfig
-from ..judge import WEIGHTS as JUDGE_WEIGHTS
 from ..judge import PassageJudge, load_judge
 from ..loading import Loaded
-from ..reader import WEIGHTS as READER_WEIGHTS
 from ..reader import load_reader
-from ..recipes import ADAPTER, RECIPE, Recipe
+from ..recipes import ADAPTER, JUDGE_WEIGHTS, READER_WEIGHTS, RECIPE, Recipe
 from .catalogue import JUDGE, MEMORY, READER, SYSTEMS
 from .judging import JudgeRollout
 from .plan import TrainingPlan

@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 DEFAULT = "smollm2-135m"
 RECIPE = "recipe.toml"
 ADAPTER = "adapter.safetensors"
+# Beside the adapter, where a model has them: its judge of passages and its reader.
+JUDGE_WEIGHTS, READER_WEIGHTS = "judge.safetensors", "reader.safetensors"
 SCORES = "scores"
 
 
@@ -73,6 +75,16 @@ class Recipe:
         return file_in(self.folder, ADAPTER)
 
     @property
+    def judge_file(self) -> Path | None:
+        """The judge of passages, if there is one."""
+        return file_in(self.folder, JUDGE_WEIGHTS)
+
+    @property
+    def reader_file(self) -> Path | None:
+        """The reader, if there is one."""
+        return file_in(self.folder, READER_WEIGHTS)
+
+    @property
     def reports(self) -> dict[str, Any]:
         """What was measured with it, by file name: reports of ``infini eval``, as it wrote them."""
         files = [] if self.folder is None else sorted((self.folder / SCORES).glob("*.json"))
@@ -91,20 +103,25 @@ class Recipe:
         Raises:
             ModelUnavailable: the file is damaged.
         """
-        if self.adapter_file is None:
-            return None
-        try:
-            return load_file(self.adapter_file)
-        except (SafetensorError, OSError) as error:
-            raise ModelUnavailable(
-                f"the adapter {self.adapter_file} is damaged", "install the package again, or copy the file anew"
-            ) from error
+        return None if self.adapter_file is None else read_weights(self.adapter_file)
 
 
 def file_in(folder: Path | None, name: str) -> Path | None:
     """A file of a recipe's folder; ``None`` where there is no such file, or no folder."""
     file = None if folder is None else folder / name
     return file if file is not None and file.is_file() else None
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file.
+
+    Raises:
+        ModelUnavailable: it is damaged.
+    """
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise ModelUnavailable(f"{file} is damaged", "install the package again, or copy the file anew") from error
 
 
 def names() -> list[str]:
