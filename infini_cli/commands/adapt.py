@@ -120,7 +120,7 @@ def adapt(
     from infini_attention.adaptation.run import adapt as train
     from infini_attention.adaptation.run import learner_of
 
-    from infini_cli.lookback.teaching import choosable, readable
+    from infini_cli.lookback.teaching import choosable, numbered, readable
 
     asked = Prompts(
         lambda question: prompts.fill("ask", question=question),
@@ -137,6 +137,7 @@ def adapt(
         cuts=Cuts(
             judge=lambda story: choosable(loaded, story),
             reader=lambda story: readable(loaded, story, asked.question),
+            numbers=lambda text, rng: numbered(loaded, text, asked.question, rng),
         ),
         notify=run.console.note,
     )
@@ -195,9 +196,9 @@ def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
 
 
 def _lacks_texts(plan: TrainingPlan, data: Path | None, questions: Path | None) -> bool:
-    from infini_attention.adaptation.catalogue import ASKED, OWN, TEXTS
+    from infini_attention.adaptation.catalogue import ASKED, OWNED, TEXTS
 
-    asked = plan.tasks & {*ASKED, *OWN.values()}
+    asked = plan.tasks & ({*ASKED, *OWNED} - set(TEXTS))
     return bool((data is None and plan.tasks & set(TEXTS)) or (questions is None and asked))
 
 
@@ -215,8 +216,10 @@ def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:
         tasks = ", ".join(f"{name} {weight:g}" for name, weight in phase.tasks.items())
         lengths = ", ".join(map(str, phase.lengths))
         first, last = phase.segments
-        shape = f" of about {phase.tokens:,} tokens; {first} to {last} segments of {lengths}"
-        lines.append(f"phase {number}: {phase.steps} steps{shape if _has_shape(phase) else ''}; {tasks}")
+        # What a judge or a reader reads beside that follows from its texts.
+        shape = f" of about {phase.tokens:,} tokens" if _counts_tokens(phase) else ""
+        shape += f"; {first} to {last} segments of {lengths}" if _has_segments(phase) else ""
+        lines.append(f"phase {number}: {phase.steps} steps{shape}; {tasks}")
     if measured is not None:
         minutes = max(1, round(measured.seconds / 60))
         lines.append(
@@ -227,14 +230,19 @@ def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:
 
 
 def _in_figures(plan: TrainingPlan, measured: Estimate | None) -> dict[str, Any]:
-    planned = [phase for phase in plan.phases if _has_shape(phase)]
+    planned = [phase for phase in plan.phases if _counts_tokens(phase)]
     tokens = sum(phase.steps * phase.tokens for phase in planned) if planned else None
     figures = {"steps": plan.steps, "tokens": tokens, "plan": plan.to_dict()}
     return figures if measured is None else {**figures, "measured": dataclasses.asdict(measured)}
 
 
-def _has_shape(phase: Phase) -> bool:
-    """Whether the plan says what is read in a step; for a judge or a reader, that follows from their texts."""
-    from infini_attention.adaptation.catalogue import OWN
+def _counts_tokens(phase: Phase) -> bool:
+    from infini_attention.adaptation.catalogue import OWNED
 
-    return not set(phase.tasks) <= set(OWN.values())
+    return not set(phase.tasks) <= set(OWNED)
+
+
+def _has_segments(phase: Phase) -> bool:
+    from infini_attention.adaptation.catalogue import JUDGE, OWN
+
+    return not set(phase.tasks) <= set(OWN[JUDGE])

@@ -12,6 +12,7 @@ from infini_cli.lookback.passages import Passage, passages
 from infini_cli.lookback.search import Search
 
 if TYPE_CHECKING:
+    import numpy as np
     from infini_attention import Loaded
     from infini_attention.adaptation.judging import Choosable
     from infini_attention.adaptation.reading import Readable
@@ -36,6 +37,26 @@ def readable(loaded: Loaded, story: Story, prompt: Callable[[str], str]) -> Read
     cut = _cut(story)
     turns = [asked_turn(loaded, prompt(one.question), one.answers, None) for one in cut.questions]
     return Readable([read_again(loaded, passage) for passage in cut.passages], turns, cut.right, cut.words)
+
+
+def numbered(loaded: Loaded, text: str, prompt: Callable[[str], str], rng: np.random.Generator) -> Readable:
+    """The passages of any text, with questions for the numbers in them."""
+    import torch
+    from infini_attention.adaptation.numbers import number_question
+    from infini_attention.adaptation.questions import asked_turn
+    from infini_attention.adaptation.reading import Readable
+
+    found = passages([KeptText.of("text", text)])
+    search = Search(found)
+    sentences = ((passage.number, sentence.text) for passage in found for sentence in passage.sentences)
+    asked = [(number, pair) for number, text in sentences if (pair := number_question(text, rng)) is not None]
+    turns = [asked_turn(loaded, prompt(question), [answer], None) for _, (question, answer) in asked]
+    shape = len(asked), len(found)
+    right = torch.tensor([[number == place for place in range(len(found))] for number, _ in asked], dtype=torch.bool)
+    words = torch.tensor([search.scores(question) for _, (question, _) in asked])
+    return Readable(
+        [read_again(loaded, passage) for passage in found], turns, right.reshape(shape), words.reshape(shape)
+    )
 
 
 class _Cut(NamedTuple):

@@ -169,6 +169,19 @@ def test_a_reader_is_trained_beside_a_judge_and_answers(
     assert alone[0] == alone[1]
 
 
+def test_a_reader_learns_the_numbers_of_long_texts(infini: Infini, tmp_path: Path, base_folder: Path) -> None:
+    model = str(write_recipe(tmp_path / "roomy", base_folder, segment=640))
+    folder = with_tasks(model, tmp_path / "plan", numbers=1)
+    command = ("adapt", "--system", "reader", "-o", tmp_path / "out", "--recipe", folder, "--steps", "2")
+    assert_error(infini(*command), 1, "the task numbers needs texts", "--data")
+    texts = tmp_path / "texts.txt"
+    texts.write_text("So it went, and nobody spoke. " * 400)
+    assert_error(infini(*command, "--data", texts), 1, "tell no numbers")
+    texts.write_text("He counted nineteen ropes on the quay that day. So it went, and nobody spoke. " * 200)
+    outcome = infini(*command, "--data", texts)
+    assert outcome.code == 0 and "numbers: loss" in outcome.err, outcome.err
+
+
 def test_memory_tokens_are_trained_and_measured(infini: Infini, data: Path, tmp_path: Path, model: str) -> None:
     out, folder = tmp_path / "tokens", with_tasks(model, tmp_path / "plan", language_modelling=1)
     command = ("adapt", "--system", "rmt", "--data", data, "-o", out, "--steps", "2", "--recipe", folder)

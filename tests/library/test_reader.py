@@ -15,7 +15,7 @@ from infini_attention.adaptation.tasks import Plan
 from infini_attention.changes import SCALE, LowRankChanges
 from infini_attention.engine import Engine
 from infini_attention.errors import ModelUnavailable
-from infini_attention.inject import inject, memory_off
+from infini_attention.inject import inject, memory_off, new_cache
 from infini_attention.reader import load_reader
 from infini_attention.recipes import READER_WEIGHTS
 from safetensors.torch import save_file
@@ -85,16 +85,39 @@ def test_an_answer_is_given_with_the_reader_from_the_passages_on() -> None:
     engine.read(ids(40, 2))
     again = engine.reading_again([ids(4, 3), ids(3, 4)], reader)
     found = list(again.generate(ids(3, 5), 3))
-    # Step by step: nothing that lies behind is known.
+    # Step by step: what lies behind is written without the reader, all after it is seen with it.
+    slow = Engine(model)
+    slow.read(ids(40, 2))
+    slow.close()
     view = ids(4, 3) + ids(3, 4) + ids(3, 5)
     for token in found:
-        with reader.in_force(), memory_off(model):
-            assert int(logits(model, view)[0, -1].argmax()) == token
+        with reader.in_force(), torch.inference_mode():
+            hidden = model(input_ids=torch.tensor([view]), past_key_values=slow.cache.fork()).logits[0, -1]
+        assert int(hidden.argmax()) == token
         view.append(token)
     plain = list(engine.reading_again([ids(4, 3), ids(3, 4)]).generate(ids(3, 5), 3))
     fresh = Engine(model)
     fresh.read(ids(40, 2))
     assert plain != found and list(engine.generate(ids(3, 5), 3)) == list(fresh.generate(ids(3, 5), 3))
+    # A reader does not leave a trace in what is remembered.
+    again.read(ids(32, 6))
+    other = engine.reading_again([ids(4, 3), ids(3, 4)])
+    other.read(ids(32, 6))
+    for index, layer in again.cache.memories.items():
+        expected = other.cache.memories[index].memory
+        assert layer.memory is not None and expected is not None
+        assert torch.equal(layer.memory.matrix, expected.matrix)
+
+
+def test_without_a_memory_a_reader_goes_by_the_passages_alone() -> None:
+    model = model_of(segment_length=16)
+    reader, engine = reader_of(model), Engine(model, use_memory=False)
+    engine.read(ids(40, 2))
+    view = ids(4, 3) + ids(3, 5)
+    for token in engine.reading_again([ids(4, 3)], reader).generate(ids(3, 5), 3):
+        with reader.in_force(), memory_off(model):
+            assert int(logits(model, view)[0, -1].argmax()) == token
+        view.append(token)
 
 
 def readable() -> Readable:
@@ -110,8 +133,11 @@ def test_a_step_has_passages_in_reading_order_and_the_questions_that_they_answer
     text = readable()
     task = Reading([text, Readable([[1]], [], torch.ones(0, 1) > 0, torch.ones(0, 1))])
     assert len(task.texts) == 1
+    start = [token for passage in text.passages for token in passage]
     for seed in range(8):
-        view, asked = task.sample(PLAN, np.random.default_rng(seed))
+        *behind, view, asked = task.sample(PLAN, np.random.default_rng(seed))
+        assert [segment.ids.shape for segment in behind] == [(1, 8), (1, 8)]
+        assert torch.cat([segment.ids for segment in behind], 1)[0].tolist() == start[:16]
         shown = [text.passages.index(part.tolist()) for part in view.ids.reshape(-1, 6)]
         assert len(shown) == PASSAGES and shown == sorted(shown)
         topics = asked.ids[:, 1].tolist()
@@ -126,16 +152,22 @@ def test_the_loss_is_that_of_one_row_at_a_time() -> None:
     reader = reader_of(model)
     learner = ReaderRollout(reader)
     weights = learner.trained()
-    view, asked = Reading([readable()]).sample(PLAN, np.random.default_rng(1))
-    outcome = learner([view, asked])
+    *behind, view, asked = Reading([readable()]).sample(PLAN, np.random.default_rng(1))
+    outcome = learner([*behind, view, asked])
     torch.autograd.backward(outcome.loss)
     found = {name: weight.grad for name, weight in weights.items()}
     reader.zero_grad()
     assert asked.labels is not None
     losses = []
     for row, labels in zip(asked.ids, asked.labels, strict=True):
-        with reader.in_force(), memory_off(model):
-            told = model(input_ids=torch.cat([view.ids, row[None]], 1)).logits[0]
+        cache = new_cache(model)
+        cache.config = small_config(segment_length=1000)
+        with torch.no_grad():
+            for segment in behind:
+                model(input_ids=segment.ids, past_key_values=cache)
+                cache.close_segment()
+        with reader.in_force():
+            told = model(input_ids=torch.cat([view.ids, row[None]], 1), past_key_values=cache).logits[0]
         losses.append(F.cross_entropy(told[view.ids.shape[1] :], labels, ignore_index=-100, reduction="sum"))
     loss = torch.stack(losses).sum() / int(outcome.labelled)
     torch.testing.assert_close(outcome.loss, loss)

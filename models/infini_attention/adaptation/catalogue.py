@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from ..base import cache_dir
 from ..baselines.recurrent import NAME
@@ -18,10 +20,10 @@ from .judging import FEWEST_QUESTIONS, Choosable, PassageChoice
 from .notes import NoteTaking, note_task
 from .plan import Phase, TrainingPlan
 from .questions import Instructions, LookingBack, look_back_task, passage_task, question_task, summary_task
-from .reading import Readable, Reading
+from .reading import Readable, Reading, ReadingNumbers
 from .stories import Story, load_stories
 from .tasks import ContextDistillation, LanguageModelling, PasskeyRecall, Task
-from .texts import load_corpus
+from .texts import Corpus, load_corpus
 
 # What can be trained.
 MEMORY, JUDGE, READER = "memory", "judge", "reader"
@@ -32,9 +34,12 @@ PASSAGES, INSTRUCTED = "passage_questions", "instructed_distillation"
 ASKED = (QUESTIONS, PASSAGES, INSTRUCTED, LOOK_BACK, SUMMARIES, NoteTaking.name)
 NEEDLES, FACTS = "needles", "facts"
 # The only ones that these systems learn from, and that only they do.
-OWN = {JUDGE: PassageChoice.name, READER: Reading.name}
-TEXTS = (LanguageModelling.name, ContextDistillation.name)
-TASKS = (*TEXTS, PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS, *ASKED, *OWN.values())
+OWN = {JUDGE: (PassageChoice.name,), READER: (Reading.name, ReadingNumbers.name)}
+OWNED = tuple(name for names in OWN.values() for name in names)
+# Tasks that need long texts.
+TEXTS = (LanguageModelling.name, ContextDistillation.name, ReadingNumbers.name)
+_HIDDEN = (PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS)
+TASKS = tuple(dict.fromkeys((*TEXTS, *_HIDDEN, *ASKED, *OWNED)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,10 +64,12 @@ class Cuts:
     Attributes:
         judge: for a judge of passages.
         reader: for a reader.
+        numbers: for a reader, with questions for the text's own numbers, drawn anew each time.
     """
 
     judge: Callable[[Story], Choosable]
     reader: Callable[[Story], Readable]
+    numbers: Callable[[str, np.random.Generator], Readable]
 
 
 def tasks_of(
@@ -94,20 +101,24 @@ def tasks_of(
     wanted = plan.tasks
     if unknown := sorted(wanted - set(TASKS)):
         raise InfiniError(f"unknown training tasks: {', '.join(unknown)}", f"known tasks are {', '.join(TASKS)}")
-    learnable = {OWN[system]} if system in OWN else set(TASKS) - set(OWN.values())
+    learnable = set(OWN[system]) if system in OWN else set(TASKS) - set(OWNED)
     for name in sorted(wanted):
         if name not in learnable:
-            own = ", ".join(f"a {system} the task {task}" for system, task in OWN.items())
+            own = ", ".join(f"a {system} {' and '.join(tasks)}" for system, tasks in OWN.items())
             raise InfiniError(
                 f"the system {system} cannot learn the task {name}",
-                f"in its plan, give {own} alone, and the others to other systems",
+                f"in a plan, give {own} alone, and the others to other systems",
             )
-    if system in OWN:
-        return {OWN[system]: _own(system, questions, cuts)}
-    tasks: dict[str, Task] = {}
     corpus = None
-    if data is not None:
+    if data is not None and (system not in OWN or wanted & set(TEXTS)):
         corpus = load_corpus(data, loaded.encode, loaded.origin.base, cache_dir() / "tokens", notify=notify)
+    if system in OWN:
+        if cuts is None:
+            raise ValueError(f"a {system} is trained on texts that were cut for it")
+        stories = [] if questions is None else load_stories(questions)
+        return {name: _own(name, loaded, corpus, stories, cuts) for name in sorted(wanted)}
+    tasks: dict[str, Task] = {}
+    if corpus is not None:
         tasks |= {kind.name: kind(corpus) for kind in (LanguageModelling, ContextDistillation)}
     passkey = Passkey(loaded.encode)
     tasks[PasskeyRecall.name] = PasskeyRecall(passkey, corpus)
@@ -134,12 +145,13 @@ def tasks_of(
     return tasks
 
 
-def _own(system: str, questions: Path | None, cuts: Cuts | None) -> Task:
-    if cuts is None:
-        raise ValueError(f"a {system} is trained on texts that were cut for it")
-    stories = [] if questions is None else load_stories(questions)
+def _own(name: str, loaded: Loaded, corpus: Corpus | None, stories: Sequence[Story], cuts: Cuts) -> Task:
+    if name == ReadingNumbers.name:
+        if corpus is None:
+            raise _lacking(name)
+        return ReadingNumbers(corpus, lambda ids, rng: cuts.numbers(loaded.tokenizer.decode(ids), rng))
     task: PassageChoice | Reading
-    if system == JUDGE:
+    if name == PassageChoice.name:
         task = PassageChoice([cuts.judge(story) for story in stories])
         wanted = f"at least {FEWEST_QUESTIONS} questions"
     else:
@@ -152,10 +164,14 @@ def _own(system: str, questions: Path | None, cuts: Cuts | None) -> Task:
     return task
 
 
+def _lacking(name: str) -> InfiniError:
+    option, what = ("--data", "long texts") if name in TEXTS else ("--questions", "JSON lines")
+    return InfiniError(f"the task {name} needs texts", f"pass {option} FILE or {option} FOLDER with {what}")
+
+
 def _check(name: str, tasks: Mapping[str, Task]) -> None:
     if name not in tasks:
-        option, what = ("--data", "long texts") if name in TEXTS else ("--questions", "JSON lines")
-        raise InfiniError(f"the task {name} needs texts", f"pass {option} FILE or {option} FOLDER with {what}")
+        raise _lacking(name)
     task = tasks[name]
     if isinstance(task, Instructions | LookingBack | NoteTaking) and not task.examples:
         raise InfiniError(f"no text comes with {name}", "leave the task out of the plan, or pass other texts")

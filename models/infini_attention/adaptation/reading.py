@@ -1,25 +1,28 @@
-"""Training the reader: questions answered from the passages that a search would put before them."""
+"""Training the reader: questions answered from the passages that a search would put before them, and from memory."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
 
 from ..changes import LowRankChanges
-from ..inject import memory_off
+from ..errors import InfiniError
 from .questions import AskedTurn, any_answer
-from .rollout import Outcome, Segment, Tally, attention_to_learn, only_trained
+from .rollout import Outcome, Segment, Tally, attention_to_learn, only_trained, training_cache
 from .tasks import Plan, question_segment
+from .texts import Corpus
 
 # Passages in view: one with the answer to the first question, and those that words would find for it.
 PASSAGES = 4
 # Questions of a step and process: all that these passages answer, up to so many.
 QUESTIONS = 8
+# Tokens of a text that is asked for its numbers, and how many such texts are looked through for one at most.
+NUMBERED_TOKENS = 2_500
+TRIES = 50
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,29 +55,61 @@ class Reading:
         self.texts = [text for text in texts if text.turns]
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """Passages of a text, and the questions that they answer as rows; both stand in one segment.
+        """See ``draw``."""
+        return draw(self.texts[int(rng.integers(len(self.texts)))], plan, rng)
 
-        The plan's shape does not matter.
+
+class ReadingNumbers:
+    """The same with long texts, asked for the numbers in them.
+
+    Args:
+        corpus: the texts.
+        cut: token ids of a stretch to its passages, with questions that it draws.
+    """
+
+    name = "numbers"
+
+    def __init__(self, corpus: Corpus, cut: Callable[[Tensor, np.random.Generator], Readable]) -> None:
+        self.corpus, self.cut = corpus, cut
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        """See ``draw``.
+
+        Raises:
+            InfiniError: no numbers are found.
         """
-        text = self.texts[int(rng.integers(len(self.texts)))]
-        first = int(rng.integers(len(text.turns)))
-        shown = [int(rng.choice(np.flatnonzero(text.right[first].numpy())))]
-        # Some chance, so that not only what is easily mistaken for the right one is seen beside it.
-        tempting = text.words[first].numpy() + rng.random(len(text.passages))
-        tempting[shown] = -np.inf
-        shown += np.argsort(-tempting)[: min(PASSAGES, len(text.passages)) - 1].tolist()
-        shown.sort()
-        answered = text.right[:, shown].any(1)
-        answered[first] = False
-        others = rng.permutation(np.flatnonzero(answered.numpy()))[: QUESTIONS - 1]
-        turns = [text.turns[number] for number in (first, *others.tolist())]
-        view = Segment(torch.tensor([[token for number in shown for token in text.passages[number]]]))
-        asked = [(torch.tensor(turn.instruction), torch.tensor(any_answer(turn.answers, rng))) for turn in turns]
-        return [view, question_segment(asked)]
+        for _ in range(TRIES):
+            text = self.cut(self.corpus.window(NUMBERED_TOKENS, rng), rng)
+            if text.turns:
+                return draw(text, plan, rng)
+        raise InfiniError("the texts of --data tell no numbers", f"leave the task {self.name} out of the plan")
+
+
+def draw(text: Readable, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+    """A text's first segments, then passages of it, then the questions that they answer as rows of one segment.
+
+    The last two parts stand in one segment; the plan's batch does not matter.
+    """
+    first = int(rng.integers(len(text.turns)))
+    shown = [int(rng.choice(np.flatnonzero(text.right[first].numpy())))]
+    # Some chance, so that not only what is easily mistaken for the right one is seen beside it.
+    tempting = text.words[first].numpy() + rng.random(len(text.passages))
+    tempting[shown] = -np.inf
+    shown += np.argsort(-tempting)[: min(PASSAGES, len(text.passages)) - 1].tolist()
+    shown.sort()
+    answered = text.right[:, shown].any(1)
+    answered[first] = False
+    others = rng.permutation(np.flatnonzero(answered.numpy()))[: QUESTIONS - 1]
+    turns = [text.turns[number] for number in (first, *others.tolist())]
+    start = [token for passage in text.passages for token in passage][: plan.segments * plan.length]
+    behind = [Segment(piece[None]) for piece in torch.tensor(start).split(plan.length)]
+    view = Segment(torch.tensor([[token for number in shown for token in text.passages[number]]]))
+    asked = [(torch.tensor(turn.instruction), torch.tensor(any_answer(turn.answers, rng))) for turn in turns]
+    return [*behind, view, question_segment(asked)]
 
 
 class ReaderRollout(nn.Module):
-    """Reads passages and answers questions with the reader in force and the memory off.
+    """Reads a text into memory as the model is, then passages and questions with the reader in force, and learns that.
 
     Args:
         reader: what is trained.
@@ -91,12 +126,16 @@ class ReaderRollout(nn.Module):
 
     def forward(self, segments: Sequence[Segment]) -> Outcome:
         """Outcome over all answers: see ``rollout.Learner``."""
-        view, asked = segments
-        decoder, cache = self.model.get_decoder(), DynamicCache()
-        with self.reader.in_force(), memory_off(self.model), attention_to_learn(self.model.device):
-            decoder(input_ids=view.ids, past_key_values=cache, use_cache=True)
+        *behind, view, asked = segments
+        decoder, cache = self.model.get_decoder(), training_cache(self.model)
+        with torch.no_grad():
+            for segment in behind:
+                decoder(input_ids=segment.ids, past_key_values=cache)
+                cache.close_segment()
+        with self.reader.in_force(), attention_to_learn(self.model.device):
+            decoder(input_ids=view.ids, past_key_values=cache)
             cache.batch_repeat_interleave(len(asked.ids))
-            hidden = decoder(input_ids=asked.ids, past_key_values=cache, use_cache=True).last_hidden_state
+            hidden = decoder(input_ids=asked.ids, past_key_values=cache).last_hidden_state
         tally = Tally(self.model.get_output_embeddings())
         tally.add(asked, hidden)
         return tally.outcome()
