@@ -10,7 +10,7 @@ from infini_cli.documents import Block
 from infini_cli.lookback.kept import KeptText
 from infini_cli.summaries.central import chosen, ranked
 from infini_cli.summaries.chapters import LEAST_WORDS, MOST, PART_WORDS, Chapter, chapters
-from infini_cli.summaries.support import Support
+from infini_cli.summaries.support import NEAR, Support
 
 LONG = " ".join(["The miller went down to the river and counted the boats."] * 20)
 SHORT = "A few words only."
@@ -129,6 +129,40 @@ def test_names_numbers_and_most_words_have_to_occur(sentence: str, held: bool) -
 def test_every_sentence_of_a_text_is_borne_out_by_it() -> None:
     support = Support(SENTENCES)
     assert all(support.holds(sentence) for sentence in SENTENCES)
+
+
+FAR = ["Hester Quill came to Orrisay.", *[f"On day {day} nobody spoke of it." for day in range(NEAR)]]
+FAR += ["Nine sheep were sold to the smith.", "Martha drowned."]
+
+
+def test_what_stands_far_apart_does_not_bear_a_sentence_out() -> None:
+    support = Support(FAR)
+    assert support.place("Hester came to Orrisay.") == 0
+    assert support.place("The smith sold nine sheep, and Martha drowned.") == len(FAR) - NEAR
+    # Every word, name and number of these is in the text.
+    assert support.place("Hester Quill sold sheep to the smith.") is None
+    assert support.place("Hester sold nine sheep.") is None
+    assert support.place("Quill drowned.") is None
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["Ann", "saw", "two", "ships", "burn", "near", "Rome", "in", "1066"]), min_size=1),
+        min_size=1,
+    )
+)
+def test_places_are_those_that_a_search_of_all_would_find(own: list[list[str]]) -> None:
+    text = [" ".join(words) for words in own]
+    starts = range(max(1, len(text) - NEAR + 1))
+    for sentence in ("Ann saw two ships burn.", "Near Rome ships saw Ann.", "In 1066 two burn near ships."):
+        told = Support(text).meaning(sentence)
+        near = [Support([" ".join(text[start : start + NEAR])]) for start in starts]
+        shared = [
+            len(told & one.meaning(" ".join(text[start : start + NEAR]))) if one.holds(sentence) else 0
+            for start, one in zip(starts, near, strict=True)
+        ]
+        expected = shared.index(max(shared)) if any(shared) else None
+        assert Support(text).place(sentence) == expected
 
 
 def test_what_was_said_is_not_said_again() -> None:

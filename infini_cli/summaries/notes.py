@@ -82,14 +82,14 @@ class Writer:
             words: About how many to write.
         """
         own = [sentence.text for sentence in chapter.sentences] or [chapter.text]
-        support = Support([*own, chapter.title or ""])
+        support = Support(own)
         order = ranked(own, self.focus)
         shown = self.shown(own, order)
         said = self.write(engine, shown, support, words)
         if not said:
             # What memory holds may lead a small model astray; the chapter alone is the simpler task.
             said = self.write(self.loaded.engine(use_memory=False), shown, support, words)
-        return Note(chapter, tuple(_filled(said, [own[number] for number in order], support, words)))
+        return Note(chapter, tuple(_filled(said, own, order, support, words)))
 
     def write(self, engine: Engine, shown: Sequence[str], support: Support, words: int) -> list[str]:
         """What the model says of sentences in view, as far as a text bears it out; it may be nothing.
@@ -135,14 +135,25 @@ class Writer:
         return prompts.fill("note-focus", words=words, focus=self.focus, text=text)
 
 
-def _filled(said: Sequence[str], own: Sequence[str], support: Support, words: int) -> list[str]:
-    """What was said and, as far as there is room, the text's own sentences, the most central one first; at least one."""
-    filled = list(said)
-    for sentence in own:
-        room = words - sum(len(other.split()) for other in filled)
-        if _is_whole(sentence) and len(sentence.split()) <= room and not support.said(sentence, filled):
-            filled.append(sentence)
-    return filled or [own[0]]
+def _filled(said: Sequence[str], own: Sequence[str], order: Sequence[int], support: Support, words: int) -> list[str]:
+    """What was said and, as far as there is room, the text's own sentences, in the order of the text; at least one.
+
+    Args:
+        said: Borne out by the text.
+        own: The text's sentences.
+        order: Their numbers, the most central one first.
+        support: The text.
+        words: About how many there is room for.
+    """
+    filled = [(support.place(sentence) or 0, sentence) for sentence in said]
+    room = words - sum(len(sentence.split()) for sentence in said)
+    for number in order:
+        sentence = own[number]
+        size = len(sentence.split())
+        if _is_whole(sentence) and size <= room and not support.said(sentence, [other for _, other in filled]):
+            filled.append((number, sentence))
+            room -= size
+    return [sentence for _, sentence in sorted(filled, key=lambda one: one[0])] or [own[order[0]]]
 
 
 def _is_whole(sentence: str) -> bool:

@@ -1,12 +1,15 @@
-"""Whether a sentence rests on a text: its numbers and names have to occur there, and most of its other words too."""
+"""Whether a sentence rests on a text: its numbers, its names and most of its other words have to stand together there."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 # Of a sentence's words that carry meaning, the share that has to occur in the text.
 SHARE = 0.75
+# Sentences of the text in a row in which they have to occur.
+NEAR = 4
 # Of all its words, the share that has to be different: below it a sentence goes round in a circle.
 DIFFERENT = 0.6
 # Two sentences that share so much of their words say the same.
@@ -20,41 +23,66 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
 
 class Support:
-    """The words of a text, to check sentences against.
+    """The sentences of a text, to check others against.
+
+    What a small model makes up has words of the text too, but from here and there: all of a sentence's names and numbers,
+    and most of its other words, have to stand close together.
 
     Args:
-        texts: Its parts.
+        own: Of the text, in order.
     """
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, own: Sequence[str]) -> None:
         import Stemmer
         from bm25s.stopwords import STOPWORDS_EN_PLUS
 
         self._stemmer = Stemmer.Stemmer("english")
         self._little = set(STOPWORDS_EN_PLUS)
-        row = [_bare(word) for text in texts for word in _WORD.findall(text)]
-        # Numbers in words are checked as they stand in a row: each of their words may well occur somewhere.
-        self._row = f" {' '.join(row).lower()} "
-        words = set(row)
-        self._words, self._lower = words, {word.lower() for word in words}
-        self._stems = set(self._stemmer.stemWords(list(self._lower)))
+        self._words = [[_bare(word) for word in _WORD.findall(sentence)] for sentence in own]
+        written = {word for words in self._words for word in words}
+        self._large = {word for word in written if word[0].isupper() and word.lower() not in written}
+        self._stems = [set(self._stemmer.stemWords([word.lower() for word in words])) for words in self._words]
+        self._places: dict[str, list[int]] = {}
+        for place, stems in enumerate(self._stems):
+            for stem in stems:
+                self._places.setdefault(stem, []).append(place)
 
     def holds(self, sentence: str) -> bool:
         """Whether the text bears a sentence out."""
+        return self.place(sentence) is not None
+
+    def place(self, sentence: str) -> int | None:
+        """Number of the text's sentence from which on it bears another one out best; None if it does not."""
         words = [_bare(word) for word in _WORD.findall(sentence)]
-        told = [word for word in words if word.lower() not in self._little]
+        told = self.meaning(sentence)
         if not told or len({word.lower() for word in words}) < DIFFERENT * len(words):
-            return False
-        if any(f" {number} " not in self._row for number in _numbers(words)):
-            return False
-        for place, word in enumerate(words):
-            number = any(letter.isdigit() for letter in word)
-            # The first word is written large in any case.
-            name = place > 0 and word[0].isupper() and word.lower() not in self._little
-            if (number and word.lower() not in self._lower) or (name and word not in self._words):
-                return False
-        stems = self._stemmer.stemWords([word.lower() for word in told])
-        return sum(stem in self._stems for stem in stems) >= SHARE * len(stems)
+            return None
+        numbers = list(_numbers(words))
+        figures = {word.lower() for word in words if any(letter.isdigit() for letter in word)}
+        # The first word is written large in any case: a name is what the text never writes otherwise.
+        names = {word for word in words[1:] if word[0].isupper()} | ({words[0]} & self._large)
+        names = {word for word in names if word.lower() not in self._little}
+        most, best = SHARE * len(told), None
+        for start in self._candidates(told):
+            stems = set[str]().union(*self._stems[start : start + NEAR])
+            shared = len(told & stems)
+            if shared < most or (best is not None and shared == most):
+                continue
+            near = [word for words in self._words[start : start + NEAR] for word in words]
+            # Numbers in words are checked as they stand in a row: each of their words may well occur somewhere.
+            row = f" {' '.join(near).lower()} "
+            if names <= set(near) and figures <= set(row.split()) and all(f" {number} " in row for number in numbers):
+                most, best = shared, start
+        return best
+
+    def _candidates(self, told: set[str]) -> list[int]:
+        """Where sentences may begin that share enough with these stems."""
+        rare = sorted(told, key=lambda stem: (len(self._places.get(stem, ())), stem))
+        # Whoever has most of them has one of the rarest.
+        rare = rare[: len(told) - math.ceil(SHARE * len(told)) + 1]
+        places = {place for stem in rare for place in self._places.get(stem, ())}
+        last = max(0, len(self._words) - NEAR)
+        return sorted({min(max(0, place - before), last) for place in places for before in range(NEAR)})
 
     def meaning(self, sentence: str) -> set[str]:
         """Stems of the words of a sentence that carry meaning."""

@@ -35,20 +35,18 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
     """
     if len(notes) == 1:
         return list(notes[0].sentences)
-    told = [(number, sentence) for number, note in enumerate(notes) for sentence in note.sentences]
-    support = Support(sentence.text for note in notes for sentence in note.chapter.sentences)
-    texts = [sentence for _, sentence in told]
-    picked: list[tuple[float, str]] = []
+    texts = [sentence for note in notes for sentence in note.sentences]
+    support = Support([sentence.text for note in notes for sentence in note.chapter.sentences])
     order = ranked(texts, writer.focus)
+    picked: list[tuple[float, str]] = []
     for sentence in writer.write(engine, writer.shown(texts, order), support, words):
         if _words(picked) < words:
-            picked.append((_place(sentence, told, support), sentence))
+            picked.append((_number(sentence, texts, support) - 0.5, sentence))
     for number in order:
-        chapter, sentence = told[number]
-        room = words - _words(picked)
-        fits = len(sentence.split()) <= room or not picked
+        sentence = texts[number]
+        fits = len(sentence.split()) <= words - _words(picked) or not picked
         if fits and not support.said(sentence, [other for _, other in picked]):
-            picked.append((chapter, sentence))
+            picked.append((number, sentence))
     return [sentence for _, sentence in sorted(picked, key=lambda pair: pair[0])]
 
 
@@ -56,8 +54,7 @@ def _words(picked: Sequence[tuple[float, str]]) -> int:
     return sum(len(sentence.split()) for _, sentence in picked)
 
 
-def _place(sentence: str, told: Sequence[tuple[int, str]], support: Support) -> float:
-    """The chapter whose note shares most with a sentence; before that note's own."""
+def _number(sentence: str, texts: Sequence[str], support: Support) -> int:
+    """That of the text which shares most with a sentence."""
     own = support.meaning(sentence)
-    best = max(told, key=lambda pair: len(own & support.meaning(pair[1])))
-    return best[0] - 0.5
+    return max(range(len(texts)), key=lambda number: len(own & support.meaning(texts[number])))
