@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infini_cli.documents import Block
 from infini_cli.lookback.kept import KeptText
-from infini_cli.summaries.central import chosen, ranked
+from infini_cli.summaries.central import centrality, chosen, ranked
 from infini_cli.summaries.chapters import LEAST_WORDS, MOST, PART_WORDS, Chapter, chapters
+from infini_cli.summaries.notes import Note
 from infini_cli.summaries.support import NEAR, Support
+from infini_cli.summaries.whole import summary
 
 LONG = " ".join(["The miller went down to the river and counted the boats."] * 20)
 SHORT = "A few words only."
@@ -94,6 +99,32 @@ def test_the_sentence_that_shares_most_stands_for_a_text() -> None:
     assert ranked(["?", "!"]) == [0, 1]
 
 
+@given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), min_size=1, max_size=8))
+def test_centrality_is_the_walk_over_the_matrix_of_similarities(words: list[list[str]]) -> None:
+    every = sorted({word for own in words for word in own})
+    having = {word: sum(word in own for own in words) for word in every}
+    rows = np.zeros((len(words), len(every)))
+    for row, own in zip(rows, words, strict=True):
+        for column, word in enumerate(every):
+            if own:
+                most = max(map(own.count, own))
+                row[column] = own.count(word) / most * math.log(len(words) / having[word])
+        row /= np.linalg.norm(row) or 1
+    similar = rows @ rows.T
+    step = np.zeros_like(similar)
+    for number, row in enumerate(similar):
+        if row.sum() > 0:
+            step[:, number] = row / row.sum()
+    walk = np.ones(len(words))
+    for _ in range(50):
+        walk = 0.15 + 0.85 * step @ walk
+    np.testing.assert_allclose(centrality(words), walk, rtol=1e-6)
+
+
+def test_of_equals_the_first_stands_for_a_text() -> None:
+    assert ranked(["Ann saw two ships burn near Rome.", "Ann saw two ships burn near Rome."] * 3) == [0, 1, 2, 3, 4, 5]
+
+
 def test_chosen_sentences_fit_and_keep_their_order() -> None:
     sizes = [len(sentence) for sentence in SENTENCES]
     assert chosen(ranked(SENTENCES), sizes, sum(sizes)) == [0, 1, 2, 3]
@@ -163,6 +194,32 @@ def test_places_are_those_that_a_search_of_all_would_find(own: list[list[str]]) 
         ]
         expected = shared.index(max(shared)) if any(shared) else None
         assert Support(text).place(sentence) == expected
+
+
+class Silent:
+    """A writer that finds nothing to say."""
+
+    focus = None
+
+    def shown(self, own: list[str], order: list[int]) -> list[str]:
+        return own
+
+    def write(self, *what: object) -> list[str]:
+        return []
+
+
+def test_every_chapter_has_a_sentence_in_the_whole_as_far_as_there_is_room() -> None:
+    told = [
+        ["Ann saw two ships near Rome.", "Old Marten burned the harbour down."],
+        ["Brand sold kelp on the quay.", "Nobody else ever asked for kelp there."],
+        ["Una wrote the letter at night.", "It rained until the morning came."],
+    ]
+    notes = [Note(Chapter(0, None, (Block(" ".join(sentences)),), 9), tuple(sentences)) for sentences in told]
+    whole = summary(Silent(), None, notes, 21)  # type: ignore[arg-type]
+    assert [sum(sentence in sentences for sentence in whole) for sentences in told] == [1, 1, 1]
+    assert whole == sorted(whole, key=lambda sentence: [sentence in sentences for sentences in told].index(True))
+    everything = summary(Silent(), None, notes, 99)  # type: ignore[arg-type]
+    assert everything == [sentence for sentences in told for sentence in sentences]
 
 
 def test_what_was_said_is_not_said_again() -> None:

@@ -36,13 +36,22 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
     if len(notes) == 1:
         return list(notes[0].sentences)
     texts = [sentence for note in notes for sentence in note.sentences]
+    chapter_of = [number for number, note in enumerate(notes) for _ in note.sentences]
     support = Support([sentence.text for note in notes for sentence in note.chapter.sentences])
     order = ranked(texts, writer.focus)
     picked: list[tuple[float, str]] = []
+    told_of = set[int]()
     for sentence in writer.write(engine, writer.shown(texts, order), support, words):
         if _words(picked) < words:
-            picked.append((_number(sentence, texts, support) - 0.5, sentence))
+            number = _number(sentence, texts, support)
+            picked.append((number - 0.5, sentence))
+            told_of.add(chapter_of[number])
+    # One sentence a chapter first, as far as there is room, so that it goes from the beginning to the end.
+    best: dict[int, int] = {}
     for number in order:
+        best.setdefault(chapter_of[number], number)
+    first = {number for chapter, number in best.items() if chapter not in told_of}
+    for number in sorted(order, key=lambda number: number not in first):
         sentence = texts[number]
         fits = len(sentence.split()) <= words - _words(picked) or not picked
         if fits and not support.said(sentence, [other for _, other in picked]):
