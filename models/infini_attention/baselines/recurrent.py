@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..errors import InfiniError
 from ..inject import copy_weights, memory_off
-from ..recipes import file_in
+from ..recipes import file_in, read_weights
 from .plain import PlainReader
 
 WEIGHTS = "rmt.safetensors"
@@ -139,7 +138,7 @@ def load_recurrent(model: PreTrainedModel, folder: Path | None, name: str) -> Me
         name: the recipe's, for messages.
 
     Raises:
-        InfiniError: there are none, or they belong to another base.
+        InfiniError: there are none, or they are damaged or belong to another base.
     """
     file = weights_file(folder)
     if file is None:
@@ -147,7 +146,7 @@ def load_recurrent(model: PreTrainedModel, folder: Path | None, name: str) -> Me
             f"{name} has no memory tokens",
             "train them with infini adapt --system rmt, and name its folder with --model",
         )
-    tensors = load_file(file)
+    tensors = read_weights(file)
     rank = next(tensor.shape[0] for key, tensor in tensors.items() if ".lora_A." in key)
     tokens = MemoryTokens(model, len(tensors[FIRST]), rank)
     try:
