@@ -3,6 +3,7 @@
     python -m benchmarks.systems --texts books.jsonl.gz --runs runs > benchmarks/systems.json
     python -m benchmarks.systems --write
 
+Systems that need training are trained alike, for a short while; the default model as it comes, ``infini``, is beside them.
 The folder ``runs`` holds what ``infini adapt --fresh --recipe benchmarks/systems.toml`` trained: ``linear`` and ``delta``
 (with ``--rule``), ``deltanet``, and ``rmt`` (with ``--system``); a system whose folder is missing is left out. Each text
 is read by all systems before the next one is begun, so that their speeds belong to the same minutes. A run that was
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from infini_attention import Loaded, load
 from infini_attention.adaptation.texts import load_corpus
 from infini_attention.base import cache_dir
@@ -53,12 +55,14 @@ class Competitor:
         kind: As ``infini eval --system`` has it.
         loaded: Its model.
         about: What its figures depend on.
+        trained: How, for the table.
     """
 
     name: str
     kind: str
     loaded: Loaded
     about: Mapping[str, Any]
+    trained: str = "-"
 
     def loss(self, number: int, text: Tensor) -> dict[str, float]:
         """Nats a token, seconds and bytes of state, on a text of that number."""
@@ -106,6 +110,7 @@ def measured(race: Sequence[Competitor], texts: Sequence[Tensor], keys: int, see
         rows.append(
             {
                 "system": one.name,
+                "trained": one.trained,
                 "perplexity": math.exp(sum(each["nats"] for each in figures) / len(figures)),
                 "passkeys": one.recall(tokens, keys, seed),
                 "state_bytes": int(state),
@@ -121,17 +126,18 @@ def table(report: Mapping[str, Any]) -> str:
     """A report as Markdown."""
     told = (
         f"{report['texts']} stretches of {report['length']:,} tokens of unseen books, and {report['keys']} passkeys each "
-        f"at the start, in the middle and at the end of as much filler ({report['dtype']}):\n"
+        f"at the start, in the middle and at the end of as much filler ({report['dtype']}, "
+        f"{report['threads']} thread{'s' if report['threads'] > 1 else ''}):\n"
     )
     lines = [
         told,
-        "| system | perplexity | passkeys | state | compression | tokens/s |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| system | trained | perplexity | passkeys | state | compression | tokens/s |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in report["rows"]:
         state = f"{row['state_bytes'] / 1e6:.2f} MB" if row["state_bytes"] else "none"
         ratio = f"{row['compression']:.0f}x" if row["compression"] else "-"
-        cells = [row["system"], f"{row['perplexity']:.2f}", f"{row['passkeys']:.2f}", state, ratio]
+        cells = [row["system"], row["trained"], f"{row['perplexity']:.2f}", f"{row['passkeys']:.2f}", state, ratio]
         lines.append("| " + " | ".join([*cells, f"{row['tokens_per_second']:.0f}"]) + " |")
     return "\n".join(lines)
 
@@ -143,6 +149,10 @@ def written(readme: str, report: Mapping[str, Any]) -> str:
         ValueError: It has no place for one.
     """
     return put_between(readme, BEGIN, END, lambda: table(report))
+
+
+def _steps(loaded: Loaded) -> int:
+    return sum(phase["steps"] for phase in loaded.recipe.training["phases"])
 
 
 def main() -> None:
@@ -168,13 +178,23 @@ def main() -> None:
     race = [Competitor(name, name, default, about) for name in PLAIN]
     for name, kind in TRAINED.items():
         if (options.runs / name).is_dir():
-            race.append(Competitor(name, kind, load(str(options.runs / name)), about))
+            trained = load(str(options.runs / name))
+            race.append(Competitor(name, kind, trained, about, f"{_steps(trained)} steps"))
+    race.append(Competitor("infini", "memory", default, about, "as shipped"))
     corpus = load_corpus(options.texts, default.encode, default.origin.base, cache_dir() / "tokens", held_out=True)
     blocks = corpus.blocks(options.length + 1, options.limit, np.random.default_rng(options.seed))
     rows = measured(race, blocks, options.keys, options.seed)
     dtype = str(default.placement.dtype).removeprefix("torch.")
     emit_json(
-        {"schema": "benchmarks.systems/1", **about, "texts": len(blocks), "dtype": dtype, "rows": rows}, sys.stdout
+        {
+            "schema": "benchmarks.systems/1",
+            **about,
+            "texts": len(blocks),
+            "dtype": dtype,
+            "threads": torch.get_num_threads(),
+            "rows": rows,
+        },
+        sys.stdout,
     )
 
 

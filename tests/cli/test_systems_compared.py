@@ -41,15 +41,22 @@ def test_each_system_has_a_row_and_a_second_run_measures_nothing_anew(
 
 def test_the_table_goes_between_its_marks() -> None:
     rows = [
-        {"system": "local", "perplexity": 31.4, "passkeys": 0, "state_bytes": 0, "compression": None},
-        {"system": "delta", "perplexity": 30, "passkeys": 1 / 3, "state_bytes": 1_474_560, "compression": 512.02},
+        {"system": "local", "perplexity": 31.4, "passkeys": 0, "state_bytes": 0, "compression": None, "trained": "-"},
+        {
+            "system": "delta",
+            "perplexity": 30,
+            "passkeys": 1 / 3,
+            "state_bytes": 1_474_560,
+            "compression": 512.02,
+            "trained": "9 steps",
+        },
     ]
-    report = {"texts": 2, "length": 32_768, "keys": 1, "dtype": "bfloat16"}
+    report = {"texts": 2, "length": 32_768, "keys": 1, "dtype": "bfloat16", "threads": 1}
     text = written(
         f"a\n{BEGIN}\nold\n{END}\nb", {**report, "rows": [{**row, "tokens_per_second": 99.6} for row in rows]}
     )
     assert text.startswith("a\n") and text.endswith("\nb") and "old" not in text
-    assert "| local | 31.40 | 0.00 | none | - | 100 |" in text
-    assert "| delta | 30.00 | 0.33 | 1.47 MB | 512x | 100 |" in text
+    assert "| local | - | 31.40 | 0.00 | none | - | 100 |" in text
+    assert "| delta | 9 steps | 30.00 | 0.33 | 1.47 MB | 512x | 100 |" in text
     with pytest.raises(ValueError, match="no <!-- systems"):
         written("nothing", report)
