@@ -17,7 +17,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,9 @@ class Competitor:
         return Journal(cache_dir() / "evaluations", self.loaded.origin, about)
 
 
-def measured(race: Sequence[Competitor], texts: Sequence[Tensor], keys: int, seed: int) -> list[dict[str, Any]]:
+def measured(
+    race: Sequence[Competitor], texts: Sequence[Tensor], keys: int, seed: int, keyless: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """A row for each system.
 
     Args:
@@ -96,6 +98,7 @@ def measured(race: Sequence[Competitor], texts: Sequence[Tensor], keys: int, see
         texts: Token ids, all of one length.
         keys: Passkeys at each depth.
         seed: Of the passkeys.
+        keyless: Names of systems that are not asked for passkeys.
     """
     tokens = len(texts[0]) - 1
     losses_of: dict[str, list[dict[str, float]]] = {one.name: [] for one in race}
@@ -112,7 +115,7 @@ def measured(race: Sequence[Competitor], texts: Sequence[Tensor], keys: int, see
                 "system": one.name,
                 "trained": one.trained,
                 "perplexity": math.exp(sum(each["nats"] for each in figures) / len(figures)),
-                "passkeys": one.recall(tokens, keys, seed),
+                "passkeys": None if one.name in keyless else one.recall(tokens, keys, seed),
                 "state_bytes": int(state),
                 "compression": cache_bytes(one.loaded.model, tokens) / state if state else None,
                 "tokens_per_second": tokens * len(figures) / sum(each["seconds"] for each in figures),
@@ -124,9 +127,10 @@ def measured(race: Sequence[Competitor], texts: Sequence[Tensor], keys: int, see
 
 def table(report: Mapping[str, Any]) -> str:
     """A report as Markdown."""
+    texts, keys = report["texts"], report["keys"]
     told = (
-        f"{report['texts']} stretches of {report['length']:,} tokens of unseen books, and {report['keys']} passkeys each "
-        f"at the start, in the middle and at the end of as much filler ({report['dtype']}, "
+        f"{texts} stretch{'es' if texts > 1 else ''} of {report['length']:,} tokens of unseen books, and {keys} "
+        f"passkey{'s' if keys > 1 else ''} each at the start, in the middle and at the end of as much filler ({report['dtype']}, "
         f"{report['threads']} thread{'s' if report['threads'] > 1 else ''}):\n"
     )
     lines = [
@@ -137,7 +141,8 @@ def table(report: Mapping[str, Any]) -> str:
     for row in report["rows"]:
         state = f"{row['state_bytes'] / 1e6:.2f} MB" if row["state_bytes"] else "none"
         ratio = f"{row['compression']:.0f}x" if row["compression"] else "-"
-        cells = [row["system"], row["trained"], f"{row['perplexity']:.2f}", f"{row['passkeys']:.2f}", state, ratio]
+        recall = "not run" if row["passkeys"] is None else f"{row['passkeys']:.2f}"
+        cells = [row["system"], row["trained"], f"{row['perplexity']:.2f}", recall, state, ratio]
         lines.append("| " + " | ".join([*cells, f"{row['tokens_per_second']:.0f}"]) + " |")
     return "\n".join(lines)
 
@@ -164,6 +169,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=2)
     parser.add_argument("--keys", type=int, default=1)
     parser.add_argument("--seed", type=int, default=99)
+    parser.add_argument("--keyless", default="", help="names, with commas, of systems that are not asked for passkeys")
     parser.add_argument("--model", default="smollm2-135m", help="whose base the systems without training have")
     parser.add_argument("--write", action="store_true", help="put the table of benchmarks/systems.json into the README")
     options = parser.parse_args()
@@ -183,7 +189,7 @@ def main() -> None:
     race.append(Competitor("infini", "memory", default, about, "as shipped"))
     corpus = load_corpus(options.texts, default.encode, default.origin.base, cache_dir() / "tokens", held_out=True)
     blocks = corpus.blocks(options.length + 1, options.limit, np.random.default_rng(options.seed))
-    rows = measured(race, blocks, options.keys, options.seed)
+    rows = measured(race, blocks, options.keys, options.seed, options.keyless.split(","))
     dtype = str(default.placement.dtype).removeprefix("torch.")
     emit_json(
         {

@@ -181,11 +181,15 @@ class Engine:
 
         Args:
             passages: token ids each, together fewer than a segment has.
-            reader: in force while that engine generates, from the first passage on; reading goes on without it.
+            reader: in force while that engine generates, from the first passage on. A reader goes by the passages alone:
+                nothing stands behind them then.
         """
-        other = self.fork()
-        other.close()
-        other.reader = reader
+        if reader is None:
+            other = self.fork()
+            other.close()
+        else:
+            other = Engine(self.model, use_memory=False)
+            other.reader = reader
         for passage in passages:
             other.read(passage)
         return other

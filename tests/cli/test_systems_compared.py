@@ -10,7 +10,7 @@ import torch
 from infini_attention import load
 from infini_attention.evaluation.perplexity import losses
 
-from benchmarks.systems import BEGIN, END, Competitor, measured, written
+from benchmarks.systems import BEGIN, END, Competitor, measured, table, written
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def test_each_system_has_a_row_and_a_second_run_measures_nothing_anew(
     monkeypatch.setattr("benchmarks.systems.losses", None)
     monkeypatch.setattr("infini_attention.evaluation.probes._scores", None)
     assert measured(race, texts, 1, 3) == rows
+    assert [row["passkeys"] for row in measured(race, texts, 1, 3, ["local"])] == [None, rows[1]["passkeys"]]
 
 
 def test_the_table_goes_between_its_marks() -> None:
@@ -58,5 +59,8 @@ def test_the_table_goes_between_its_marks() -> None:
     assert text.startswith("a\n") and text.endswith("\nb") and "old" not in text
     assert "| local | - | 31.40 | 0.00 | none | - | 100 |" in text
     assert "| delta | 9 steps | 30.00 | 0.33 | 1.47 MB | 512x | 100 |" in text
+    row = {**rows[0], "passkeys": None, "tokens_per_second": 99.6}
+    told = table({**report, "texts": 1, "keys": 2, "rows": [row]})
+    assert told.startswith("1 stretch of") and "2 passkeys each" in told and "| 31.40 | not run |" in told
     with pytest.raises(ValueError, match="no <!-- systems"):
         written("nothing", report)
