@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from infini_cli import prompts
 from infini_cli.answering import Turn, tell_limit
+from infini_cli.documents import Document
 from infini_cli.lookback import citations
 from infini_cli.lookback.answer import Answer
+from infini_cli.lookback.kept import KeptText
 from infini_cli.output import emit_json, write_answer
 from infini_cli.session import Session
 
 if TYPE_CHECKING:
-    from infini_attention import Source
+    from infini_attention import Engine, Source
     from infini_attention.changes import LowRankChanges
 
     from infini_cli.lookback.finder import LookBack
@@ -24,37 +26,67 @@ SCHEMA = "infini.ask/1"
 
 
 class Asker:
-    """Puts questions to what a session has read.
+    """Puts questions to what a session has read, and to documents.
+
+    Documents are read first, but for a model with a reader: that goes by passages of the text alone, so they are only
+    searched, and read when a question finds none.
 
     Args:
         session: What was read.
+        documents: To be asked about as well.
         max_tokens: Tokens after which an answer ends.
         look_back: Whether answers are looked up in the text, where there is any.
         show_sources: Whether the sentences that an answer rests on are printed after it.
-        update: The state that questions and answers are written into; None: none.
+        update: The state that documents, questions and answers are written into; None: none.
 
     Attributes:
         last: The answer given last.
+        texts: What is looked back at.
     """
 
     def __init__(
-        self, session: Session, *, max_tokens: int, look_back: bool, show_sources: bool, update: Path | None
+        self,
+        session: Session,
+        documents: Sequence[Document] = (),
+        *,
+        max_tokens: int,
+        look_back: bool,
+        show_sources: bool,
+        update: Path | None,
     ) -> None:
         self.session, self.max_tokens, self.show_sources, self.update = session, max_tokens, show_sources, update
         self.last: Answer | None = None
         self.back: LookBack | None = None
         self.reader: LowRankChanges | None = None
-        if look_back and session.texts:
+        self.texts = [*session.texts, *(KeptText(document.name, document.blocks) for document in documents)]
+        self._unread = documents
+        if look_back and self.texts:
             from infini_attention.judge import load_judge
             from infini_attention.reader import load_reader
 
             from infini_cli.lookback.finder import LookBack
 
             loaded = session.loaded
-            self.back = LookBack(loaded, session.texts, load_judge(loaded.model, loaded.recipe.folder))
             self.reader = load_reader(loaded.model, loaded.recipe.folder)
+            self.back = LookBack(loaded, self.texts, load_judge(loaded.model, loaded.recipe.folder))
         elif look_back:
             session.console.note("the state carries no text to look back at: answers come from the memory alone")
+        if self.reader is None or update is not None:
+            self.remembered()
+        elif documents:
+            names = ", ".join(document.name for document in documents)
+            session.console.note(f"{names}: searched, and read only if no passage speaks for a question")
+
+    def remembered(self) -> Engine:
+        """What the session has read; documents that were only searched so far are read now.
+
+        Raises:
+            ReadingInterrupted: See `Session.read`.
+        """
+        unread, self._unread = self._unread, ()
+        if unread:
+            self.session.read(unread)
+        return self.session.engine
 
     def answer(self, question: str, form: str, out: IO[str]) -> None:
         """Write the answer, piece by piece where it is text."""
@@ -70,7 +102,7 @@ class Asker:
     def record(self, question: str) -> dict[str, Any]:
         """The answer as a JSON object of schema `infini.ask/1`."""
         answer = self._begin(question)
-        text = "".join(answer.pieces(self.session.engine)).strip()
+        text = "".join(answer.pieces(self.remembered)).strip()
         self._end(answer)
         return {
             "schema": SCHEMA,
@@ -78,7 +110,7 @@ class Asker:
             "answer": text,
             "looked_back": answer.back is not None,
             "refused": answer.refused,
-            "sources": citations.record(answer.found, self.session.texts),
+            "sources": citations.record(answer.found, self.texts),
             "limit_reached": answer.turn.limit_reached,
             "model": answer.loaded.origin.model,
         }
@@ -86,7 +118,7 @@ class Asker:
     def print_sources(self, out: IO[str]) -> None:
         """The sentences that the last answer rests on, each with its place."""
         for found, sentence in [] if self.last is None else self.last.evidence():
-            out.write(f"  {citations.place(found.passage, self.session.texts)}: {sentence.text}\n")
+            out.write(f"  {citations.place(found.passage, self.texts)}: {sentence.text}\n")
         out.flush()
 
     def _begin(self, question: str) -> Answer:
@@ -97,12 +129,12 @@ class Asker:
     def _cited(self, answer: Answer) -> Iterator[str]:
         """The answer and, at its end, where it stands."""
         held = ""
-        for piece in answer.pieces(self.session.engine):
+        for piece in answer.pieces(self.remembered):
             text = held + piece
             held = text[len(text.rstrip()) :]
             yield text.rstrip()
         if answer.found:
-            yield f" {citations.line(answer.found, self.session.texts)}"
+            yield f" {citations.line(answer.found, self.texts)}"
 
     def _end(self, answer: Answer) -> None:
         tell_limit(answer.turn, self.session.console, "--max-tokens")

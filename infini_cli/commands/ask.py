@@ -22,7 +22,7 @@ def ask(
     memory: options.Memory = None,
     file: Annotated[
         list[str] | None,
-        typer.Option("--file", "-f", metavar="FILE", help="Read this document first; may be given several times."),
+        typer.Option("--file", "-f", metavar="FILE", help="Ask about this document; may be given several times."),
     ] = None,
     pages: options.Pages = None,
     pdf_backend: options.PdfBackend = None,
@@ -49,8 +49,8 @@ def ask(
 ) -> None:
     """Ask about what a saved state has read, or about documents.
 
-    The answer comes from the memory and from passages of the text that the state carries along; where these stand
-    follows in brackets.
+    The answer comes from passages of the text, which the state carries along, and from the memory; where the passages
+    stand follows in brackets.
 
     Without a question, on a terminal, questions are asked one after the other until Ctrl-D. They may be piped in, one a
     line: the answers are JSON lines then, unless --format says otherwise. A document may be piped in instead, where the
@@ -81,9 +81,9 @@ def ask(
     questions = [] if talking else _piped() if question is None else [_checked(question)]
     documents = open_documents(sources, selection, run.console, run.settings.pdf_backend)
     session = open_session(run.settings, run.console, state, model)
-    session.read(documents)
     asker = Asker(
         session,
+        documents,
         max_tokens=max_tokens,
         look_back=not memory_only,
         show_sources=show_sources,

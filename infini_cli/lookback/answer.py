@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -48,10 +48,16 @@ class Answer:
     def __post_init__(self) -> None:
         self.turn = Turn(self.loaded, self.instruction, self.limit)
 
-    def pieces(self, engine: Engine) -> Iterator[str]:
-        """Answer, piece by piece, from what an engine has read; it stays as it is."""
+    def pieces(self, remembered: Callable[[], Engine]) -> Iterator[str]:
+        """Answer, piece by piece.
+
+        Args:
+            remembered: Gives the engine with what was read, which stays as it is; asked where memory has a part in the
+                answer.
+        """
         from infini_attention.evidence import REFUSAL
 
+        engine = None
         if self.back is not None:
             room = self.loaded.config.segment_length - len(self.turn.prompt) - self.limit - GRACE
             self.found = self.back.find(self.question, room)
@@ -61,9 +67,11 @@ class Answer:
                 yield TOLD
                 return
             if self.found:
-                engine = engine.reading_again([self.back.view(self.found)], self.reader)
+                # A reader goes by the passages alone: then nothing has to be read before.
+                behind = remembered() if self.reader is None else self.loaded.engine(use_memory=False)
+                engine = behind.reading_again([self.back.view(self.found)], self.reader)
                 self.turn.in_view, self.turn.may_refuse = True, False
-        yield from self.turn.pieces(engine)
+        yield from self.turn.pieces(engine or remembered())
         if self._text().startswith(REFUSAL):
             self.refused, self.found = True, ()
 

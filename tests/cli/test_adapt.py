@@ -165,6 +165,18 @@ def test_a_reader_is_trained_beside_a_judge_and_answers(
     question = ("ask", "-f", text, ASKED[1]["question"], "--max-tokens", "4")
     with_it, without = infini(*question, "--model", out), infini(*question, "--model", folder)
     assert with_it.code == 0 and with_it.out != without.out, with_it.err
+    # A document is only searched for a reader, unless that finds nothing, or a state is to remember it.
+    read = re.compile(r"text\.txt: .*\d segment")
+    assert "text.txt: searched" in with_it.err and not read.search(with_it.err)
+    assert "searched" not in without.err and read.search(without.err)
+    state, nothing = tmp_path / "s.pt", ("ask", "-f", text, "Xylophones?", "--max-tokens", "4", "--model", out)
+    assert read.search(infini(*nothing).err)
+    assert infini("read", "-o", state, "--model", out, stdin=b"It rained. ").code == 0
+    outcome = infini(*question, "--memory", state, "--update", "--model", out)
+    assert outcome.code == 0 and read.search(outcome.err), outcome.err
+    assert [source["name"] for source in json.loads(infini("state", "show", state, "--format", "json").out)["sources"]][
+        1
+    ] == "text.txt"
     alone = [infini(*question, "--memory-only", "--model", where).out for where in (folder, out)]
     assert alone[0] == alone[1]
 
