@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from infini_cli.lookback.finder import asked, read_again
 from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.measuring import stands_in
+from infini_cli.lookback.numbers import number_question
 from infini_cli.lookback.passages import Passage, passages
 from infini_cli.lookback.search import Search
 
@@ -41,22 +42,15 @@ def readable(loaded: Loaded, story: Story, prompt: Callable[[str], str]) -> Read
 
 def numbered(loaded: Loaded, text: str, prompt: Callable[[str], str], rng: np.random.Generator) -> Readable:
     """The passages of any text, with questions for the numbers in them."""
-    import torch
-    from infini_attention.adaptation.numbers import number_question
     from infini_attention.adaptation.questions import asked_turn
     from infini_attention.adaptation.reading import Readable
 
     found = passages([KeptText.of("text", text)])
-    search = Search(found)
-    sentences = ((passage.number, sentence.text) for passage in found for sentence in passage.sentences)
-    asked = [(number, pair) for number, text in sentences if (pair := number_question(text, rng)) is not None]
-    turns = [asked_turn(loaded, prompt(question), [answer], None) for _, (question, answer) in asked]
-    shape = len(asked), len(found)
-    right = torch.tensor([[number == place for place in range(len(found))] for number, _ in asked], dtype=torch.bool)
-    words = torch.tensor([search.scores(question) for _, (question, _) in asked])
-    return Readable(
-        [read_again(loaded, passage) for passage in found], turns, right.reshape(shape), words.reshape(shape)
-    )
+    sentences = ((passage, sentence.text) for passage in found for sentence in passage.sentences)
+    asked = [(passage, *pair) for passage, text in sentences if (pair := number_question(text, rng)) is not None]
+    turns = [asked_turn(loaded, prompt(question), [answer], None) for _, question, answer in asked]
+    places = [(question, [passage is other for other in found]) for passage, question, _ in asked]
+    return Readable([read_again(loaded, passage) for passage in found], turns, *_tables(found, places))
 
 
 class _Cut(NamedTuple):
@@ -67,16 +61,17 @@ class _Cut(NamedTuple):
 
 
 def _cut(story: Story) -> _Cut:
-    import torch
-
     found = passages([KeptText.of("story", story.text)])
-    search = Search(found)
     right = {one: [stands_in(passage.text, one) for passage in found] for one in story.questions if one.evidence}
     questions = [one for one, places in right.items() if any(places)]
-    shape = len(questions), len(found)
-    return _Cut(
-        found,
-        questions,
-        torch.tensor([right[one] for one in questions], dtype=torch.bool).reshape(shape),
-        torch.tensor([search.scores(one.question) for one in questions]).reshape(shape),
-    )
+    return _Cut(found, questions, *_tables(found, [(one.question, right[one]) for one in questions]))
+
+
+def _tables(found: Sequence[Passage], asked: Sequence[tuple[str, Sequence[bool]]]) -> tuple[Tensor, Tensor]:
+    """For each question and passage, whether the answer stands there, and how well words find it."""
+    import torch
+
+    search, shape = Search(found), (len(asked), len(found))
+    right = torch.tensor([places for _, places in asked], dtype=torch.bool)
+    words = torch.tensor([search.scores(question) for question, _ in asked])
+    return right.reshape(shape), words.reshape(shape)

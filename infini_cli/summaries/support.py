@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from infini_cli.numerals import NUMERALS
+
 # Of a sentence's words that carry meaning, the share that has to occur in the text.
 SHARE = 0.75
 # Sentences of the text in a row in which they have to occur.
@@ -15,10 +17,7 @@ DIFFERENT = 0.6
 # Two sentences that share so much of their words say the same.
 SAME = 0.6
 # Wrong where the text does not have them, like figures.
-_UNITS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_TEENS = ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand", "million")
-_NUMBERS = frozenset((*_UNITS, *_TEENS, *_TENS))
+_NUMBERS = frozenset(NUMERALS)
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from infini_attention.adaptation.numbers import number_question
 from infini_attention.adaptation.questions import AskedTurn
 from infini_attention.adaptation.reading import NUMBERED_TOKENS, PASSAGES, Readable, ReadingNumbers
 from infini_attention.adaptation.tasks import Plan
 from infini_attention.adaptation.texts import Corpus
 from infini_attention.errors import InfiniError
 from torch import Tensor
+
+from infini_cli.lookback.numbers import number_question
 
 SENTENCE = "Old Brannock carried twenty-four ropes from the quay to the chapel."
 

@@ -7,17 +7,17 @@ and some of its other words, are given.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-import numpy as np
+from infini_cli.numerals import GREAT, NUMERALS
 
-_ONES = "two three four five six seven eight nine ten eleven twelve"
-_TEENS = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_GREAT = "hundred thousand million dozen"
-# "one" alone is seldom a count; it is a part of others.
-_PART = rf"(?:\d[\d,.]*\d|\d|{'|'.join(f'{_ONES} {_TEENS} {_TENS} {_GREAT}'.split())})"
+if TYPE_CHECKING:
+    import numpy as np
+
+_GREAT = "|".join((*GREAT, "dozen"))
+_PART = rf"(?:\d[\d,.]*\d|\d|{'|'.join((*NUMERALS, 'dozen'))})"
 _COUNT = re.compile(
-    rf"\b(?P<number>(?:an? (?={_GREAT.replace(' ', '|')}))?{_PART}(?:(?:[- ]|,? and )(?:{_PART}|one))*) "
+    rf"\b(?P<number>(?:an? (?={_GREAT}))?{_PART}(?:(?:[- ]|,? and )(?:{_PART}|one))*) "
     r"(?P<counted>(?:[a-z]+(?<![suio])s|men|women|children|people|feet))\b",
     re.IGNORECASE,
 )
