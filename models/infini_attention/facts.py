@@ -10,6 +10,7 @@ nothing that has not been told.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TypeVar
@@ -257,6 +258,23 @@ def draw_all(task: str, rng: np.random.Generator, facts: tuple[int, int] | None 
         if questions:
             return [Hidden(tuple(told), PROMPT.format(question), (answer,)) for question, answer in questions]
     raise RuntimeError(f"no question about {count} facts of {task} in {MOST_TRIES} stories")
+
+
+def score(answer: str, hidden: Hidden) -> float:
+    """Whether an answer's first sentence names what was asked for, and nothing else that might have been: 1 or 0.
+
+    As BABILong judges answers (its ``compare_answers``): places, or persons and things, that the question itself names do
+    not count. Unlike there, only whole words do.
+    """
+    (right,) = hidden.answers
+    first = re.split(r"[.\n]", answer.strip(), maxsplit=1)[0]
+    possible = PLACES if right in PLACES else (*PEOPLE, *THINGS)
+    named = {word for word in possible if _names(first, word) and not _names(hidden.prompt, word)}
+    return float(named == {right})
+
+
+def _names(text: str, word: str) -> bool:
+    return re.search(rf"\b{word}\b", text, re.IGNORECASE) is not None
 
 
 def unambiguous(claims: Iterable[tuple[str, str]]) -> Questions:

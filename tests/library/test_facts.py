@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from infini_attention import facts
-from infini_attention.facts import KINDS, PEOPLE, PLACES, TASKS, THINGS, draw, draw_all
+from infini_attention.facts import KINDS, PEOPLE, PLACES, TASKS, THINGS, draw, draw_all, score
 from infini_attention.hiding import Hidden
 
 # What each kind of sentence means, by hand rather than from the templates.
@@ -228,3 +228,28 @@ def test_every_question_about_a_story_is_another_one() -> None:
         assert len({hidden.needles for hidden in asked}) == 1
         assert len({hidden.prompt for hidden in asked}) == len(asked)
         assert draw(task, np.random.default_rng(8)) in draw_all(task, np.random.default_rng(8))
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        (" kitchen.", 1),
+        (" Mary is in the Kitchen.", 1),
+        ("\nThe answer is: kitchen\n\nWhere is the garden?", 1),
+        (" kitchen or garden.", 0),
+        (" garden. kitchen.", 0),
+        (" kitchens.", 0),
+        ("", 0),
+    ],
+)
+def test_an_answer_names_what_is_asked_for_and_nothing_else(answer: str, right: int) -> None:
+    assert score(answer, Hidden((), "\nQuestion: Where is Mary?\nAnswer:", ("kitchen",))) == right
+
+
+def test_what_a_question_names_is_not_an_answer() -> None:
+    hidden = Hidden((), "\nQuestion: What did Bill give to Fred?\nAnswer:", ("milk",))
+    assert score(" Bill gave Fred the milk.", hidden) == 1
+    assert score(" Bill gave Jeff the milk.", hidden) == 0
+    hidden = Hidden((), "\nQuestion: What is north of the office?\nAnswer:", ("garden",))
+    assert score(" The garden is north of the office.", hidden) == 1
+    assert score(" The office.", hidden) == 0

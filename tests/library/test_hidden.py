@@ -17,7 +17,7 @@ from infini_attention.adaptation.hidden import MOST_ROWS, HiddenRecall
 from infini_attention.adaptation.rollout import IGNORED
 from infini_attention.adaptation.tasks import Plan
 from infini_attention.errors import InfiniError
-from infini_attention.evaluation.hidden import Hiding, exact, grid
+from infini_attention.evaluation.hidden import Hiding, grid
 from infini_attention.hiding import Hidden, Planter
 from letters import CORPUS, PASSKEY, answers_of, decode, encode
 from torch import Tensor
@@ -92,7 +92,7 @@ def test_only_the_common_hay_is_written_again(plan: Plan, seed: int) -> None:
 
 def hiding(hay: int, *, bare: bool = True) -> Hiding:
     hidden = Hidden((" The cat is blue.",), " What colour is the cat? It is", ("blue",))
-    return Hiding("cats", lambda length, rng: hidden, exact, torch.full((hay,), 2000), bare=bare)
+    return Hiding("cats", lambda length, rng: hidden, needles.score, torch.full((hay,), 2000), bare=bare)
 
 
 def test_a_series_has_prompts_of_the_length_asked_for() -> None:
@@ -113,10 +113,3 @@ def test_a_series_has_prompts_of_the_length_asked_for() -> None:
         grid(PLANTER, [hiding(500, bare=False)], [10], 1, 7)[0].draw(0)
     with pytest.raises(InfiniError, match="haystack"):
         grid(PLANTER, [hiding(50)], [100], 1, 0)
-
-
-@pytest.mark.parametrize(
-    ("answer", "right"), [(" Kitchen.", 1), ("\nthe kitchen", 0), (" kitchens", 0), ("kitchen, garden", 1), ("", 0)]
-)
-def test_the_first_word_has_to_be_the_answer(answer: str, right: int) -> None:
-    assert exact(answer, Hidden((), "", ("kitchen",))) == right

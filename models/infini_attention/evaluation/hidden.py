@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ..errors import InfiniError
 from ..facts import draw as draw_facts
+from ..facts import score as score_facts
 from ..hiding import Hidden, Planter
 from ..loading import Loaded
 from ..needles import FILLER_KINDS
@@ -22,7 +22,7 @@ from ..words import KEYS
 from .probes import Probe, Series
 
 # Tokens that an answer may have beyond the right one's.
-SPARE = 8
+SPARE = 12
 # Kinds whose hay is other needles, and how many of them tell how long one is.
 FULL_KINDS = ("multikey_2", "multikey_3")
 SAMPLE = 50
@@ -83,7 +83,7 @@ def needles(loaded: Loaded, kinds: Sequence[str], text: Tensor | None, most: int
 def facts(tasks: Sequence[str], text: Tensor) -> list[Hiding]:
     """Facts that change (see ``facts.TASKS``) in a text, ``[N]`` token ids."""
     return [
-        Hiding(task, functools.partial(_as_it_is, functools.partial(draw_facts, task)), exact, text, bare=True)
+        Hiding(task, functools.partial(_as_it_is, functools.partial(draw_facts, task)), score_facts, text, bare=True)
         for task in tasks
     ]
 
@@ -95,12 +95,6 @@ def _as_it_is(draw: Callable[[np.random.Generator], Hidden], length: int, rng: n
 def _full(kind: str, each: float, length: int, rng: np.random.Generator) -> Hidden:
     # Needles differ a little in length, and the question needs room.
     return draw_needles(kind, rng, max(1, int(0.95 * length / each) - 2))
-
-
-def exact(answer: str, hidden: Hidden) -> float:
-    """Whether the first word of an answer is the one that was asked for, in any case."""
-    match = re.match(r"\W*(\w+)", answer)
-    return float(match is not None and match[1].lower() == hidden.answers[0].lower())
 
 
 def grid(planter: Planter, hidings: Sequence[Hiding], lengths: Sequence[int], trials: int, seed: int) -> list[Series]:
