@@ -25,6 +25,9 @@ FACT_QUESTIONS = 4
 MOST_DISTRACTORS = 12
 # How often there is a text behind the sentences and between them, rather than the filler.
 BOOK_SHARE = 0.7
+# How much more often these are drawn than other kinds of needles: a key and its value is what all of them are made of, and
+# a UUID has as many tokens to be learned as five numbers.
+USUAL_KINDS, USUAL_TIMES = ("single_1", "single_2", "multikey_1"), 3
 
 
 class HiddenRecall:
@@ -111,7 +114,7 @@ class HiddenRecall:
 
 
 def needle_draws() -> list[Callable[[np.random.Generator], Sequence[Hidden]]]:
-    """Every kind of needle, with its question; those with distractors have any number of them."""
+    """Every kind of needle, with its question, as often as it is to be drawn; distractors in any number."""
 
     def alone(kind: str, rng: np.random.Generator) -> Sequence[Hidden]:
         return [needles.draw(kind, rng)]
@@ -119,11 +122,10 @@ def needle_draws() -> list[Callable[[np.random.Generator], Sequence[Hidden]]]:
     def one_of_many(kind: str, rng: np.random.Generator) -> Sequence[Hidden]:
         return [needles.draw(kind, rng, int(MOST_DISTRACTORS ** rng.random()))]
 
-    with_distractors = [kind for kind in needles.KINDS if kind.startswith("multikey")]
-    others = [kind for kind in needles.KINDS if kind not in with_distractors]
     return [
-        *(functools.partial(alone, kind) for kind in others),
-        *(functools.partial(one_of_many, kind) for kind in with_distractors),
+        functools.partial(one_of_many if kind.startswith("multikey") else alone, kind)
+        for kind in needles.KINDS
+        for _ in range(USUAL_TIMES if kind in USUAL_KINDS else 1)
     ]
 
 
