@@ -67,9 +67,7 @@ class Answer:
                 yield TOLD
                 return
             if self.found:
-                # A reader goes by the passages alone: then nothing has to be read before.
-                behind = remembered() if self.reader is None else self.loaded.engine(use_memory=False)
-                engine = behind.reading_again([self.back.view(self.found)], self.reader)
+                engine = self._with_view(self.back.view(self.found), remembered)
                 self.turn.in_view, self.turn.may_refuse = True, False
         yield from self.turn.pieces(engine or remembered())
         if self._text().startswith(REFUSAL):
@@ -78,6 +76,13 @@ class Answer:
     def evidence(self) -> list[tuple[Found, Sentence]]:
         """The sentence of each passage, the best one's first, that comes nearest to the question and the answer."""
         return [(one, best_sentence(one.passage, f"{self.question} {self._text()}")) for one in self.found]
+
+    def _with_view(self, view: list[int], remembered: Callable[[], Engine]) -> Engine:
+        if self.reader is None:
+            return remembered().reading_again([view])
+        from infini_attention.reader import by_passages
+
+        return by_passages(self.loaded.model, self.reader, [view])
 
     def _text(self) -> str:
         return str(self.loaded.tokenizer.decode(self.turn.ids, skip_special_tokens=True)).strip()

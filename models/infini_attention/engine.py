@@ -31,7 +31,7 @@ class Engine:
         use_memory: ``False`` reads and answers from the open segment alone, for comparison.
 
     Attributes:
-        reader: in force while it generates (see ``reading_again``).
+        reader: in force while it generates (see ``reader.by_passages``).
     """
 
     def __init__(self, model: PreTrainedModel, *, use_memory: bool = True) -> None:
@@ -176,20 +176,14 @@ class Engine:
         packs = (layer.memory for layer in self.cache.memories.values() if layer.memory is not None)
         return sum(tensor.nbytes for pack in packs for tensor in pack if tensor is not None)
 
-    def reading_again(self, passages: Iterable[Sequence[int]], reader: LowRankChanges | None = None) -> Engine:
+    def reading_again(self, passages: Iterable[Sequence[int]]) -> Engine:
         """An engine with nothing in its open segment but these passages; behind them stands what was read.
 
         Args:
             passages: token ids each, together fewer than a segment has.
-            reader: in force while that engine generates, from the first passage on. A reader goes by the passages alone:
-                nothing stands behind them then.
         """
-        if reader is None:
-            other = self.fork()
-            other.close()
-        else:
-            other = Engine(self.model, use_memory=False)
-            other.reader = reader
+        other = self.fork()
+        other.close()
         for passage in passages:
             other.read(passage)
         return other

@@ -8,12 +8,29 @@ states do not depend on a reader.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from transformers import PreTrainedModel
 
 from .changes import LowRankChanges, restored
+from .engine import Engine
 from .recipes import READER_WEIGHTS, file_in
+
+
+def by_passages(model: PreTrainedModel, reader: LowRankChanges, passages: Iterable[Sequence[int]]) -> Engine:
+    """An engine that goes by passages alone, with a reader in force from the first of them on.
+
+    Args:
+        model: what the reader was trained with.
+        reader: the reader.
+        passages: token ids each, together fewer than a segment has.
+    """
+    engine = Engine(model, use_memory=False)
+    engine.reader = reader
+    for passage in passages:
+        engine.read(passage)
+    return engine
 
 
 def load_reader(model: PreTrainedModel, folder: Path | None) -> LowRankChanges | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -7,7 +8,11 @@ from pathlib import Path
 
 import pytest
 from cli_helpers import SENTENCES, Infini, assert_error, write_recipe
+from infini_attention import load
 from infini_attention.adaptation.plan import Phase, TrainingPlan
+from infini_attention.adaptation.stories import load_stories
+from infini_attention.evaluation.stories import questions, right_part
+from infini_attention.reader import load_reader
 from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).parents[2]
@@ -160,6 +165,12 @@ def test_a_reader_is_trained_beside_a_judge_and_answers(
         asked = ("eval", "qa", "--data", stories, "--view", view, "--limit", "3", "--json")
         told = [json.loads(infini(*asked, "--model", where).out) for where in (folder, out)]
         assert ["reader_sha256" in each for each in told] == [False, changed]
+    # Nothing is read for it but what is in view.
+    loaded = load(str(out))
+    asking = functools.partial(questions, loaded, load_stories(stories), str, 1, view=right_part(loaded))
+    probe = asking(reader=load_reader(loaded.model, out)).draw(0)
+    assert not probe.document[0].numel() and asking().draw(0).document[0].numel()
+    assert probe.prepare is not None and not probe.prepare(loaded.engine()).use_memory
     text = tmp_path / "text.txt"
     text.write_text("\n\n".join(PARTS))
     question = ("ask", "-f", text, ASKED[1]["question"], "--max-tokens", "4")

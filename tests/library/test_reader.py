@@ -16,7 +16,7 @@ from infini_attention.changes import SCALE, LowRankChanges
 from infini_attention.engine import Engine
 from infini_attention.errors import ModelUnavailable
 from infini_attention.inject import inject, memory_off, new_cache
-from infini_attention.reader import load_reader
+from infini_attention.reader import by_passages, load_reader
 from infini_attention.recipes import READER_WEIGHTS
 from safetensors.torch import save_file
 from torch import Tensor
@@ -83,9 +83,7 @@ def test_an_answer_is_given_with_the_reader_from_the_passages_on() -> None:
     model = model_of(segment_length=16)
     reader, engine = reader_of(model), Engine(model)
     engine.read(ids(40, 2))
-    again = engine.reading_again([ids(4, 3), ids(3, 4)], reader)
-    found = list(again.generate(ids(3, 5), 3))
-    # Step by step: nothing that lies behind is known.
+    found = list(by_passages(model, reader, [ids(4, 3), ids(3, 4)]).generate(ids(3, 5), 3))
     view = ids(4, 3) + ids(3, 4) + ids(3, 5)
     for token in found:
         with reader.in_force(), memory_off(model):

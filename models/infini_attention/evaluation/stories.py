@@ -17,6 +17,7 @@ from ..engine import Engine
 from ..errors import InfiniError
 from ..evidence import without_refusal
 from ..loading import Loaded
+from ..reader import by_passages
 from .probes import Probe, Series
 from .scores import question_scores, rouge
 
@@ -86,7 +87,8 @@ def questions(
         limit: questions to ask, spread evenly over all stories; ``None``: all.
         view: what is read again before a question, by an engine only. Where it is measured what that cites, or needed,
             questions without evidence are left out, unless none has any.
-        reader: in force while an answer is given from what is read again.
+        reader: in force while an answer is given from what is read again. It goes by that alone, so no story is read
+            before.
 
     Raises:
         InfiniError: there is no question.
@@ -103,7 +105,7 @@ def questions(
 
     @functools.lru_cache(1)
     def read(text: str) -> torch.Tensor:
-        return torch.tensor(loaded.encode(text + "\n\n"))
+        return torch.tensor(loaded.encode(text + "\n\n") if text else [], dtype=torch.long)
 
     def draw(trial: int) -> Probe:
         story, question = asked[trial]
@@ -116,11 +118,13 @@ def questions(
             return {**found, "cited": float(right)} if cites else found
 
         def read_again(engine: Engine) -> Engine:
-            return engine.reading_again((passage.ids for passage in passages), reader)
+            again = [passage.ids for passage in passages]
+            return engine.reading_again(again) if reader is None else by_passages(loaded.model, reader, again)
 
         prepare = read_again if passages else None
         processors = without_refusal(loaded, len(turn)) if passages else None
-        return Probe((read(story.text),), tuple(turn), ANSWER_TOKENS, score, stop, processors, prepare)
+        document = read("" if passages and reader is not None else story.text)
+        return Probe((document,), tuple(turn), ANSWER_TOKENS, score, stop, processors, prepare)
 
     return Series({"kind": "questions"}, len(asked), draw, sum(len(story.text) // 4 for story, _ in asked))
 
