@@ -67,8 +67,8 @@ class Asker:
             from infini_cli.lookback.finder import LookBack
 
             loaded = session.loaded
-            self.reader = load_reader(loaded.model, loaded.recipe.folder)
-            self.back = LookBack(loaded, self.texts, load_judge(loaded.model, loaded.recipe.folder))
+            self.reader = load_reader(loaded.model, loaded.recipe.reader_file)
+            self.back = LookBack(loaded, self.texts, load_judge(loaded.model, loaded.recipe.judge_file))
         elif look_back:
             session.console.note("the state carries no text to look back at: answers come from the memory alone")
         if self.reader is None or update is not None:

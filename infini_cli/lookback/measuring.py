@@ -65,7 +65,7 @@ def refusing(loaded: Loaded) -> Refuses:
 def _finder(loaded: Loaded) -> Finder:
     from infini_attention.judge import load_judge
 
-    return _finding(loaded, load_judge(loaded.model, loaded.recipe.folder), LookBack.find)
+    return _finding(loaded, load_judge(loaded.model, loaded.recipe.judge_file), LookBack.find)
 
 
 def _finding(loaded: Loaded, judge: PassageJudge | None, way: Callable[[LookBack, str, int], list[Found]]) -> Finder:

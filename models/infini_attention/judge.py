@@ -19,7 +19,6 @@ from transformers import DynamicCache, PreTrainedModel
 
 from .changes import RANK, LowRankChanges, restored
 from .inject import memory_off
-from .recipes import JUDGE_WEIGHTS, file_in
 
 LAYERS = 18
 
@@ -114,16 +113,14 @@ def _padded(rows: Sequence[Sequence[int]], side: str) -> Tensor:
     return pad_sequence([torch.tensor(list(row)) for row in rows], batch_first=True, padding_side=side)
 
 
-def load_judge(model: PreTrainedModel, folder: Path | None) -> PassageJudge | None:
-    """The judge in a recipe's folder; ``None`` where there is none.
+def load_judge(model: PreTrainedModel, file: Path | None) -> PassageJudge | None:
+    """The judge in a file; ``None`` where there is none.
 
     Args:
         model: the base that it was trained with.
-        folder: the recipe's.
+        file: see ``Recipe.judge_file``.
 
     Raises:
         ModelUnavailable: it is damaged, or belongs to another base.
     """
-    return restored(
-        file_in(folder, JUDGE_WEIGHTS), lambda tensors: PassageJudge(model, LowRankChanges.like(model, tensors))
-    )
+    return restored(file, lambda tensors: PassageJudge(model, LowRankChanges.like(model, tensors)))

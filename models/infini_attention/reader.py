@@ -15,7 +15,6 @@ from transformers import PreTrainedModel
 
 from .changes import LowRankChanges, restored
 from .engine import Engine
-from .recipes import READER_WEIGHTS, file_in
 
 
 def by_passages(model: PreTrainedModel, reader: LowRankChanges, passages: Iterable[Sequence[int]]) -> Engine:
@@ -33,14 +32,14 @@ def by_passages(model: PreTrainedModel, reader: LowRankChanges, passages: Iterab
     return engine
 
 
-def load_reader(model: PreTrainedModel, folder: Path | None) -> LowRankChanges | None:
-    """The reader in a recipe's folder; ``None`` where there is none.
+def load_reader(model: PreTrainedModel, file: Path | None) -> LowRankChanges | None:
+    """The reader in a file; ``None`` where there is none.
 
     Args:
         model: the base that it was trained with.
-        folder: the recipe's.
+        file: see ``Recipe.reader_file``.
 
     Raises:
         ModelUnavailable: it is damaged, or belongs to another base.
     """
-    return restored(file_in(folder, READER_WEIGHTS), lambda tensors: LowRankChanges.like(model, tensors))
+    return restored(file, lambda tensors: LowRankChanges.like(model, tensors))

@@ -168,7 +168,7 @@ def test_a_reader_is_trained_beside_a_judge_and_answers(
     # Nothing is read for it but what is in view.
     loaded = load(str(out))
     asking = functools.partial(questions, loaded, load_stories(stories), str, 1, view=right_part(loaded))
-    probe = asking(reader=load_reader(loaded.model, out)).draw(0)
+    probe = asking(reader=load_reader(loaded.model, loaded.recipe.reader_file)).draw(0)
     assert not probe.document[0].numel() and asking().draw(0).document[0].numel()
     assert probe.prepare is not None and not probe.prepare(loaded.engine()).use_memory
     text = tmp_path / "text.txt"

@@ -139,10 +139,10 @@ def test_it_learns() -> None:
 def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
     model = model_of()
     judge = judge_of(model)
-    assert load_judge(model, tmp_path) is None and load_judge(model, None) is None
+    assert load_judge(model, None) is None
     save_file({name: weight.detach() for name, weight in judge.weights().items()}, tmp_path / JUDGE_WEIGHTS)
-    again = load_judge(model, tmp_path)
+    again = load_judge(model, tmp_path / JUDGE_WEIGHTS)
     assert again is not None and not any(weight.requires_grad for weight in again.weights().values())
     torch.testing.assert_close(again(PASSAGES, QUESTIONS), judge(PASSAGES, QUESTIONS).detach(), rtol=0, atol=0)
     with pytest.raises(ModelUnavailable, match="cannot be used"):
-        load_judge(base_model(hidden_size=48), tmp_path)
+        load_judge(base_model(hidden_size=48), tmp_path / JUDGE_WEIGHTS)

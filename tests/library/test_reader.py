@@ -169,16 +169,16 @@ def test_it_learns() -> None:
 def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
     model = model_of()
     reader = reader_of(model)
-    assert load_reader(model, tmp_path) is None and load_reader(model, None) is None
+    assert load_reader(model, None) is None
     save_file({name: weight.detach() for name, weight in reader.items()}, tmp_path / READER_WEIGHTS)
-    again = load_reader(model, tmp_path)
+    again = load_reader(model, tmp_path / READER_WEIGHTS)
     assert again is not None and not any(weight.requires_grad for weight in again.parameters())
     with reader.in_force():
         expected = logits(model, ids(9, 1))
     with again.in_force():
         assert torch.equal(logits(model, ids(9, 1)), expected)
     with pytest.raises(ModelUnavailable, match="cannot be used"):
-        load_reader(base_model(hidden_size=48), tmp_path)
+        load_reader(base_model(hidden_size=48), tmp_path / READER_WEIGHTS)
     (tmp_path / READER_WEIGHTS).write_bytes(b"no weights")
     with pytest.raises(ModelUnavailable, match="is damaged"):
-        load_reader(model, tmp_path)
+        load_reader(model, tmp_path / READER_WEIGHTS)

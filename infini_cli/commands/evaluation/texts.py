@@ -135,7 +135,7 @@ def qa(
         lambda asked: prompts.fill("ask", question=asked),
         limit,
         view=views[view](loaded) if view in views else None,
-        reader=load_reader(loaded.model, loaded.recipe.folder) if view in views else None,
+        reader=load_reader(loaded.model, loaded.recipe.reader_file) if view in views else None,
     )
     about = about_of(
         loaded,

@@ -50,14 +50,14 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
         return Rollout(loaded.model)
     if system not in SYSTEMS:
         raise ValueError(f"unknown system {system!r}; known are {', '.join(SYSTEMS)}")
-    folder = loaded.recipe.folder
+    model, recipe = loaded.model, loaded.recipe
     if system == JUDGE:
-        return JudgeRollout((None if fresh else load_judge(loaded.model, folder)) or PassageJudge(loaded.model))
+        return JudgeRollout((None if fresh else load_judge(model, recipe.judge_file)) or PassageJudge(model))
     if system == READER:
-        return ReaderRollout((None if fresh else load_reader(loaded.model, folder)) or LowRankChanges(loaded.model))
-    if fresh or weights_file(folder) is None:
-        return RecurrentRollout(MemoryTokens(loaded.model))
-    return RecurrentRollout(load_recurrent(loaded.model, folder, loaded.recipe.name))
+        return ReaderRollout((None if fresh else load_reader(model, recipe.reader_file)) or LowRankChanges(model))
+    if fresh or weights_file(recipe.folder) is None:
+        return RecurrentRollout(MemoryTokens(model))
+    return RecurrentRollout(load_recurrent(model, recipe.folder, recipe.name))
 
 
 def adapt(
