@@ -57,7 +57,7 @@ def by_beginning(loaded: Loaded, text: KeptText, words: int) -> str:
     context = int(loaded.model.config.get_text_config().max_position_embeddings)
     ids = loaded.encode("\n\n".join(block.text for block in text.blocks))
     reader.read(ids[: context - len(turn.prompt) - turn.limit - GRACE])
-    return "".join(turn.pieces(reader)).strip()  # type: ignore[arg-type]
+    return "".join(turn.pieces(reader)).strip()
 
 
 def by_lexrank(loaded: Loaded, text: KeptText, words: int) -> str:

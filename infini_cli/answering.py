@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from infini_cli.output import Console
 
 if TYPE_CHECKING:
-    from infini_attention import Engine, Loaded
+    from infini_attention import Loaded
+    from infini_attention.choosing import Answering
     from transformers import LogitsProcessorList
 
 # Given beyond the limit, so that an answer can end with its sentence.
@@ -52,7 +53,7 @@ class Turn:
         self.limit_reached = False
         self.mid_sentence = False
 
-    def pieces(self, engine: Engine) -> Iterator[str]:
+    def pieces(self, engine: Answering) -> Iterator[str]:
         """Answer, piece by piece, from what an engine has read; it stays as it is."""
         from infini_attention.chat import stop_ids
         from infini_attention.evidence import without_refusal

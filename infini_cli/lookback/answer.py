@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from infini_cli.answering import GRACE, Turn
+from infini_cli.lookback.counts import numbers_for
 from infini_cli.lookback.finder import Found, LookBack
 from infini_cli.lookback.passages import Sentence
 from infini_cli.lookback.refusal import TOLD, refuses
@@ -15,6 +16,7 @@ from infini_cli.lookback.search import best_sentence
 if TYPE_CHECKING:
     from infini_attention import Engine, Loaded
     from infini_attention.changes import LowRankChanges
+    from infini_attention.choosing import Answering
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Answer:
         """
         from infini_attention.evidence import REFUSAL
 
-        engine = None
+        engine: Answering | None = None
         if self.back is not None:
             room = self.loaded.config.segment_length - len(self.turn.prompt) - self.limit - GRACE
             self.found = self.back.find(self.question, room)
@@ -77,12 +79,16 @@ class Answer:
         """The sentence of each passage, the best one's first, that comes nearest to the question and the answer."""
         return [(one, best_sentence(one.passage, f"{self.question} {self._text()}")) for one in self.found]
 
-    def _with_view(self, view: list[int], remembered: Callable[[], Engine]) -> Engine:
-        if self.reader is None:
-            return remembered().reading_again([view])
+    def _with_view(self, view: list[int], remembered: Callable[[], Engine]) -> Answering:
+        from infini_attention.choosing import OneOf
         from infini_attention.reader import by_passages
 
-        return by_passages(self.loaded.model, self.reader, [view])
+        if self.reader is None:
+            engine = remembered().reading_again([view])
+        else:
+            engine = by_passages(self.loaded.model, self.reader, [view])
+        numbers = numbers_for(self.question, " ".join(one.passage.text for one in self.found))
+        return OneOf(engine, [self.loaded.encode(number) for number in numbers]) if numbers else engine
 
     def _text(self) -> str:
         return str(self.loaded.tokenizer.decode(self.turn.ids, skip_special_tokens=True)).strip()

@@ -7,12 +7,13 @@ on how a text was split into calls: the same tokens give the same bits.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessorList, PreTrainedModel
+from transformers import Cache, LogitsProcessorList, PreTrainedModel
 
 from .cache import InfiniCache
 from .changes import LowRankChanges
@@ -110,33 +111,67 @@ class Engine:
         """
         if max_new_tokens < 1:
             return
+        view, cache = self._before_answer(prompt, max_new_tokens)
+
+        def logits_of(ids: list[int]) -> Tensor:
+            nonlocal cache
+            logits, cache = self._answering(ids, cache, 1)
+            return logits[:, -1]
+
+        yield from decode(logits_of, view, len(prompt), max_new_tokens, stop=stop, processors=processors, choose=choose)
+
+    @torch.inference_mode()
+    def likelihoods(
+        self, prompt: Sequence[int], options: Sequence[Sequence[int]], *, stop: Collection[int] = ()
+    ) -> list[float]:
+        """How likely each of several answers is after what was read, followed by a prompt. What was read stays as it is.
+
+        Args:
+            prompt: as for ``generate``.
+            options: token ids of each answer, at least one.
+            stop: ids that end an answer; that it ends counts too, as one token.
+
+        Returns:
+            The mean log-likelihood of a token, nats, of each answer.
+        """
+        view, cache = self._before_answer(prompt, max(map(len, options)))
+        first, cache = self._answering(view, cache, 1)
+        found = []
+        for option in options:
+            # Each goes on from the prompt by itself.
+            rest, _ = self._answering(list(option), copy.deepcopy(cache), len(option))
+            told = torch.cat([first, rest], 1)[0].float().log_softmax(-1)
+            nats = [float(told[place, token]) for place, token in enumerate(option)]
+            if stop:
+                nats.append(float(told[-1, list(stop)].logsumexp(0)))
+            found.append(sum(nats) / len(nats))
+        return found
+
+    def _before_answer(self, prompt: Sequence[int], most: int) -> tuple[list[int], Cache | None]:
+        """Ids that an answer of at most so many tokens follows, and what stands behind them."""
         other = self.fork()
         # Without a prompt there would be nothing left to go on from.
-        if prompt and not room_for_answer(len(other.open_ids), len(prompt), max_new_tokens, self.config.segment_length):
+        if prompt and not room_for_answer(len(other.open_ids), len(prompt), most, self.config.segment_length):
             other.close()
         view = other.open_ids + list(prompt)
         if not view:
             raise ValueError("there is nothing to continue: the prompt is empty and so is the open segment")
-        cache = other.cache if self.use_memory else None
+        return view, other.cache if self.use_memory else None
 
-        def logits_of(ids: list[int]) -> Tensor:
-            nonlocal cache
-            # Switched for the call alone: a generator may rest for long between two tokens.
-            with contextlib.ExitStack() as switched:
-                if not self.use_memory:
-                    switched.enter_context(memory_off(self.model))
-                if self.reader is not None:
-                    switched.enter_context(self.reader.in_force())
-                outputs = self.model(
-                    input_ids=torch.tensor([ids], device=self.device),
-                    past_key_values=cache,
-                    use_cache=True,
-                    logits_to_keep=1,
-                )
-            cache = outputs.past_key_values
-            return cast(Tensor, outputs.logits[:, -1])
-
-        yield from decode(logits_of, view, len(prompt), max_new_tokens, stop=stop, processors=processors, choose=choose)
+    def _answering(self, ids: list[int], cache: Cache | None, logits: int) -> tuple[Tensor, Cache]:
+        """Logits of the last ids, ``[1, logits, V]``, with all in force that is to be in answers."""
+        with contextlib.ExitStack() as switched:
+            if not self.use_memory:
+                switched.enter_context(memory_off(self.model))
+            if self.reader is not None:
+                switched.enter_context(self.reader.in_force())
+            outputs = self.model(
+                input_ids=torch.tensor([ids], device=self.device),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=logits,
+            )
+        return outputs.logits, outputs.past_key_values
 
     @torch.inference_mode()
     def step(self, ids: Tensor) -> Tensor:

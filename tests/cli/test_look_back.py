@@ -176,3 +176,19 @@ def test_a_judge_orders_what_words_have_found(tmp_path: Path, base_folder: Path)
     assert {one.passage: one.evidence for one in back.find(question, 1500)} == pytest.approx(
         {one.passage: one.evidence for one in found}, abs=1e-4
     )
+
+
+def test_a_question_for_a_number_is_answered_by_one_that_stands_in_view(infini: Infini, state: Path) -> None:
+    text = state.parent / "keys.txt"
+    text.write_text(f"{OTHER}\n\nIn 1871 Marta counted twelve keys under the bridge. She had six pounds of lead.")
+    for question, answer in (
+        ("How many keys did Marta count under the bridge?", "twelve keys"),
+        ("In what year did Marta count keys?", "1871"),
+    ):
+        outcome = infini("ask", "-f", text, question)
+        assert outcome.code == 0 and outcome.out.startswith(f"{answer} (keys.txt"), outcome.err
+    told = [{"question": "How many keys were there under the bridge?", "answers": ["twelve keys"]}]
+    file = state.parent / "told.jsonl"
+    file.write_text(json.dumps({"text": text.read_text(), "questions": told}))
+    value = json.loads(infini("eval", "qa", "--data", file, "--view", "look-back", "--json").out)
+    assert {cell["measure"]: cell["score"] for cell in value["cells"]} == {"f1": 1, "exact": 1, "rouge_l": 1}

@@ -126,6 +126,7 @@ def qa(
     from infini_attention.evaluation.stories import questions, right_part
     from infini_attention.reader import load_reader
 
+    from infini_cli.lookback.counts import numbers_for
     from infini_cli.lookback.measuring import by_words, look_back
 
     views = dict(zip(VIEWS[1:], (look_back, by_words, right_part), strict=True))
@@ -136,6 +137,7 @@ def qa(
         limit,
         view=views[view](loaded) if view in views else None,
         reader=load_reader(loaded.model, loaded.recipe.reader_file) if view in views else None,
+        options=numbers_for,
     )
     about = about_of(
         loaded,

@@ -13,6 +13,7 @@ from transformers import LogitsProcessorList
 from ..adaptation.stories import Question, Story
 from ..changes import LowRankChanges
 from ..chat import stop_ids, turn_start
+from ..choosing import Answering, OneOf
 from ..engine import Engine
 from ..errors import InfiniError
 from ..evidence import without_refusal
@@ -75,6 +76,7 @@ def questions(
     *,
     view: View | None = None,
     reader: LowRankChanges | None = None,
+    options: Callable[[str, str], Sequence[str]] = lambda question, text: (),
 ) -> Series:
     """Questions, each after its whole story was read; the scores are token F1, exact match and ROUGE-L.
 
@@ -89,6 +91,7 @@ def questions(
             questions without evidence are left out, unless none has any.
         reader: in force while an answer is given from what is read again. It goes by that alone, so no story is read
             before.
+        options: a question and the text that is read again to the only possible answers; none: any are.
 
     Raises:
         InfiniError: there is no question.
@@ -117,9 +120,12 @@ def questions(
             found = question_scores(answer.strip(), question.answers)
             return {**found, "cited": float(right)} if cites else found
 
-        def read_again(engine: Engine) -> Engine:
+        def read_again(engine: Engine) -> Answering:
             again = [passage.ids for passage in passages]
-            return engine.reading_again(again) if reader is None else by_passages(loaded.model, reader, again)
+            text = "".join(map(loaded.tokenizer.decode, again))
+            possible = [loaded.encode(answer) for answer in options(question.question, text)]
+            engine = engine.reading_again(again) if reader is None else by_passages(loaded.model, reader, again)
+            return OneOf(engine, possible) if possible else engine
 
         prepare = read_again if passages else None
         processors = without_refusal(loaded, len(turn)) if passages else None
