@@ -1,4 +1,4 @@
-"""Training the reader: questions answered from the passages that a search would put before them, and from memory."""
+"""Training the reader: questions answered from the passages that a search would put before them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from ..changes import LowRankChanges
 from ..errors import InfiniError
+from ..inject import memory_off
 from .questions import AskedTurn, any_answer
-from .rollout import Outcome, Segment, Tally, attention_to_learn, only_trained, training_cache
+from .rollout import Outcome, Segment, Tally, attention_to_learn, only_trained
 from .tasks import Plan, question_segment
 from .texts import Corpus
 
 # Passages in view: one with the answer to the first question, and those that words would find for it.
 PASSAGES = 4
-# Questions of a step and process: all that these passages answer, up to so many.
+# Questions to a text: all that these passages answer, up to so many.
 QUESTIONS = 8
 # Tokens of a text that is asked for its numbers, and how many such texts are looked through for one at most.
 NUMBERED_TOKENS = 2_500
@@ -55,8 +57,9 @@ class Reading:
         self.texts = [text for text in texts if text.turns]
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """See ``draw``."""
-        return draw(self.texts[int(rng.integers(len(self.texts)))], plan, rng)
+        """For each of the plan's batch a text: see ``draw``."""
+        texts = [self.texts[int(rng.integers(len(self.texts)))] for _ in range(plan.batch)]
+        return [part for text in texts for part in draw(text, rng)]
 
 
 class ReadingNumbers:
@@ -73,23 +76,23 @@ class ReadingNumbers:
         self.corpus, self.cut = corpus, cut
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """See ``draw``.
+        """For each of the plan's batch a text: see ``draw``.
 
         Raises:
             InfiniError: no numbers are found.
         """
+        return [part for _ in range(plan.batch) for part in draw(self._text(rng), rng)]
+
+    def _text(self, rng: np.random.Generator) -> Readable:
         for _ in range(TRIES):
             text = self.cut(self.corpus.window(NUMBERED_TOKENS, rng), rng)
             if text.turns:
-                return draw(text, plan, rng)
+                return text
         raise InfiniError("the texts of --data tell no numbers", f"leave the task {self.name} out of the plan")
 
 
-def draw(text: Readable, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-    """A text's first segments, then passages of it, then the questions that they answer as rows of one segment.
-
-    The last two parts stand in one segment; the plan's batch does not matter.
-    """
+def draw(text: Readable, rng: np.random.Generator) -> list[Segment]:
+    """Passages of a text, and the questions that they answer as rows that stand behind them."""
     first = int(rng.integers(len(text.turns)))
     shown = [int(rng.choice(np.flatnonzero(text.right[first].numpy())))]
     # Some chance, so that not only what is easily mistaken for the right one is seen beside it.
@@ -101,15 +104,13 @@ def draw(text: Readable, plan: Plan, rng: np.random.Generator) -> list[Segment]:
     answered[first] = False
     others = rng.permutation(np.flatnonzero(answered.numpy()))[: QUESTIONS - 1]
     turns = [text.turns[number] for number in (first, *others.tolist())]
-    start = [token for passage in text.passages for token in passage][: plan.segments * plan.length]
-    behind = [Segment(piece[None]) for piece in torch.tensor(start).split(plan.length)]
     view = Segment(torch.tensor([[token for number in shown for token in text.passages[number]]]))
     asked = [(torch.tensor(turn.instruction), torch.tensor(any_answer(turn.answers, rng))) for turn in turns]
-    return [*behind, view, question_segment(asked)]
+    return [view, question_segment(asked)]
 
 
 class ReaderRollout(nn.Module):
-    """Reads a text into memory as the model is, then passages and questions with the reader in force, and learns that.
+    """Reads passages and questions behind them with the reader in force and the memory off, and learns that.
 
     Args:
         reader: what is trained.
@@ -126,16 +127,11 @@ class ReaderRollout(nn.Module):
 
     def forward(self, segments: Sequence[Segment]) -> Outcome:
         """Outcome over all answers: see ``rollout.Learner``."""
-        *behind, view, asked = segments
-        decoder, cache = self.model.get_decoder(), training_cache(self.model)
-        with torch.no_grad():
-            for segment in behind:
-                decoder(input_ids=segment.ids, past_key_values=cache)
-                cache.close_segment()
-        with self.reader.in_force(), attention_to_learn(self.model.device):
-            decoder(input_ids=view.ids, past_key_values=cache)
-            cache.batch_repeat_interleave(len(asked.ids))
-            hidden = decoder(input_ids=asked.ids, past_key_values=cache).last_hidden_state
-        tally = Tally(self.model.get_output_embeddings())
-        tally.add(asked, hidden)
+        decoder, tally = self.model.get_decoder(), Tally(self.model.get_output_embeddings())
+        with self.reader.in_force(), memory_off(self.model), attention_to_learn(self.model.device):
+            for view, asked in zip(segments[::2], segments[1::2], strict=True):
+                cache = DynamicCache()
+                decoder(input_ids=view.ids, past_key_values=cache, use_cache=True)
+                cache.batch_repeat_interleave(len(asked.ids))
+                tally.add(asked, decoder(input_ids=asked.ids, past_key_values=cache, use_cache=True).last_hidden_state)
         return tally.outcome()
