@@ -99,6 +99,13 @@ def found_at(page: int | None, heading: str | None, number: int = 0, source: int
     return Found(Passage(source, number, (Sentence("A.", page, heading), Sentence("B.", page, heading))), 1.0, -2.0)
 
 
+def test_a_search_is_silent_where_logging_is_loud(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        found = Search(passages(one_text("A goat stood in the water.", "It rained."))).find("goat", 1)
+    assert found
+    assert not caplog.records
+
+
 def test_places_are_told_as_far_as_they_are_known() -> None:
     texts = one_text("A. B.")
     assert citations.line([found_at(3, "Nine", 1), found_at(2, "Nine", 0)], texts) == "(p. 3, Nine; p. 2, Nine)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,6 +54,8 @@ def stems(texts: Sequence[str]) -> list[list[str]]:
     import bm25s
     import Stemmer
 
+    # It tells of every index that it builds, wherever another package has made logging loud.
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
     tokens: list[list[str]] = bm25s.tokenize(
         list(texts), stopwords="en", stemmer=Stemmer.Stemmer("english"), return_ids=False, show_progress=False
     )
