@@ -69,9 +69,8 @@ def test_texts_are_drawn_until_one_tells_a_number() -> None:
         return Readable(passages, turns, right, right.float())
 
     task = ReadingNumbers(corpus, cut)
-    *behind, view, question = task.sample(Plan(1, 1, 4, 1), np.random.default_rng(0))
-    assert len(seen) == 3 and {len(tokens) for tokens in seen} == {NUMBERED_TOKENS}
-    assert behind[0].ids.tolist() == [[int(seen[-1][0]), 0, 1, 2]]
+    view, question, *others = task.sample(Plan(1, 1, 4, 1), np.random.default_rng(0))
+    assert len(seen) == 3 and {len(tokens) for tokens in seen} == {NUMBERED_TOKENS} and not others
     assert view.ids.shape == (1, PASSAGES) and int(seen[-1][0]) in view.ids
     assert question.ids.tolist() == [[7]] and question.labels is not None and question.labels.tolist() == [[8]]
     empty = Readable([[1]], [], torch.ones(0, 1) > 0, torch.ones(0, 1))
