@@ -6,3 +6,7 @@ TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "nin
 GREAT = ("hundred", "thousand", "million")
 # "one" alone is seldom a count, and is missing here.
 NUMERALS = (*UNITS, *TEENS, *TENS, *GREAT)
+
+# Parts of regular expressions: what "a" may stand before, and a part of a number in words or figures.
+COUNTED_BY = "|".join((*GREAT, "dozen"))
+PART = rf"(?:\d[\d,.]*\d|\d|{'|'.join((*NUMERALS, 'dozen'))})"

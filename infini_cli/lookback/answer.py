@@ -57,6 +57,7 @@ class Answer:
             remembered: Gives the engine with what was read, which stays as it is; asked where memory has a part in the
                 answer.
         """
+        from infini_attention.choosing import from_passages
         from infini_attention.evidence import REFUSAL
 
         engine: Answering | None = None
@@ -69,7 +70,9 @@ class Answer:
                 yield TOLD
                 return
             if self.found:
-                engine = self._with_view(self.back.view(self.found), remembered)
+                numbers = numbers_for(self.question, " ".join(one.passage.text for one in self.found))
+                view = [self.back.view(self.found)]
+                engine = from_passages(self.loaded, view, remembered, reader=self.reader, options=numbers)
                 self.turn.in_view, self.turn.may_refuse = True, False
         yield from self.turn.pieces(engine or remembered())
         if self._text().startswith(REFUSAL):
@@ -78,17 +81,6 @@ class Answer:
     def evidence(self) -> list[tuple[Found, Sentence]]:
         """The sentence of each passage, the best one's first, that comes nearest to the question and the answer."""
         return [(one, best_sentence(one.passage, f"{self.question} {self._text()}")) for one in self.found]
-
-    def _with_view(self, view: list[int], remembered: Callable[[], Engine]) -> Answering:
-        from infini_attention.choosing import OneOf
-        from infini_attention.reader import by_passages
-
-        if self.reader is None:
-            engine = remembered().reading_again([view])
-        else:
-            engine = by_passages(self.loaded.model, self.reader, [view])
-        numbers = numbers_for(self.question, " ".join(one.passage.text for one in self.found))
-        return OneOf(engine, [self.loaded.encode(number) for number in numbers]) if numbers else engine
 
     def _text(self) -> str:
         return str(self.loaded.tokenizer.decode(self.turn.ids, skip_special_tokens=True)).strip()

@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from infini_cli.numerals import GREAT, NUMERALS
+from infini_cli.numerals import COUNTED_BY, PART
 
 if TYPE_CHECKING:
     import numpy as np
 
-_GREAT = "|".join((*GREAT, "dozen"))
-_PART = rf"(?:\d[\d,.]*\d|\d|{'|'.join((*NUMERALS, 'dozen'))})"
 _COUNT = re.compile(
-    rf"\b(?P<number>(?:an? (?={_GREAT}))?{_PART}(?:(?:[- ]|,? and )(?:{_PART}|one))*) "
+    rf"\b(?P<number>(?:an? (?={COUNTED_BY}))?{PART}(?:(?:[- ]|,? and )(?:{PART}|one))*) "
     r"(?P<counted>(?:[a-z]+(?<![suio])s|men|women|children|people|feet))\b",
     re.IGNORECASE,
 )

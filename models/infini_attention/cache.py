@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from transformers import Cache, DynamicCache, PretrainedConfig
 
 from .config import InfiniConfig
 from .memory import Memory, Write, empty_memory, update
+
+AnyCache = TypeVar("AnyCache", bound=Cache)
 
 
 @dataclasses.dataclass(slots=True)
@@ -118,8 +120,7 @@ class InfiniCache(Cache):
         other.memories = {
             index: dataclasses.replace(layer, pending=list(layer.pending)) for index, layer in self.memories.items()
         }
-        other.local = copy.copy(self.local)
-        other.local.layers = [copy.copy(layer) for layer in self.local.layers]
+        other.local = shared_copy(self.local)
         other.local.memories = other.memories
         return other
 
@@ -142,6 +143,15 @@ class InfiniCache(Cache):
         self.local.batch_repeat_interleave(repeats)
         for layer in self.memories.values():
             layer.map(lambda tensor: tensor.repeat_interleave(repeats, dim=0))
+
+
+def shared_copy(cache: AnyCache) -> AnyCache:
+    """A cache that goes on by itself. Tensors are shared: transformers replaces them and changes none in place."""
+    if isinstance(cache, InfiniCache):
+        return cast(AnyCache, cache.fork())
+    other = copy.copy(cache)
+    other.layers = [copy.copy(layer) for layer in cache.layers]
+    return other
 
 
 def _join(pieces: list[Write]) -> Write:

@@ -1,14 +1,17 @@
-"""Answers that are chosen, where any other would be wrong: the likeliest of several."""
+"""Who answers from passages in view: with a reader or without, and freely or by choosing one of several answers."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 from transformers import LogitsProcessorList
 
+from .changes import LowRankChanges
 from .engine import Engine
+from .loading import Loaded
+from .reader import by_passages
 
 
 class Answering(Protocol):
@@ -48,3 +51,24 @@ class OneOf:
         """See ``Answering``; what processors are for, such as keeping loops out, is no concern of a chosen answer."""
         likelihoods = self.engine.likelihoods(prompt, self.options, stop=stop)
         yield from self.options[likelihoods.index(max(likelihoods))][:max_new_tokens]
+
+
+def from_passages(
+    loaded: Loaded,
+    passages: Sequence[Sequence[int]],
+    remembered: Callable[[], Engine],
+    *,
+    reader: LowRankChanges | None = None,
+    options: Sequence[str] = (),
+) -> Answering:
+    """What answers with passages in view.
+
+    Args:
+        loaded: the model.
+        passages: token ids each, together fewer than a segment has.
+        remembered: gives the engine with what was read, which stays as it is; asked only where there is no reader.
+        reader: in force meanwhile; it goes by the passages alone.
+        options: the only possible answers; none: any are.
+    """
+    engine = remembered().reading_again(passages) if reader is None else by_passages(loaded.model, reader, passages)
+    return OneOf(engine, [loaded.encode(option) for option in options]) if options else engine

@@ -7,7 +7,6 @@ on how a text was split into calls: the same tokens give the same bits.
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import cast
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import Cache, LogitsProcessorList, PreTrainedModel
 
-from .cache import InfiniCache
+from .cache import InfiniCache, shared_copy
 from .changes import LowRankChanges
 from .config import InfiniConfig
 from .decoding import decode, room_for_answer
@@ -139,7 +138,7 @@ class Engine:
         found = []
         for option in options:
             # Each goes on from the prompt by itself.
-            rest, _ = self._answering(list(option), copy.deepcopy(cache), len(option))
+            rest, _ = self._answering(list(option), shared_copy(cache), len(option))
             told = torch.cat([first, rest], 1)[0].float().log_softmax(-1)
             nats = [float(told[place, token]) for place, token in enumerate(option)]
             if stop:
@@ -160,6 +159,7 @@ class Engine:
 
     def _answering(self, ids: list[int], cache: Cache | None, logits: int) -> tuple[Tensor, Cache]:
         """Logits of the last ids, ``[1, logits, V]``, with all in force that is to be in answers."""
+        # Switched for the call alone: a generator may rest for long between two tokens.
         with contextlib.ExitStack() as switched:
             if not self.use_memory:
                 switched.enter_context(memory_off(self.model))

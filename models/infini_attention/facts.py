@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from .hiding import Hidden
+from .hiding import Hidden, names
 
 PEOPLE = ("Mary", "John", "Daniel", "Sandra", "Bill", "Fred", "Jeff")
 PLACES = ("kitchen", "garden", "office", "bathroom", "bedroom", "hallway")
@@ -269,12 +269,8 @@ def score(answer: str, hidden: Hidden) -> float:
     (right,) = hidden.answers
     first = re.split(r"[.\n]", answer.strip(), maxsplit=1)[0]
     possible = PLACES if right in PLACES else (*PEOPLE, *THINGS)
-    named = {word for word in possible if _names(first, word) and not _names(hidden.prompt, word)}
+    named = {word for word in possible if names(first, word) and not names(hidden.prompt, word)}
     return float(named == {right})
-
-
-def _names(text: str, word: str) -> bool:
-    return re.search(rf"\b{word}\b", text, re.IGNORECASE) is not None
 
 
 def unambiguous(claims: Iterable[tuple[str, str]]) -> Questions:

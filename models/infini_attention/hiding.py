@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,6 +30,11 @@ class Hidden:
     def answer(self) -> str:
         """How the prompt goes on: the answers with commas between them and a full stop."""
         return f" {', '.join(self.answers)}."
+
+
+def names(text: str, part: str) -> bool:
+    """Whether a text has a word or number, whole and in any case: 1234567 is not found in 12345678."""
+    return re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text, re.IGNORECASE) is not None
 
 
 class Planter:

@@ -20,7 +20,6 @@ kind            hay                                key     value   asked
 
 from __future__ import annotations
 
-import re
 import string
 import uuid
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from .hiding import Hidden
+from .hiding import Hidden, names
 from .words import draw_keys
 
 KINDS = (
@@ -108,10 +107,9 @@ def variables(rng: np.random.Generator, chains: int = 1, hops: int = 4) -> Hidde
 def score(answer: str, hidden: Hidden) -> float:
     """Share of the answers that were said, 0 to 1: RULER's recall of all matches, in any case and order.
 
-    Unlike RULER's, only whole words and numbers count: 1234567 is not found in 12345678.
+    Unlike RULER's, only whole words and numbers count.
     """
-    said = [re.search(rf"(?<!\w){re.escape(part)}(?!\w)", answer, re.IGNORECASE) for part in hidden.answers]
-    return sum(match is not None for match in said) / len(said)
+    return sum(names(answer, part) for part in hidden.answers) / len(hidden.answers)
 
 
 def effective_length(scores: Mapping[int, float]) -> int | None:

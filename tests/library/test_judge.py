@@ -14,7 +14,7 @@ from infini_attention.changes import SCALE, LowRankChanges
 from infini_attention.errors import ModelUnavailable
 from infini_attention.inject import inject, new_cache
 from infini_attention.judge import PassageJudge, load_judge
-from infini_attention.recipes import JUDGE_WEIGHTS
+from infini_attention.recipes import JUDGE_WEIGHTS, file_in
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -139,7 +139,7 @@ def test_it_learns() -> None:
 def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
     model = model_of()
     judge = judge_of(model)
-    assert load_judge(model, None) is None
+    assert load_judge(model, file_in(tmp_path, JUDGE_WEIGHTS)) is None and load_judge(model, None) is None
     save_file({name: weight.detach() for name, weight in judge.weights().items()}, tmp_path / JUDGE_WEIGHTS)
     again = load_judge(model, tmp_path / JUDGE_WEIGHTS)
     assert again is not None and not any(weight.requires_grad for weight in again.weights().values())

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, LogitsProcessorList, PreTrainedModel
 
+from ..cache import shared_copy
 from ..decoding import decode, room_for_answer
 from ..errors import InfiniError
 from ..inject import memory_off
@@ -65,8 +66,7 @@ class PlainReader:
     def fork(self) -> Self:
         """One that has read the same and goes on by itself."""
         other = copy.copy(self)
-        other.cache, other.open_ids = copy.copy(self.cache), list(self.open_ids)
-        other.cache.layers = [copy.copy(layer) for layer in self.cache.layers]
+        other.cache, other.open_ids = shared_copy(self.cache), list(self.open_ids)
         return other
 
     @torch.inference_mode()

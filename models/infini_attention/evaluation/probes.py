@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 from transformers import LogitsProcessorList
 
+from ..choosing import Answering
+
 Label = str | int | float
 
 
-class System(Protocol):
+class System(Answering, Protocol):
     """What can be probed: an engine, or one of the baselines."""
 
     @property
@@ -28,16 +30,6 @@ class System(Protocol):
 
     def fork(self) -> Self:
         """One that has read the same and goes on by itself."""
-
-    def generate(
-        self,
-        prompt: Sequence[int],
-        max_new_tokens: int,
-        *,
-        stop: Collection[int] = ...,
-        processors: LogitsProcessorList | None = ...,
-    ) -> Iterator[int]:
-        """Yields the ids that continue what was read and a prompt, greedily; what was read stays as it is."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,12 +13,11 @@ from transformers import LogitsProcessorList
 from ..adaptation.stories import Question, Story
 from ..changes import LowRankChanges
 from ..chat import stop_ids, turn_start
-from ..choosing import Answering, OneOf
+from ..choosing import Answering, from_passages
 from ..engine import Engine
 from ..errors import InfiniError
 from ..evidence import without_refusal
 from ..loading import Loaded
-from ..reader import by_passages
 from .probes import Probe, Series
 from .scores import question_scores, rouge
 
@@ -108,7 +107,7 @@ def questions(
 
     @functools.lru_cache(1)
     def read(text: str) -> torch.Tensor:
-        return torch.tensor(loaded.encode(text + "\n\n") if text else [], dtype=torch.long)
+        return torch.tensor(loaded.encode(text + "\n\n"))
 
     def draw(trial: int) -> Probe:
         story, question = asked[trial]
@@ -123,13 +122,12 @@ def questions(
         def read_again(engine: Engine) -> Answering:
             again = [passage.ids for passage in passages]
             text = "".join(map(loaded.tokenizer.decode, again))
-            possible = [loaded.encode(answer) for answer in options(question.question, text)]
-            engine = engine.reading_again(again) if reader is None else by_passages(loaded.model, reader, again)
-            return OneOf(engine, possible) if possible else engine
+            possible = options(question.question, text)
+            return from_passages(loaded, again, lambda: engine, reader=reader, options=possible)
 
         prepare = read_again if passages else None
         processors = without_refusal(loaded, len(turn)) if passages else None
-        document = read("" if passages and reader is not None else story.text)
+        document = torch.empty(0, dtype=torch.long) if passages and reader is not None else read(story.text)
         return Probe((document,), tuple(turn), ANSWER_TOKENS, score, stop, processors, prepare)
 
     return Series({"kind": "questions"}, len(asked), draw, sum(len(story.text) // 4 for story, _ in asked))
