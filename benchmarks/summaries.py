@@ -3,7 +3,7 @@
     python -m benchmarks.summaries --data squality.dev.jsonl.gz --limit 6 [--systems infini,lexrank] [--texts FOLDER]
 
 - ``infini``: notes on chapters with all before them in memory, and the whole from the notes;
-- ``notes``: the same without memory;
+- ``notes``: the same by the base as it is, without memory and without a writer;
 - ``first``: the base with as much of the text's beginning in its context as it was trained for;
 - ``lexrank``: the text's own sentences by LexRank (the package sumy).
 
@@ -46,7 +46,7 @@ def by_infini(loaded: Loaded, text: KeptText, words: int) -> str:
 
 
 def by_notes_alone(loaded: Loaded, text: KeptText, words: int) -> str:
-    """The same, and nothing is kept in memory."""
+    """The same by the base alone: nothing is kept in memory, and no writer is in force."""
     return _from_notes(loaded, text, words, None)
 
 
@@ -100,6 +100,8 @@ SYSTEMS: dict[str, Summarise] = {
 def _from_notes(loaded: Loaded, text: KeptText, words: int, memory: Engine | None) -> str:
     engine = memory or loaded.engine(use_memory=False)
     writer, parts = Writer(loaded), chapters(0, text)
+    if memory is None:
+        writer.changes = None
     notes = []
     for chapter in parts:
         if memory is not None:

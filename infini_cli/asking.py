@@ -61,13 +61,13 @@ class Asker:
         self.texts = [*session.texts, *(KeptText(document.name, document.blocks) for document in documents)]
         self._unread = documents
         if look_back and self.texts:
+            from infini_attention.changes import load_changes
             from infini_attention.judge import load_judge
-            from infini_attention.reader import load_reader
 
             from infini_cli.lookback.finder import LookBack
 
             loaded = session.loaded
-            self.reader = load_reader(loaded.model, loaded.recipe.reader_file)
+            self.reader = load_changes(loaded.model, loaded.recipe.reader_file)
             self.back = LookBack(loaded, self.texts, load_judge(loaded.model, loaded.recipe.judge_file))
         elif look_back:
             session.console.note("the state carries no text to look back at: answers come from the memory alone")

@@ -13,7 +13,7 @@ from infini_cli.documents import Block
 from infini_cli.lookback.kept import KeptText
 from infini_cli.summaries.central import centrality, chosen, ranked
 from infini_cli.summaries.chapters import LEAST_WORDS, MOST, PART_WORDS, Chapter, chapters
-from infini_cli.summaries.notes import Note
+from infini_cli.summaries.notes import Note, parts
 from infini_cli.summaries.support import NEAR, Support
 from infini_cli.summaries.whole import summary
 
@@ -199,7 +199,7 @@ def test_places_are_those_that_a_search_of_all_would_find(own: list[list[str]]) 
 class Silent:
     """A writer that finds nothing to say."""
 
-    focus = None
+    focus = changes = None
 
     def shown(self, own: list[str], order: list[int]) -> list[str]:
         return own
@@ -212,7 +212,7 @@ def test_every_chapter_has_a_sentence_in_the_whole_as_far_as_there_is_room() -> 
     told = [
         ["Ann saw two ships near Rome.", "Old Marten burned the harbour down."],
         ["Brand sold kelp on the quay.", "Nobody else ever asked for kelp there."],
-        ["Una wrote the letter at night.", "It rained until the morning came."],
+        ["Una wrote the letter at night.", "Rain fell until the morning came."],
     ]
     notes = [Note(Chapter(0, None, (Block(" ".join(sentences)),), 9), tuple(sentences)) for sentences in told]
     whole = summary(Silent(), None, notes, 21)  # type: ignore[arg-type]
@@ -220,6 +220,37 @@ def test_every_chapter_has_a_sentence_in_the_whole_as_far_as_there_is_room() -> 
     assert whole == sorted(whole, key=lambda sentence: [sentence in sentences for sentences in told].index(True))
     everything = summary(Silent(), None, notes, 99)  # type: ignore[arg-type]
     assert everything == [sentence for sentences in told for sentence in sentences]
+
+
+def test_a_sentence_that_leans_on_another_goes_with_it() -> None:
+    told = [
+        ["Ann saw two ships near Rome.", "She burned the harbour of the ships down.", "There she wept in Rome a week."],
+        ["Brand sold kelp on the quay of Rome."],
+    ]
+    notes = [Note(Chapter(0, None, (Block(" ".join(sentences)),), 9), tuple(sentences)) for sentences in told]
+    assert summary(Silent(), None, notes, 21) == [" ".join(told[0])]  # type: ignore[arg-type]
+    assert summary(Silent(), None, notes, 20) == told[1]  # type: ignore[arg-type]
+    assert summary(Silent(), None, notes, 6) == [" ".join(told[0])]  # type: ignore[arg-type]
+
+
+def test_what_is_told_in_other_words_may_stand_anywhere_in_view() -> None:
+    support = Support.of_view(FAR)
+    assert support.holds("Hester Quill came, and the smith was sold nine sheep in the end.")
+    assert not support.holds("Hester Quill came, and the smith bought ten sheep.")
+    assert not support.holds("Hester Brown came to the smith.")
+    assert not support.holds("Hester went away, and her daughter mourned beside the cold window.")
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 5))
+def test_parts_are_runs_of_about_the_same_size(sizes: list[int], count: int) -> None:
+    own = [str(number) for number in range(len(sizes))]
+    found = [[int(number) for number in part] for part in parts(own, sizes, count)]
+    assert [number for part in found for number in part] == list(range(len(sizes)))
+    assert all(found) and len(found) <= count
+    for number, part in enumerate(found[:-1], 1):
+        end = part[-1]
+        assert sum(sizes[: end + 1]) * count >= sum(sizes) * number
+        assert len(part) == 1 or sum(sizes[:end]) * count < sum(sizes) * number
 
 
 def test_what_was_said_is_not_said_again() -> None:

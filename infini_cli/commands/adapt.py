@@ -65,8 +65,9 @@ def adapt(
         typer.Option(
             "--system",
             metavar="NAME",
-            help="memory; judge (finds passages) or reader (answers from them), for ask; rmt: memory tokens, to compare.",
-            autocompletion=completion.one_of("memory", "judge", "reader", "rmt"),
+            help="memory; judge (finds passages) and reader (answers from them), for ask; writer (of notes), for summarize; "
+            "rmt: memory tokens, to compare.",
+            autocompletion=completion.one_of("memory", "judge", "reader", "writer", "rmt"),
         ),
     ] = "memory",
     rule: options.Rule = None,
@@ -121,6 +122,7 @@ def adapt(
     from infini_attention.adaptation.run import learner_of
 
     from infini_cli.lookback.teaching import choosable, numbered, readable
+    from infini_cli.summaries.teaching import writable
 
     asked = Prompts(
         lambda question: prompts.fill("ask", question=question),
@@ -138,6 +140,7 @@ def adapt(
             judge=lambda story: choosable(loaded, story),
             reader=lambda story: readable(loaded, story, asked.question),
             numbers=lambda text, rng: numbered(loaded, text, asked.question, rng),
+            writer=lambda story: writable(loaded, story),
         ),
         notify=run.console.note,
     )

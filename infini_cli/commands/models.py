@@ -180,8 +180,8 @@ def _details(recipe: Recipe) -> dict[str, Any]:
     from infini_attention.base import local_path
 
     base = recipe.base
-    files = recipe.adapter_file, recipe.judge_file, recipe.reader_file
-    adapter, judge, reader = (None if file is None else str(file) for file in files)
+    files = recipe.adapter_file, recipe.judge_file, recipe.reader_file, recipe.writer_file
+    adapter, judge, reader, writer = (None if file is None else str(file) for file in files)
     folder = local_path(base)
     config = recipe.config.to_dict()
     # JSON has no infinity.
@@ -193,6 +193,7 @@ def _details(recipe: Recipe) -> dict[str, Any]:
         "adapter": adapter,
         "judge": judge,
         "reader": reader,
+        "writer": writer,
         "config": config,
         "training": dict(recipe.training),
         "scores": {**recipe.scores, **recipe.reports},

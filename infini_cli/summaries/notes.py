@@ -1,9 +1,14 @@
-"""Notes on chapters: what the model says with a chapter in view and all before it in memory, as far as the text bears it
-out."""
+"""Notes on chapters: what the model says of a chapter in view, as far as the text bears it out.
+
+A model that was trained for notes goes by what is in view, because its notes are better so: over six stories of SQuALITY's
+development split they came to 0.22 (geometric mean of ROUGE) without memory, and over three of them to 0.19 with all that was
+read in memory, against 0.23 without. Another model has all before the chapter in memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +19,7 @@ from infini_cli.lookback.passages import is_ended, sentences
 from infini_cli.summaries.central import LEAST_WORDS, chosen, ranked
 from infini_cli.summaries.chapters import Chapter
 from infini_cli.summaries.support import Support
+from infini_cli.summaries.telling import leans
 
 if TYPE_CHECKING:
     from infini_attention import Engine, Loaded
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 # Words of a note, and the most tokens of a chapter that are in view for it: a small model loses itself in more.
 WORDS = 40
 VIEW = 600
+# The same for a note of a model that was trained for it: the less it has in view, the less it mixes up.
+TOLD_WORDS, TOLD_VIEW = 25, 330
 # Words of a sentence; below it is a fragment.
 LEAST_SENTENCE = 4
 # However short segments are.
@@ -67,11 +75,15 @@ class Writer:
 
     Attributes:
         tally: Of all that was written so far.
+        changes: What the model was trained to write notes with; None where it was not, or is asked about something.
     """
 
     def __init__(self, loaded: Loaded, focus: str | None = None) -> None:
+        from infini_attention.changes import load_changes
+
         self.loaded, self.focus = loaded, focus
         self.tally = Tally()
+        self.changes = None if focus else load_changes(loaded.model, loaded.recipe.writer_file)
 
     def note(self, engine: Engine, chapter: Chapter, words: int = WORDS) -> Note:
         """A note on a chapter.
@@ -82,6 +94,8 @@ class Writer:
             words: About how many to write.
         """
         own = [sentence.text for sentence in chapter.sentences] or [chapter.text]
+        if self.changes is not None and (told := self._told(own, words)):
+            return Note(chapter, tuple(told))
         support = Support(own)
         order = ranked(own, self.focus)
         shown = self.shown(own, order)
@@ -91,7 +105,23 @@ class Writer:
             said = self.write(self.loaded.engine(use_memory=False), shown, support, words)
         return Note(chapter, tuple(_filled(said, own, order, support, words)))
 
-    def write(self, engine: Engine, shown: Sequence[str], support: Support, words: int) -> list[str]:
+    def _told(self, own: Sequence[str], words: int) -> list[str]:
+        """What the model says that was trained for it, of one part of a chapter after the other; it goes by them alone."""
+        from infini_attention.reader import by_passages
+
+        assert self.changes is not None
+        sizes = self._sizes(own)
+        count = min(math.ceil(sum(sizes) / self._room(TOLD_VIEW)), max(1, round(words / TOLD_WORDS)))
+        writing = by_passages(self.loaded.model, self.changes, ())
+        told: list[str] = []
+        for part in parts(own, sizes, count):
+            view = self.shown(part, ranked(part), TOLD_VIEW)
+            told += self.write(writing, view, Support.of_view(view), words // count, told)
+        return told
+
+    def write(
+        self, engine: Engine, shown: Sequence[str], support: Support, words: int, before: Sequence[str] = ()
+    ) -> list[str]:
         """What the model says of sentences in view, as far as a text bears it out; it may be nothing.
 
         Args:
@@ -99,40 +129,62 @@ class Writer:
             shown: Sentences to have in view.
             support: The text.
             words: About how many to write.
+            before: What was said already.
         """
-        turn = Turn(self.loaded, self._instruction(" ".join(shown), words), 2 * words)
+        turn = Turn(self.loaded, self.instruction(" ".join(shown), words), 2 * words)
         turn.in_view = True
         text = "".join(turn.pieces(engine)).strip()
         written = [sentence.text for sentence in sentences(Block(text))] if text else []
         if turn.mid_sentence:
             written = written[:-1]
         kept: list[str] = []
+        clear = False
         for sentence in written:
             self.tally.written += 1
             if sentence[-1].isalnum():
                 sentence += "."
             whole = not sentence[0].islower() and len(sentence.split()) >= LEAST_SENTENCE
-            if whole and support.holds(sentence) and not support.said(sentence, kept):
+            # What leans on a sentence that was dropped would lean on another one.
+            clear = whole and (clear or not leans(sentence)) and support.holds(sentence)
+            if clear and not support.said(sentence, [*before, *kept]):
                 kept.append(sentence)
                 self.tally.kept += 1
         return kept
 
-    def shown(self, own: Sequence[str], order: Sequence[int]) -> list[str]:
+    def shown(self, own: Sequence[str], order: Sequence[int], most: int = VIEW) -> list[str]:
         """Those of a text's sentences that fit into view, the most central ones, in reading order.
 
         Args:
             own: At least one.
             order: As `ranked` gives it.
+            most: Tokens, if there is room for so many.
         """
-        sizes = [len(self.loaded.encode(f" {sentence}")) for sentence in own]
-        spare = self.loaded.config.segment_length - len(self.loaded.encode(self._instruction("", WORDS))) - 2 * WORDS
-        room = max(LEAST_VIEW, min(VIEW, spare - GRACE))
-        return [own[number] for number in chosen(order, sizes, room)] or [own[0]]
+        return [own[number] for number in chosen(order, self._sizes(own), self._room(most))] or [own[0]]
 
-    def _instruction(self, text: str, words: int) -> str:
+    def _sizes(self, own: Sequence[str]) -> list[int]:
+        return [len(self.loaded.encode(f" {sentence}")) for sentence in own]
+
+    def _room(self, most: int) -> int:
+        spare = self.loaded.config.segment_length - len(self.loaded.encode(self.instruction("", WORDS))) - 2 * WORDS
+        return max(LEAST_VIEW, min(most, spare - GRACE))
+
+    def instruction(self, text: str, words: int) -> str:
+        """What the model is told: to tell of a text in about so many words."""
         if self.focus is None:
             return prompts.fill("note", words=words, text=text)
         return prompts.fill("note-focus", words=words, focus=self.focus, text=text)
+
+
+def parts(own: Sequence[str], sizes: Sequence[int], count: int) -> Iterator[Sequence[str]]:
+    """Sentences in so many runs of about the same size; a run has at least one."""
+    part: list[str] = []
+    size, yielded = 0, 0
+    for sentence, own_size in zip(own, sizes, strict=True):
+        part.append(sentence)
+        size += own_size
+        if size * count >= sum(sizes) * (yielded + 1):
+            yield part
+            part, yielded = [], yielded + 1
 
 
 def _filled(said: Sequence[str], own: Sequence[str], order: Sequence[int], support: Support, words: int) -> list[str]:

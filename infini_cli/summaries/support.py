@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Self
 
 from infini_cli.numerals import NUMERALS
 
@@ -12,6 +13,8 @@ from infini_cli.numerals import NUMERALS
 SHARE = 0.75
 # Sentences of the text in a row in which they have to occur.
 NEAR = 4
+# The same share for sentences in the words of a writer, anywhere in what it had in view.
+TOLD_SHARE = 0.5
 # Of all its words, the share that has to be different: below it a sentence goes round in a circle.
 DIFFERENT = 0.6
 # Two sentences that share so much of their words say the same.
@@ -29,12 +32,15 @@ class Support:
 
     Args:
         own: Of the text, in order.
+        share: Of a sentence's words that carry meaning, how many have to occur.
+        near: Sentences of the text in a row in which they have to.
     """
 
-    def __init__(self, own: Sequence[str]) -> None:
+    def __init__(self, own: Sequence[str], *, share: float = SHARE, near: int = NEAR) -> None:
         import Stemmer
         from bm25s.stopwords import STOPWORDS_EN_PLUS
 
+        self._share, self._near = share, near
         self._stemmer = Stemmer.Stemmer("english")
         self._little = set(STOPWORDS_EN_PLUS)
         self._words = [[_bare(word) for word in _WORD.findall(sentence)] for sentence in own]
@@ -45,6 +51,11 @@ class Support:
         for place, stems in enumerate(self._stems):
             for stem in stems:
                 self._places.setdefault(stem, []).append(place)
+
+    @classmethod
+    def of_view(cls, own: Sequence[str]) -> Self:
+        """For what was told in other words, with all of these sentences in view."""
+        return cls(own, share=TOLD_SHARE, near=max(1, len(own)))
 
     def holds(self, sentence: str) -> bool:
         """Whether the text bears a sentence out."""
@@ -61,13 +72,13 @@ class Support:
         # The first word is written large in any case: a name is what the text never writes otherwise.
         names = {word for word in words[1:] if word[0].isupper()} | ({words[0]} & self._large)
         names = {word for word in names if word.lower() not in self._little}
-        most, best = SHARE * len(told), None
+        most, best = self._share * len(told), None
         for start in self._candidates(told):
-            stems = set[str]().union(*self._stems[start : start + NEAR])
+            stems = set[str]().union(*self._stems[start : start + self._near])
             shared = len(told & stems)
             if shared < most or (best is not None and shared == most):
                 continue
-            near = [word for words in self._words[start : start + NEAR] for word in words]
+            near = [word for words in self._words[start : start + self._near] for word in words]
             # Numbers in words are checked as they stand in a row: each of their words may well occur somewhere.
             row = f" {' '.join(near).lower()} "
             if names <= set(near) and figures <= set(row.split()) and all(f" {number} " in row for number in numbers):
@@ -78,10 +89,10 @@ class Support:
         """Where sentences may begin that share enough with these stems."""
         rare = sorted(told, key=lambda stem: (len(self._places.get(stem, ())), stem))
         # Whoever has most of them has one of the rarest.
-        rare = rare[: len(told) - math.ceil(SHARE * len(told)) + 1]
+        rare = rare[: len(told) - math.ceil(self._share * len(told)) + 1]
         places = {place for stem in rare for place in self._places.get(stem, ())}
-        last = max(0, len(self._words) - NEAR)
-        return sorted({min(max(0, place - before), last) for place in places for before in range(NEAR)})
+        last = max(0, len(self._words) - self._near)
+        return sorted({min(max(0, place - before), last) for place in places for before in range(self._near)})
 
     def meaning(self, sentence: str) -> set[str]:
         """Stems of the words of a sentence that carry meaning."""

@@ -35,10 +35,15 @@ def telling(sentences: Sequence[str]) -> list[float]:
         weight = 1 + NAME * min(MOST_NAMES, len(names.intersection(own)))
         if _QUOTES.search(sentence):
             weight *= SPEECH
-        if _LEANING.match(sentence):
+        if leans(sentence):
             weight *= LEANING
         weights.append(weight)
     return weights
+
+
+def leans(sentence: str) -> bool:
+    """Whether a sentence needs the one before it to be understood."""
+    return _LEANING.match(sentence) is not None
 
 
 def _names(sentences: Sequence[Sequence[str]]) -> set[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from infini_cli.summaries.central import ranked
 from infini_cli.summaries.notes import WORDS, Note, Writer
 from infini_cli.summaries.support import Support
+from infini_cli.summaries.telling import leans
 
 if TYPE_CHECKING:
     from infini_attention import Engine
@@ -35,13 +36,15 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
     """
     if len(notes) == 1:
         return list(notes[0].sentences)
-    texts = [sentence for note in notes for sentence in note.sentences]
-    chapter_of = [number for number, note in enumerate(notes) for _ in note.sentences]
+    told = [(number, text) for number, note in enumerate(notes) for text in _standing_alone(note.sentences)]
+    chapter_of, texts = [number for number, _ in told], [text for _, text in told]
     support = Support([sentence.text for note in notes for sentence in note.chapter.sentences])
     order = ranked(texts, writer.focus)
     picked: list[tuple[float, str]] = []
     told_of = set[int]()
-    for sentence in writer.write(engine, writer.shown(texts, order), support, words):
+    # Whoever was trained for notes has said in them what there is to say.
+    written = [] if writer.changes is not None else writer.write(engine, writer.shown(texts, order), support, words)
+    for sentence in written:
         if _words(picked) < words:
             number = _number(sentence, texts, support)
             picked.append((number - 0.5, sentence))
@@ -53,10 +56,21 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
     first = {number for chapter, number in best.items() if chapter not in told_of}
     for number in sorted(order, key=lambda number: number not in first):
         sentence = texts[number]
-        fits = len(sentence.split()) <= words - _words(picked) or not picked
+        fits = len(sentence.split()) <= words - _words(picked)
         if fits and not support.said(sentence, [other for _, other in picked]):
             picked.append((number, sentence))
-    return [sentence for _, sentence in sorted(picked, key=lambda pair: pair[0])]
+    return [sentence for _, sentence in sorted(picked, key=lambda pair: pair[0])] or [texts[order[0]]]
+
+
+def _standing_alone(sentences: Sequence[str]) -> list[str]:
+    """Each sentence with those behind it that lean on it."""
+    found: list[str] = []
+    for sentence in sentences:
+        if found and leans(sentence):
+            found[-1] += f" {sentence}"
+        else:
+            found.append(sentence)
+    return found
 
 
 def _words(picked: Sequence[tuple[float, str]]) -> int:

@@ -110,3 +110,16 @@ def restored(file: Path | None, make: Callable[[Mapping[str, Tensor]], T]) -> T 
     except ValueError as error:
         raise ModelUnavailable(f"{file} cannot be used: {error}", "train one for this base") from error
     return module.requires_grad_(False)
+
+
+def load_changes(model: PreTrainedModel, file: Path | None) -> LowRankChanges | None:
+    """The changes in a file; ``None`` where there is none.
+
+    Args:
+        model: the base that they were trained with.
+        file: such as ``Recipe.reader_file``.
+
+    Raises:
+        ModelUnavailable: it is damaged, or belongs to another base.
+    """
+    return restored(file, lambda tensors: LowRankChanges.like(model, tensors))

@@ -31,7 +31,7 @@ class Engine:
         use_memory: ``False`` reads and answers from the open segment alone, for comparison.
 
     Attributes:
-        reader: in force while it generates (see ``reader.by_passages``).
+        changes: in force while it answers, such as a reader.
     """
 
     def __init__(self, model: PreTrainedModel, *, use_memory: bool = True) -> None:
@@ -41,7 +41,7 @@ class Engine:
         self.model = model
         self.config: InfiniConfig = record.config
         self.use_memory = use_memory
-        self.reader: LowRankChanges | None = None
+        self.changes: LowRankChanges | None = None
         self.reset()
 
     @property
@@ -79,7 +79,7 @@ class Engine:
     def fork(self) -> Engine:
         """An engine that has read the same and goes on by itself."""
         other = Engine(self.model, use_memory=self.use_memory)
-        other.cache, other.open_ids, other.reader = self.cache.fork(), list(self.open_ids), self.reader
+        other.cache, other.open_ids, other.changes = self.cache.fork(), list(self.open_ids), self.changes
         return other
 
     @torch.inference_mode()
@@ -163,8 +163,8 @@ class Engine:
         with contextlib.ExitStack() as switched:
             if not self.use_memory:
                 switched.enter_context(memory_off(self.model))
-            if self.reader is not None:
-                switched.enter_context(self.reader.in_force())
+            if self.changes is not None:
+                switched.enter_context(self.changes.in_force())
             outputs = self.model(
                 input_ids=torch.tensor([ids], device=self.device),
                 past_key_values=cache,

@@ -9,11 +9,10 @@ Memory states do not depend on a reader.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from .changes import LowRankChanges, restored
+from .changes import LowRankChanges
 from .engine import Engine
 
 
@@ -26,20 +25,7 @@ def by_passages(model: PreTrainedModel, reader: LowRankChanges, passages: Iterab
         passages: token ids each, together fewer than a segment has.
     """
     engine = Engine(model, use_memory=False)
-    engine.reader = reader
+    engine.changes = reader
     for passage in passages:
         engine.read(passage)
     return engine
-
-
-def load_reader(model: PreTrainedModel, file: Path | None) -> LowRankChanges | None:
-    """The reader in a file; ``None`` where there is none.
-
-    Args:
-        model: the base that it was trained with.
-        file: see ``Recipe.reader_file``.
-
-    Raises:
-        ModelUnavailable: it is damaged, or belongs to another base.
-    """
-    return restored(file, lambda tensors: LowRankChanges.like(model, tensors))

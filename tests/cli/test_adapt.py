@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 from cli_helpers import SENTENCES, Infini, assert_error, write_recipe
-from infini_attention import load
+from infini_attention import Engine, load
 from infini_attention.adaptation.plan import Phase, TrainingPlan
 from infini_attention.adaptation.stories import load_stories
+from infini_attention.changes import load_changes
 from infini_attention.evaluation.stories import questions, right_part
-from infini_attention.reader import load_reader
 from safetensors.torch import load_file, save_file
+
+from infini_cli.answering import Turn
 
 ROOT = Path(__file__).parents[2]
 
@@ -168,7 +170,7 @@ def test_a_reader_is_trained_beside_a_judge_and_answers(
     # Nothing is read for it but what is in view.
     loaded = load(str(out))
     asking = functools.partial(questions, loaded, load_stories(stories), str, 1, view=right_part(loaded))
-    probe = asking(reader=load_reader(loaded.model, loaded.recipe.reader_file)).draw(0)
+    probe = asking(reader=load_changes(loaded.model, loaded.recipe.reader_file)).draw(0)
     assert not probe.document[0].numel() and asking().draw(0).document[0].numel()
     assert probe.prepare is not None and not probe.prepare(loaded.engine()).use_memory
     text = tmp_path / "text.txt"
@@ -190,6 +192,40 @@ def test_a_reader_is_trained_beside_a_judge_and_answers(
     ] == "text.txt"
     alone = [infini(*question, "--memory-only", "--model", where).out for where in (folder, out)]
     assert alone[0] == alone[1]
+
+
+def test_a_writer_is_trained_and_writes_the_notes(
+    infini: Infini, tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(write_recipe(tmp_path / "roomy", base_folder, segment=640))
+    folder = with_tasks(model, tmp_path / "plan", writing=1)
+    out, stories = tmp_path / "writing", tmp_path / "stories.jsonl"
+    text = " ".join(SENTENCES * 3)
+    stories.write_text(json.dumps({"text": text, "summaries": ["Nobody in it is known. He told Peregrine of it."]}))
+    command = ("adapt", "--system", "writer", "-o", out, "--recipe", folder, "--steps", "2", "--questions", stories)
+    assert_error(infini(*command), 1, "writing needs texts with summaries that tell what stands in them")
+    stories.write_text(json.dumps({"text": text, "summaries": [f"He is told of. {SENTENCES[0]} {SENTENCES[3]}"]}))
+    outcome = infini(*command)
+    assert outcome.code == 0 and "writing: loss" in outcome.err, outcome.err
+    assert {"writer.safetensors", "writer.toml", "recipe.toml"} <= {p.name for p in out.iterdir()}
+    shown = json.loads(infini("models", "show", out, "--format", "json").out)
+    assert Path(shown["writer"]) == out / "writer.safetensors"
+    # It writes where nothing is asked for, and what it writes may be in other words than the text's.
+    book = tmp_path / "book.txt"
+    book.write_text(text)
+    told = "On the third day Marta read a letter aloud: the mill would be sold while rain fell on the roof."
+    in_force = []
+
+    def pieces(turn: Turn, engine: Engine) -> list[str]:
+        in_force.append(engine.changes is not None)
+        return [f"{told} It was Peregrine's."]
+
+    monkeypatch.setattr(Turn, "pieces", pieces)
+    asked = ("summarize", book, "--length", "40", "-q")
+    assert infini(*asked, "--model", out).out == f"{told}\n"
+    assert infini(*asked, "--model", folder).out != f"{told}\n"
+    assert infini(*asked, "--model", out, "--focus", "Who rowed?").out != f"{told}\n"
+    assert in_force[0] and not any(in_force[1:])
 
 
 def test_a_reader_learns_the_numbers_of_long_texts(infini: Infini, tmp_path: Path, base_folder: Path) -> None:

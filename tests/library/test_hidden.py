@@ -82,12 +82,22 @@ def test_each_row_holds_its_sentences_and_asks_about_them(plan: Plan, seed: int)
 @given(plans, st.integers(0, 999))
 def test_only_the_common_hay_is_written_again(plan: Plan, seed: int) -> None:
     segments = HiddenRecall("mixed", DRAWS, 2, PLANTER, PASSKEY, None).sample(plan, np.random.default_rng(seed))
-    common = max(1, plan.segments - 2)
+    common = [number for number, one in enumerate(segments[:-1]) if (one.ids == one.ids[:1]).all()]
     for number, segment in enumerate(segments):
-        assert all(0 <= s < min(common, number + 1) for s in segment.echoes)
+        assert all(s <= number and s in common for s in segment.echoes)
         assert len(segment.echoes) * segment.times <= plan.echoes + CHAPTER // 2 + 1
     assert bool(segments[-2].echoes) == bool(plan.echoes)
-    assert all(len(segment.ids) == 1 for segment in segments[:common])
+
+
+def test_sentences_stand_at_the_start_too() -> None:
+    task, first = HiddenRecall("mixed", DRAWS[1:], 1, PLANTER, PASSKEY, CORPUS), []
+    for seed in range(60):
+        *before, question = task.sample(Plan(2, 4, 400, 2, 9), np.random.default_rng(seed))
+        (answer,) = set(answers_of(question)[:1])
+        first.append(answer[1:-1] in decode(before[0].ids[0]))
+        # Where they do, all rows have the same behind them; otherwise it comes before.
+        assert len(before[0].ids) == len(question.ids) if first[-1] else len(before[0].ids) == 1
+    assert 0.3 < sum(first) / len(first) < 0.7
 
 
 def hiding(hay: int, *, bare: bool = True) -> Hiding:

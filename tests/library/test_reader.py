@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from infini_attention.adaptation.questions import AskedTurn
 from infini_attention.adaptation.reading import PASSAGES, QUESTIONS, Readable, ReaderRollout, Reading
 from infini_attention.adaptation.tasks import Plan
-from infini_attention.changes import SCALE, LowRankChanges
+from infini_attention.changes import SCALE, LowRankChanges, load_changes
 from infini_attention.engine import Engine
 from infini_attention.errors import ModelUnavailable
 from infini_attention.inject import inject, memory_off
-from infini_attention.reader import by_passages, load_reader
+from infini_attention.reader import by_passages
 from infini_attention.recipes import READER_WEIGHTS, file_in
 from safetensors.torch import save_file
 from torch import Tensor
@@ -163,16 +163,16 @@ def test_it_learns() -> None:
 def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
     model = model_of()
     reader = reader_of(model)
-    assert load_reader(model, file_in(tmp_path, READER_WEIGHTS)) is None and load_reader(model, None) is None
+    assert load_changes(model, file_in(tmp_path, READER_WEIGHTS)) is None and load_changes(model, None) is None
     save_file({name: weight.detach() for name, weight in reader.items()}, tmp_path / READER_WEIGHTS)
-    again = load_reader(model, tmp_path / READER_WEIGHTS)
+    again = load_changes(model, tmp_path / READER_WEIGHTS)
     assert again is not None and not any(weight.requires_grad for weight in again.parameters())
     with reader.in_force():
         expected = logits(model, ids(9, 1))
     with again.in_force():
         assert torch.equal(logits(model, ids(9, 1)), expected)
     with pytest.raises(ModelUnavailable, match="cannot be used"):
-        load_reader(base_model(hidden_size=48), tmp_path / READER_WEIGHTS)
+        load_changes(base_model(hidden_size=48), tmp_path / READER_WEIGHTS)
     (tmp_path / READER_WEIGHTS).write_bytes(b"no weights")
     with pytest.raises(ModelUnavailable, match="is damaged"):
-        load_reader(model, tmp_path / READER_WEIGHTS)
+        load_changes(model, tmp_path / READER_WEIGHTS)

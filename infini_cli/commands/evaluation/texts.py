@@ -123,8 +123,8 @@ def qa(
     prepare(output, plot, data)
     loaded = load(run, name, rule)
     from infini_attention.adaptation.stories import load_stories
+    from infini_attention.changes import load_changes
     from infini_attention.evaluation.stories import questions, right_part
-    from infini_attention.reader import load_reader
 
     from infini_cli.lookback.counts import numbers_for
     from infini_cli.lookback.measuring import by_words, look_back
@@ -136,7 +136,7 @@ def qa(
         lambda asked: prompts.fill("ask", question=asked),
         limit,
         view=views[view](loaded) if view in views else None,
-        reader=load_reader(loaded.model, loaded.recipe.reader_file) if view in views else None,
+        reader=load_changes(loaded.model, loaded.recipe.reader_file) if view in views else None,
         options=numbers_for,
     )
     about = about_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,17 +24,18 @@ from .reading import Readable, Reading, ReadingNumbers
 from .stories import Story, load_stories
 from .tasks import ContextDistillation, LanguageModelling, PasskeyRecall, Task
 from .texts import Corpus, load_corpus
+from .writing import Writable, Writing
 
 # What can be trained.
-MEMORY, JUDGE, READER = "memory", "judge", "reader"
-SYSTEMS = (MEMORY, JUDGE, READER, NAME)
+MEMORY, JUDGE, READER, WRITER = "memory", "judge", "reader", "writer"
+SYSTEMS = (MEMORY, JUDGE, READER, WRITER, NAME)
 QUESTIONS, LOOK_BACK, SUMMARIES = "questions", "look_back", "summaries"
 PASSAGES, INSTRUCTED = "passage_questions", "instructed_distillation"
 # Tasks that need texts with what was asked about them.
 ASKED = (QUESTIONS, PASSAGES, INSTRUCTED, LOOK_BACK, SUMMARIES, NoteTaking.name)
 NEEDLES, FACTS = "needles", "facts"
 # The only ones that these systems learn from, and that only they do.
-OWN = {JUDGE: (PassageChoice.name,), READER: (Reading.name, ReadingNumbers.name)}
+OWN = {JUDGE: (PassageChoice.name,), READER: (Reading.name, ReadingNumbers.name), WRITER: (Writing.name,)}
 OWNED = tuple(name for names in OWN.values() for name in names)
 # Tasks that need long texts.
 TEXTS = (LanguageModelling.name, ContextDistillation.name, ReadingNumbers.name)
@@ -59,17 +60,19 @@ class Prompts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cuts:
-    """How texts are cut into passages with their questions, for each system that learns from these.
+    """How texts are cut for each system that learns from passages with questions, or from parts with notes.
 
     Attributes:
         judge: for a judge of passages.
         reader: for a reader.
         numbers: for a reader, with questions for the text's own numbers, drawn anew each time.
+        writer: for a writer.
     """
 
     judge: Callable[[Story], Choosable]
     reader: Callable[[Story], Readable]
     numbers: Callable[[str, np.random.Generator], Readable]
+    writer: Callable[[Story], Iterable[Writable]]
 
 
 def tasks_of(
@@ -92,7 +95,7 @@ def tasks_of(
         questions: texts with questions and summaries (see ``stories.load_stories``).
         prompts: how these are asked for.
         system: what is to be trained, one of ``SYSTEMS``.
-        cuts: how texts are cut for a judge or a reader, which can only be trained with them.
+        cuts: how texts are cut for a judge, a reader or a writer, which can only be trained with them.
         notify: told what is going on.
 
     Raises:
@@ -150,6 +153,14 @@ def _own(name: str, loaded: Loaded, corpus: Corpus | None, stories: Sequence[Sto
         if corpus is None:
             raise _lacking(name)
         return ReadingNumbers(corpus, lambda ids, rng: cuts.numbers(loaded.tokenizer.decode(ids), rng))
+    if name == Writing.name:
+        writing = Writing([part for story in stories for part in cuts.writer(story)])
+        if not writing.parts:
+            raise InfiniError(
+                f"the task {name} needs texts with summaries that tell what stands in them",
+                "pass --questions FILE or --questions FOLDER with JSON lines",
+            )
+        return writing
     task: PassageChoice | Reading
     if name == PassageChoice.name:
         task = PassageChoice([cuts.judge(story) for story in stories])

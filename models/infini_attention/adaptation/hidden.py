@@ -25,6 +25,9 @@ FACT_QUESTIONS = 4
 MOST_DISTRACTORS = 12
 # How often there is a text behind the sentences and between them, rather than the filler.
 BOOK_SHARE = 0.7
+# How often the sentences stand in the first segment. Nothing is in memory there, so the hidden states that are written are
+# others than later: trained without it, needles were found wherever they stood but there.
+FIRST_SHARE = 0.5
 # How much more often these are drawn than other kinds of needles: a key and its value is what all of them are made of, and
 # a UUID has as many tokens to be learned as five numbers.
 USUAL_KINDS, USUAL_TIMES = ("single_1", "single_2", "multikey_1"), 3
@@ -33,9 +36,9 @@ USUAL_KINDS, USUAL_TIMES = ("single_1", "single_2", "multikey_1"), 3
 class HiddenRecall:
     """Answer questions about sentences that were hidden in hay and read long ago.
 
-    Hay is read once for all rows; each row has its own sentences in as little hay as a few tokens or as much as a
-    segment, then hay comes again, most of it from echoes (``deltanet`` only), then the questions, which cost little
-    beside the reading. The row's sentences may fall into several segments.
+    Each row has its own sentences in as little hay as a few tokens or as much as a segment; they may fall into several
+    segments. Either they stand at the beginning, or hay is read before, once for all rows. Then hay comes again, most of
+    it from echoes (``deltanet`` only), then the questions, which cost little beside the reading.
 
     Args:
         name: of the task.
@@ -61,6 +64,25 @@ class HiddenRecall:
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
         """About half of the plan's tokens go into the rows' own segments."""
         corpus = self.corpus if rng.random() < BOOK_SHARE else None
+        draw = self._at_the_start if rng.random() < FIRST_SHARE else self._in_the_middle
+        return draw(plan, corpus, rng)
+
+    def _at_the_start(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
+        rows, hidden = self._rows(plan, corpus, rng)
+        own = rows.split(plan.length, 1)
+        length = max(1, min(plan.length, _room(plan) // len(rows)))
+        hay = draw_hay(self.passkey, corpus, length, rng).expand(len(rows), -1)
+        return [
+            # Nothing trained has a part in what the network makes of the first segment: what is written is all there is to learn.
+            *(
+                Segment(piece, None, number > 0 and bool(rng.random() < plan.full / 4))
+                for number, piece in enumerate(own)
+            ),
+            Segment(hay, None, False, *draw_echoes(plan, [len(own)], corpus, rng)),
+            self._questions(hidden, corpus, rng),
+        ]
+
+    def _in_the_middle(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
         count = max(1, plan.segments - 2)
         hay = draw_hay(self.passkey, corpus, count * plan.length, rng).split(plan.length)
         rows, hidden = self._rows(plan, corpus, rng)
@@ -82,7 +104,7 @@ class HiddenRecall:
         self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator
     ) -> tuple[Tensor, list[Sequence[Hidden]]]:
         spare = int((plan.length + 1) ** rng.random())
-        room = max(plan.length, plan.batch * plan.segments * plan.length // 2)
+        room = _room(plan)
         drawn: list[tuple[Sequence[Hidden], list[Tensor]]] = []
         longest = 0
         while len(drawn) < MOST_ROWS:
@@ -111,6 +133,11 @@ class HiddenRecall:
     def _chosen(self, asked: Sequence[Hidden], rng: np.random.Generator) -> list[Hidden]:
         order = rng.permutation(len(asked)).tolist()
         return [asked[order[number % len(asked)]] for number in range(self.questions)]
+
+
+def _room(plan: Plan) -> int:
+    """Tokens that all rows may fill together."""
+    return max(plan.length, plan.batch * plan.segments * plan.length // 2)
 
 
 def needle_draws() -> list[Callable[[np.random.Generator], Sequence[Hidden]]]:

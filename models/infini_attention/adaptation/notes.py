@@ -21,8 +21,10 @@ PART_WORDS = 400
 LEAST_WORDS, MOST_WORDS = 10, 80
 # Rows of one step; each has a whole part in view.
 MOST_ROWS = 3
-# A closing mark belongs to the sentence before it.
-_SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"'\u2019\u201d)]))\s+")
+# A closing mark belongs to the sentence before it; a title does not end one.
+_SENTENCE_END = re.compile(
+    r"(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bDr\.)(?:(?<=[.!?])|(?<=[.!?][\"'\u2019\u201d)]))\s+"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -12,13 +12,12 @@ import tomli_w
 from safetensors.torch import save_file
 
 from ..baselines.recurrent import WEIGHTS, MemoryTokens, load_recurrent, weights_file
-from ..changes import LowRankChanges
+from ..changes import LowRankChanges, load_changes
 from ..config import InfiniConfig
 from ..judge import PassageJudge, load_judge
 from ..loading import Loaded
-from ..reader import load_reader
-from ..recipes import ADAPTER, JUDGE_WEIGHTS, READER_WEIGHTS, RECIPE, Recipe
-from .catalogue import JUDGE, MEMORY, READER, SYSTEMS
+from ..recipes import ADAPTER, JUDGE_WEIGHTS, READER_WEIGHTS, RECIPE, WRITER_WEIGHTS, Recipe
+from .catalogue import JUDGE, MEMORY, READER, SYSTEMS, WRITER
 from .judging import JudgeRollout
 from .plan import TrainingPlan
 from .reading import ReaderRollout
@@ -26,12 +25,19 @@ from .recurrent import RecurrentRollout
 from .rollout import Rollout
 from .tasks import Task
 from .trainer import Progress, train
+from .writing import WriterRollout
 
 # What can be trained, and where its weights go.
 Trained = Rollout | RecurrentRollout | JudgeRollout | ReaderRollout
-FILES = {Rollout: ADAPTER, RecurrentRollout: WEIGHTS, JudgeRollout: JUDGE_WEIGHTS, ReaderRollout: READER_WEIGHTS}
+FILES = {
+    Rollout: ADAPTER,
+    RecurrentRollout: WEIGHTS,
+    JudgeRollout: JUDGE_WEIGHTS,
+    ReaderRollout: READER_WEIGHTS,
+    WriterRollout: WRITER_WEIGHTS,
+}
 # These stand beside a model's own weights, with a plan of their own.
-BESIDE = {JUDGE_WEIGHTS: "judge.toml", READER_WEIGHTS: "reader.toml"}
+BESIDE = {JUDGE_WEIGHTS: "judge.toml", READER_WEIGHTS: "reader.toml", WRITER_WEIGHTS: "writer.toml"}
 
 
 def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> Trained:
@@ -39,8 +45,9 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
 
     Args:
         loaded: the model, with the adapter that it has, if any.
-        system: one of ``SYSTEMS``: its memory path, the baseline ``rmt`` on its base, its judge of passages or its reader.
-        fresh: begin anew where the model has weights for the baseline, the judge or the reader.
+        system: one of ``SYSTEMS``: its memory path, the baseline ``rmt`` on its base, its judge of passages, its
+            reader or its writer.
+        fresh: begin anew where the model has weights for the baseline, the judge, the reader or the writer.
 
     Raises:
         ValueError: no such system is trained.
@@ -54,7 +61,9 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
     if system == JUDGE:
         return JudgeRollout((None if fresh else load_judge(model, recipe.judge_file)) or PassageJudge(model))
     if system == READER:
-        return ReaderRollout((None if fresh else load_reader(model, recipe.reader_file)) or LowRankChanges(model))
+        return ReaderRollout((None if fresh else load_changes(model, recipe.reader_file)) or LowRankChanges(model))
+    if system == WRITER:
+        return WriterRollout((None if fresh else load_changes(model, recipe.writer_file)) or LowRankChanges(model))
     if fresh or weights_file(recipe.folder) is None:
         return RecurrentRollout(MemoryTokens(model))
     return RecurrentRollout(load_recurrent(model, recipe.folder, recipe.name))

@@ -20,8 +20,8 @@ HERE = Path(__file__).parent
 DEFAULT = "smollm2-135m"
 RECIPE = "recipe.toml"
 ADAPTER = "adapter.safetensors"
-# Beside the adapter, where a model has them: its judge of passages and its reader.
-JUDGE_WEIGHTS, READER_WEIGHTS = "judge.safetensors", "reader.safetensors"
+# Beside the adapter, where a model has them: its judge of passages, its reader and its writer.
+JUDGE_WEIGHTS, READER_WEIGHTS, WRITER_WEIGHTS = "judge.safetensors", "reader.safetensors", "writer.safetensors"
 SCORES = "scores"
 
 
@@ -83,6 +83,11 @@ class Recipe:
     def reader_file(self) -> Path | None:
         """The reader, if there is one."""
         return file_in(self.folder, READER_WEIGHTS)
+
+    @property
+    def writer_file(self) -> Path | None:
+        """The writer, if there is one."""
+        return file_in(self.folder, WRITER_WEIGHTS)
 
     @property
     def reports(self) -> dict[str, Any]:
