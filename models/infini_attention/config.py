@@ -26,6 +26,8 @@ class InfiniConfig:
         gate_bias: initial gate bias (before the sigmoid).
         horizons: tokens after which an untrained memory has decayed to 1/e, assigned to the KV heads of a
             layer in turn (``deltanet`` only); ``inf`` is a memory that does not decay.
+        reread_first: whether an ``Engine`` reads a text's first segment again when it closes, with what it wrote in memory.
+            What a segment writes depends on what it reads, and the first one reads nothing.
     """
 
     segment_length: int = 1024
@@ -36,6 +38,7 @@ class InfiniConfig:
     key_shift: bool = True
     gate_bias: float = -3.0
     horizons: tuple[float, ...] = (1500.0, 20_000.0, float("inf"))
+    reread_first: bool = False
 
     def __post_init__(self) -> None:
         if self.segment_length < 1:

@@ -191,19 +191,34 @@ class Engine:
             )
         if not self.use_memory:
             self._count(ids.shape[1])
+        elif self.cache.open_tokens == 0:
+            self._reread(ids)
         return cast(Tensor, outputs.last_hidden_state)
 
     @torch.inference_mode()
     def _write(self, ids: list[int]) -> None:
         if self.use_memory:
-            self.model.get_decoder()(input_ids=torch.tensor([ids], device=self.device), past_key_values=self.cache)
+            segment = torch.tensor([ids], device=self.device)
+            self._close(segment)
+            self._reread(segment)
         else:
             # Nothing of a closed segment is used without memory.
             self._count(len(ids))
 
-    def _count(self, tokens: int) -> None:
+    def _close(self, ids: Tensor) -> None:
+        """Reads a segment, and closes it though it may not be full."""
+        self.model.get_decoder()(input_ids=ids, past_key_values=self.cache)
+        self.cache.close_segment()
+
+    def _reread(self, ids: Tensor) -> None:
+        """Reads the segment that was just closed again, where it is the first; it counts once."""
+        if self.config.reread_first and self.cache.segments == 1:
+            self._close(ids)
+            self._count(-ids.shape[1], -1)
+
+    def _count(self, tokens: int, segments: int = 1) -> None:
         self.cache.tokens += tokens
-        self.cache.segments += 1
+        self.cache.segments += segments
 
     @property
     def state_bytes(self) -> int:
@@ -229,8 +244,6 @@ class Engine:
             length = self.config.segment_length
             for start in range(0, len(self.open_ids), length):
                 self._write(self.open_ids[start : start + length])
-            if self.use_memory:
-                self.cache.close_segment()
             self.open_ids = []
 
     def snapshot(self, origin: Origin) -> MemoryState:

@@ -27,6 +27,7 @@ configs = st.builds(
     horizons=st.lists(
         st.floats(0, exclude_min=True, allow_nan=False, allow_subnormal=False), min_size=1, max_size=4
     ).map(tuple),
+    reread_first=st.booleans(),
 )
 
 OTHERS: dict[str, Any] = {
@@ -38,6 +39,7 @@ OTHERS: dict[str, Any] = {
     "key_shift": False,
     "gate_bias": -2.0,
     "horizons": (10.0,),
+    "reread_first": True,
 }
 
 

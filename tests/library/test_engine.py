@@ -325,3 +325,45 @@ def test_no_gradient_is_kept() -> None:
 def test_a_plain_model_is_refused() -> None:
     with pytest.raises(ValueError, match="memory path"):
         Engine(base_model())
+
+
+@pytest.mark.parametrize("tokens", [SEGMENT - 1, SEGMENT, 3 * SEGMENT + 2])
+def test_the_first_segment_can_be_read_again_with_what_it_wrote_in_memory(tokens: int) -> None:
+    model, ids = memory_model(reread_first=True), text(tokens)[0].tolist()
+    engine, split, stepped = (Engine(model) for _ in range(3))
+    engine.read(ids)
+    again, cache = ids[:SEGMENT] if tokens >= SEGMENT else [], new_cache(model)
+    with torch.inference_mode():
+        model(input_ids=torch.tensor([[*again, *ids]]), past_key_values=cache)
+    assert (engine.tokens_read, engine.cache.segments) == (tokens, tokens // SEGMENT)
+    expected = Engine(model)
+    expected.cache, expected.open_ids = cache, engine.open_ids
+    found = {name: tensor for name, tensor in engine.snapshot(ORIGIN).tensors.items()}
+    for name, tensor in expected.snapshot(ORIGIN).tensors.items():
+        torch.testing.assert_close(found[name], tensor)
+    # However it was read; and a segment's own logits are told before it is read again.
+    for start in range(0, tokens, 3):
+        split.read(ids[start : start + 3])
+    assert_same_state(split.snapshot(ORIGIN), engine.snapshot(ORIGIN))
+    whole = ids[: tokens // SEGMENT * SEGMENT]
+    plain = Engine(memory_model())
+    for start in range(0, len(whole), SEGMENT):
+        segment = torch.tensor([whole[start : start + SEGMENT]])
+        told, base = stepped.step(segment), plain.step(segment)
+        assert torch.equal(told, base) is (start == 0)
+    for name, tensor in stepped.snapshot(ORIGIN).tensors.items():
+        assert name == OPEN_IDS or torch.equal(tensor, found[name])
+
+
+def test_a_first_segment_that_is_not_full_is_read_again_when_it_closes() -> None:
+    engine, twice = Engine(memory_model(reread_first=True)), Engine(memory_model())
+    ids = text(SEGMENT - 2)[0].tolist()
+    for each in (engine, twice):
+        each.read(ids)
+        each.close()
+    assert (engine.tokens_read, engine.cache.segments) == (SEGMENT - 2, 1)
+    twice.read(ids)
+    twice.close()
+    for layer, other in zip(engine.cache.memories.values(), twice.cache.memories.values(), strict=True):
+        assert layer.memory is not None and other.memory is not None
+        assert torch.equal(layer.memory.matrix, other.memory.matrix)

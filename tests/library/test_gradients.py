@@ -238,3 +238,17 @@ def test_a_roll_out_may_have_segments_of_another_length_than_the_engine() -> Non
     logits = logits_of(long, ids[:, :-1])[:, 6 * SEGMENT :]
     wanted = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 6 * SEGMENT + 1 :].flatten())
     torch.testing.assert_close(outcome.loss.double(), wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_first_segment_that_is_read_again_is_learned_as_two(full: bool) -> None:
+    first, second, last = segments_of(3, full=(full, full, True))
+    first = dataclasses.replace(first, labels=second.ids, echoes=(0,), times=2)
+    twice = [dataclasses.replace(first, echoes=()), dataclasses.replace(first, labels=None, echoes=(1,)), second, last]
+    model, again = memory_model(), memory_model(reread_first=True)
+    expected, found = gradients(model, twice), gradients(again, [first, second, last])
+    torch.testing.assert_close(Rollout(again)([first, second, last]).loss, Rollout(model)(twice).loss)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-7)
+    once = gradients(model, [first, second, last])
+    assert any(not torch.allclose(once[name], gradient, rtol=1e-2) for name, gradient in expected.items())

@@ -166,14 +166,20 @@ class Rollout(nn.Module):
             if number and len(segment.ids) > rows:
                 cache.batch_repeat_interleave(len(segment.ids) // rows)
             rows = len(segment.ids)
-            with torch.set_grad_enabled(torch.is_grad_enabled() and segment.full):
-                hidden = self.model.get_decoder()(input_ids=segment.ids, past_key_values=cache).last_hidden_state
-            tally.add(segment, hidden, taught.get(number))
+            tally.add(segment, self._read(segment, cache), taught.get(number))
             if number + 1 < len(segments):
+                if number == 0 and cache.config.reread_first:
+                    cache.close_segment()
+                    self._read(segment, cache)
                 echoes.note(number)
                 cache.close_segment()
                 echoes.replay(segment.echoes, segment.times)
         return tally.outcome()
+
+    def _read(self, segment: Segment, cache: InfiniCache) -> Tensor:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and segment.full):
+            hidden: Tensor = self.model.get_decoder()(input_ids=segment.ids, past_key_values=cache).last_hidden_state
+        return hidden
 
 
 def only_trained(module: nn.Module, parameters: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..adaptation.rollout import training_cache
 from ..cache import InfiniCache
 from ..inject import memory_off
 from ..loading import Loaded
@@ -127,7 +126,7 @@ def last_segment(loaded: Loaded, windows: Sequence[Tensor], segments: int, lengt
         windows: at least two stretches of ``segments * length + 1`` token ids, neighbours of different texts: each
             lends its memory to the one before it.
         segments: segments in a window.
-        length: tokens of a segment.
+        length: tokens of a segment; no more than the model's have.
 
     Returns:
         Mean nats a token of each window: the segment ``alone``, with the memory of its ``own`` text, with that of an
@@ -135,7 +134,7 @@ def last_segment(loaded: Loaded, windows: Sequence[Tensor], segments: int, lengt
     """
     device = loaded.placement.device
     rows = [window.to(device)[None] for window in windows]
-    memories = [_read(loaded, row[:, : (segments - 1) * length], length) for row in rows]
+    memories = [_read(loaded, row[0, : (segments - 1) * length], length) for row in rows]
     nats: dict[str, list[float]] = {"alone": [], "own": [], "other": [], "all": []}
     for number, row in enumerate(rows):
         last, labels = row[:, (segments - 1) * length : -1], row[0, (segments - 1) * length + 1 :]
@@ -148,11 +147,11 @@ def last_segment(loaded: Loaded, windows: Sequence[Tensor], segments: int, lengt
 
 
 def _read(loaded: Loaded, ids: Tensor, length: int) -> InfiniCache:
-    cache = training_cache(loaded.model)
-    for segment in ids.split(length, 1):
-        loaded.model.get_decoder()(input_ids=segment, past_key_values=cache)
-        cache.close_segment()
-    return cache
+    engine = loaded.engine()
+    for segment in ids.split(length):
+        engine.read(segment)
+        engine.close()
+    return engine.cache
 
 
 def _loss(loaded: Loaded, ids: Tensor, labels: Tensor, memory: InfiniCache | None) -> float:
