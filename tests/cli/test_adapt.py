@@ -222,10 +222,11 @@ def test_a_writer_is_trained_and_writes_the_notes(
 
     monkeypatch.setattr(Turn, "pieces", pieces)
     asked = ("summarize", book, "--length", "40", "-q")
-    assert infini(*asked, "--model", out).out == f"{told}\n"
-    assert infini(*asked, "--model", folder).out != f"{told}\n"
-    assert infini(*asked, "--model", out, "--focus", "Who rowed?").out != f"{told}\n"
-    assert in_force[0] and not any(in_force[1:])
+    for where, more, told_by_writer in ((out, (), True), (folder, (), False), (out, ("--focus", "Who rowed?"), False)):
+        in_force.clear()
+        outcome = infini(*asked, "--model", where, *more)
+        assert (outcome.out == f"{told}\n") is told_by_writer
+        assert set(in_force) == {told_by_writer}
 
 
 def test_a_reader_learns_the_numbers_of_long_texts(infini: Infini, tmp_path: Path, base_folder: Path) -> None:
