@@ -124,5 +124,7 @@ def test_every_plan_that_ships_can_be_run(file: Path) -> None:
     plan = TrainingPlan.from_dict(recipe.training)
     assert plan.steps > 0
     assert {name for phase in plan.phases for name in phase.tasks} <= set(TASKS)
-    # One adapter goes through all stages.
-    assert recipe.config == read(file.parent).config and recipe.base == read(file.parent).base
+    # One adapter goes through all stages; how an engine reads with it may change.
+    shipped = read(file.parent)
+    assert dataclasses.replace(recipe.config, reread_first=shipped.config.reread_first) == shipped.config
+    assert recipe.base == shipped.base
