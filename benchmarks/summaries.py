@@ -2,7 +2,7 @@
 
     python -m benchmarks.summaries --data squality.dev.jsonl.gz --limit 6 [--systems infini,lexrank] [--texts FOLDER]
 
-- ``infini``: notes on chapters with all before them in memory, and the whole from the notes;
+- ``infini``: as ``infini summarize`` does: notes on chapters, by the model's writer if it has one, and the whole from them;
 - ``notes``: the same by the base as it is, without memory and without a writer;
 - ``first``: the base with as much of the text's beginning in its context as it was trained for;
 - ``lexrank``: the text's own sentences by LexRank (the package sumy).

@@ -11,6 +11,7 @@ from infini_attention.adaptation.plan import Phase, TrainingPlan
 from infini_attention.adaptation.rollout import Segment
 from infini_attention.adaptation.tasks import Plan
 from infini_attention.cache import InfiniCache
+from infini_attention.changes import LowRankChanges
 from infini_attention.config import InfiniConfig, UpdateRule
 from infini_attention.inject import inject, memory_parameters, new_cache
 from infini_attention.state import Origin
@@ -84,6 +85,16 @@ def small_config(**changes: Any) -> InfiniConfig:
 def decoder_of(model: Model) -> Any:
     """The decoder inside a language model."""
     return model.get_decoder()
+
+
+def changes_of(model: Model) -> LowRankChanges:
+    """Low-rank changes of a model that show."""
+    changes = LowRankChanges(model, rank=3)
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for weight in changes.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator) / 5)
+    return changes
 
 
 def stir(model: Model, scale: float = 0.3, seed: int = 1) -> None:

@@ -88,6 +88,11 @@ def sentences(block: Block) -> list[Sentence]:
     return [Sentence(" ".join(part.split()), block.page, block.heading, block.label) for part in parts if part.strip()]
 
 
+def sentence_texts(text: str) -> list[str]:
+    """The sentences of a text that stands on no page."""
+    return [sentence.text for sentence in sentences(Block(text))]
+
+
 def is_ended(sentence: str) -> bool:
     """Whether it ends as a sentence does: a heading does not, nor what a page break has torn off."""
     return _ENDED.search(sentence) is not None

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from infini_cli import prompts
 from infini_cli.answering import GRACE, Turn
-from infini_cli.documents import Block
-from infini_cli.lookback.passages import is_ended, sentences
+from infini_cli.lookback.passages import is_ended, sentence_texts
 from infini_cli.summaries.central import LEAST_WORDS, chosen, ranked
 from infini_cli.summaries.chapters import Chapter
 from infini_cli.summaries.support import Support
@@ -134,7 +133,7 @@ class Writer:
         turn = Turn(self.loaded, self.instruction(" ".join(shown), words), 2 * words)
         turn.in_view = True
         text = "".join(turn.pieces(engine)).strip()
-        written = [sentence.text for sentence in sentences(Block(text))] if text else []
+        written = sentence_texts(text)
         if turn.mid_sentence:
             written = written[:-1]
         kept: list[str] = []
@@ -178,11 +177,11 @@ class Writer:
 def parts(own: Sequence[str], sizes: Sequence[int], count: int) -> Iterator[Sequence[str]]:
     """Sentences in so many runs of about the same size; a run has at least one."""
     part: list[str] = []
-    size, yielded = 0, 0
+    size, yielded, total = 0, 0, sum(sizes)
     for sentence, own_size in zip(own, sizes, strict=True):
         part.append(sentence)
         size += own_size
-        if size * count >= sum(sizes) * (yielded + 1):
+        if size * count >= total * (yielded + 1):
             yield part
             part, yielded = [], yielded + 1
 

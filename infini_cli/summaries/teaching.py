@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from infini_cli.documents import Block
-from infini_cli.lookback.passages import sentences
+from infini_cli.lookback.passages import sentence_texts
 from infini_cli.summaries.central import ranked
 from infini_cli.summaries.notes import Writer
 from infini_cli.summaries.support import Support
@@ -35,20 +34,16 @@ def writable(loaded: Loaded, story: Story) -> Iterator[Writable]:
         parts = cut(story.text, words)
         said = [aligned(parts, summary) for summary in story.summaries]
         for part, notes in zip(parts, zip(*said, strict=True), strict=True):
-            own = _sentences(part)
+            own = sentence_texts(part)
             if not own:
                 continue
             view = writer.shown(own, ranked(own))
             support = Support.of_view(view)
             # A note stands alone.
-            told = (itertools.dropwhile(leans, filter(support.holds, _sentences(note))) for note in notes)
+            told = (itertools.dropwhile(leans, filter(support.holds, sentence_texts(note))) for note in notes)
             kept = [" ".join(note) for note in told]
             kept = [note for note in kept if LEAST_WORDS <= len(note.split()) <= MOST_WORDS]
             if kept:
                 size = sum(len(note.split()) for note in kept) // len(kept)
                 turn = asked_turn(loaded, writer.instruction(" ".join(view), max(10, round(size, -1))), kept, None)
                 yield Writable(turn.instruction, turn.answers)
-
-
-def _sentences(text: str) -> list[str]:
-    return [sentence.text for sentence in sentences(Block(text))] if text else []

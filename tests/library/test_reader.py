@@ -21,7 +21,7 @@ from infini_attention.recipes import READER_WEIGHTS, file_in
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models import FAMILIES, VOCABULARY, Model, base_model, small_config, stir
+from models import FAMILIES, VOCABULARY, Model, base_model, changes_of, small_config, stir
 
 PLAN = Plan(2, 2, 8, 2)
 
@@ -35,15 +35,6 @@ def model_of(family: str = "llama", **config: object) -> Model:
     inject(model, small_config(**config))
     stir(model)
     return model
-
-
-def reader_of(model: Model) -> LowRankChanges:
-    reader = LowRankChanges(model, rank=3)
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for weight in reader.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=generator) / 5)
-    return reader
 
 
 def changed_for_good(reader: LowRankChanges, family: str) -> Model:
@@ -63,7 +54,7 @@ def logits(model: Model, tokens: list[int]) -> Tensor:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_changes_in_force_are_weights_changed_for_good(family: str) -> None:
     model = model_of(family)
-    reader, before = reader_of(model), logits(model, ids(9, 1))
+    reader, before = changes_of(model), logits(model, ids(9, 1))
     with reader.in_force(), memory_off(model):
         found = logits(model, ids(9, 1))
     torch.testing.assert_close(found, logits(changed_for_good(reader, family), ids(9, 1)), rtol=1e-4, atol=1e-5)
@@ -81,7 +72,7 @@ def test_fewer_layers_are_changed_where_it_is_asked_for(layers: int) -> None:
 
 def test_an_answer_is_given_with_the_reader_from_the_passages_on() -> None:
     model = model_of(segment_length=16)
-    reader, engine = reader_of(model), Engine(model)
+    reader, engine = changes_of(model), Engine(model)
     engine.read(ids(40, 2))
     found = list(by_passages(model, reader, [ids(4, 3), ids(3, 4)]).generate(ids(3, 5), 3))
     # Step by step: nothing that lies behind is known.
@@ -123,7 +114,7 @@ def test_a_step_has_passages_in_reading_order_and_the_questions_that_they_answer
 
 def test_the_loss_is_that_of_one_row_at_a_time() -> None:
     model = model_of()
-    reader = reader_of(model)
+    reader = changes_of(model)
     learner = ReaderRollout(reader)
     weights = learner.trained()
     parts = Reading([readable()]).sample(PLAN, np.random.default_rng(1))
@@ -162,7 +153,7 @@ def test_it_learns() -> None:
 
 def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
     model = model_of()
-    reader = reader_of(model)
+    reader = changes_of(model)
     assert load_changes(model, file_in(tmp_path, READER_WEIGHTS)) is None and load_changes(model, None) is None
     save_file({name: weight.detach() for name, weight in reader.items()}, tmp_path / READER_WEIGHTS)
     again = load_changes(model, tmp_path / READER_WEIGHTS)

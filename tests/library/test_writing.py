@@ -11,7 +11,7 @@ from infini_attention.changes import LowRankChanges
 from infini_attention.engine import Engine
 from infini_attention.inject import inject, memory_off
 
-from models import Model, base_model, small_config, stir
+from models import Model, base_model, changes_of, small_config, stir
 
 PARTS = [
     Writable([10, 11, 12, 13], [[14, 9], [15, 16, 9]]),
@@ -24,15 +24,6 @@ def model_of() -> Model:
     inject(model, small_config(segment_length=16))
     stir(model)
     return model
-
-
-def changes_of(model: Model) -> LowRankChanges:
-    changes = LowRankChanges(model, rank=3)
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for weight in changes.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=generator) / 5)
-    return changes
 
 
 def test_the_loss_is_that_of_every_note_behind_its_own_part() -> None:

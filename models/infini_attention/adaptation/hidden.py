@@ -73,7 +73,8 @@ class HiddenRecall:
         length = max(1, min(plan.length, _room(plan) // len(rows)))
         hay = draw_hay(self.passkey, corpus, length, rng).expand(len(rows), -1)
         return [
-            # Nothing trained has a part in what the network makes of the first segment: what is written is all there is to learn.
+            # Nothing trained has a part in what the network makes of a first segment, unless that is read again: what it writes
+            # is what there is to learn.
             *(
                 Segment(piece, None, number > 0 and bool(rng.random() < plan.full / 4))
                 for number, piece in enumerate(own)
