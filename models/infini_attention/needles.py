@@ -41,6 +41,8 @@ KINDS = (
     "multiquery",
     "variables",
 )
+# Those with needles of one form beside the one that is asked for.
+KEYED = ("multikey_1", "multikey_2", "multikey_3")
 # Those whose hay is the repeated filler.
 FILLER_KINDS = ("single_1", "variables")
 # RULER's effective length is the longest at which the mean score is at least that of Llama-2-7B (chat) at 4K tokens,
@@ -63,23 +65,38 @@ def draw(kind: str, rng: np.random.Generator, distractors: int = 3) -> Hidden:
     Raises:
         ValueError: there is no such kind, or there are fewer keys than that many distractors take.
     """
+    asked = draw_all(kind, rng, distractors)
+    return asked[int(rng.integers(len(asked)))]
+
+
+def draw_all(kind: str, rng: np.random.Generator, distractors: int = 3) -> list[Hidden]:
+    """Needles of a kind with every question that can be asked about them: one for each key of the multikey kinds.
+
+    Args:
+        kind: as for ``draw``.
+        rng: the only source of chance.
+        distractors: as for ``draw``.
+
+    Raises:
+        ValueError: as for ``draw``.
+    """
     if distractors < 0:
         raise ValueError(f"{distractors} distractors")
     match kind:
         case "single_1" | "single_2":
-            return _one_of("number", draw_keys(rng, 1), _numbers(rng, 1), rng)
+            return _each("number", draw_keys(rng, 1), _numbers(rng, 1))
         case "single_3":
-            return _one_of("UUID", draw_keys(rng, 1), _uuids(rng, 1), rng)
+            return _each("UUID", draw_keys(rng, 1), _uuids(rng, 1))
         case "multikey_1" | "multikey_2":
-            return _one_of("number", draw_keys(rng, 1 + distractors), _numbers(rng, 1 + distractors), rng)
+            return _each("number", draw_keys(rng, 1 + distractors), _numbers(rng, 1 + distractors))
         case "multikey_3":
-            return _one_of("UUID", _uuids(rng, 1 + distractors), _uuids(rng, 1 + distractors), rng)
+            return _each("UUID", _uuids(rng, 1 + distractors), _uuids(rng, 1 + distractors))
         case "multivalue":
-            return _multivalue(rng)
+            return [_multivalue(rng)]
         case "multiquery":
-            return _multiquery(rng)
+            return [_multiquery(rng)]
         case "variables":
-            return variables(rng)
+            return [variables(rng)]
     raise ValueError(f"no kind of needles is called {kind!r}")
 
 
@@ -121,9 +138,12 @@ def effective_length(scores: Mapping[int, float]) -> int | None:
     return max(takewhile(lambda length: scores[length] >= EFFECTIVE, sorted(scores)), default=None)
 
 
-def _one_of(noun: str, keys: Sequence[str], values: Sequence[str], rng: np.random.Generator) -> Hidden:
-    asked = int(rng.integers(len(keys)))
-    return Hidden(_records(noun, keys, values), _ask(f"{noun} on record for {keys[asked]}", "is"), (values[asked],))
+def _each(noun: str, keys: Sequence[str], values: Sequence[str]) -> list[Hidden]:
+    records = _records(noun, keys, values)
+    return [
+        Hidden(records, _ask(f"{noun} on record for {key}", "is"), (value,))
+        for key, value in zip(keys, values, strict=True)
+    ]
 
 
 def _multivalue(rng: np.random.Generator) -> Hidden:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention import facts, needles
 from infini_attention.adaptation.distant import CHAPTER
-from infini_attention.adaptation.hidden import MOST_ROWS, HiddenRecall
+from infini_attention.adaptation.hidden import KEY_QUESTIONS, MOST_ROWS, HiddenRecall, key_draws
 from infini_attention.adaptation.rollout import IGNORED
 from infini_attention.adaptation.tasks import Plan
 from infini_attention.errors import InfiniError
@@ -77,6 +77,17 @@ def test_each_row_holds_its_sentences_and_asks_about_them(plan: Plan, seed: int)
         (places,) = (labels != IGNORED).nonzero(as_tuple=True)
         # The end of the answer is asked for, not shown.
         assert torch.equal(labels[places[:-1]], ids[places[1:]])
+
+
+@given(plans, st.integers(0, 99))
+def test_keys_of_the_same_row_have_values_of_their_own(plan: Plan, seed: int) -> None:
+    task = HiddenRecall("keys", key_draws(), KEY_QUESTIONS, PLANTER, PASSKEY, None)
+    answers = answers_of(task.sample(plan, np.random.default_rng(seed))[-1])
+    assert len(answers) % KEY_QUESTIONS == 0
+    for first in range(0, len(answers), KEY_QUESTIONS):
+        row = answers[first : first + KEY_QUESTIONS]
+        # Those of a row with fewer keys than questions come again, in turn.
+        assert (len(set(row)) == KEY_QUESTIONS) or row[0] in row[1:]
 
 
 @given(plans, st.integers(0, 999))

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.hiding import Hidden
-from infini_attention.needles import EFFECTIVE, FILLER_KINDS, KINDS, draw, effective_length, score, variables
+from infini_attention.needles import (
+    EFFECTIVE,
+    FILLER_KINDS,
+    KEYED,
+    KINDS,
+    draw,
+    draw_all,
+    effective_length,
+    score,
+    variables,
+)
 from infini_attention.words import ADJECTIVES, KEYS, NOUNS, draw_keys
 
 WORDS, NUMBER, UUID = r"[a-z]+-[a-z]+", r"[1-9]\d{6}", r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -193,6 +203,17 @@ def test_more_distractors_than_keys_are_refused() -> None:
         draw("multikey_2", rng, KEYS)
     with pytest.raises(ValueError, match="-1"):
         draw("multikey_2", rng, -1)
+
+
+@given(seeds, st.integers(0, 9), st.sampled_from(KEYED))
+def test_every_key_of_a_form_can_be_asked_for(seed: int, distractors: int, kind: str) -> None:
+    asked = draw_all(kind, np.random.default_rng(seed), distractors)
+    assert len({one.prompt for one in asked}) == len({one.answers for one in asked}) == 1 + distractors
+    for one in asked:
+        assert one.needles == asked[0].needles
+        (key,) = (needle for needle in one.needles if one.answers[0] in needle)
+        assert key.split(" is ")[0].removeprefix(" A ") in one.prompt
+    assert draw(kind, np.random.default_rng(seed), distractors) in asked
 
 
 def test_no_key_is_a_part_of_another() -> None:

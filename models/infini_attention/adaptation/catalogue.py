@@ -15,7 +15,7 @@ from ..hiding import Planter, sentence_ends
 from ..loading import Loaded
 from ..passkey import Passkey
 from .distant import DistantRecall
-from .hidden import FACT_QUESTIONS, HiddenRecall, fact_draws, needle_draws
+from .hidden import FACT_QUESTIONS, KEY_QUESTIONS, HiddenRecall, fact_draws, key_draws, needle_draws
 from .judging import FEWEST_QUESTIONS, Choosable, PassageChoice
 from .notes import NoteTaking, note_task
 from .plan import Phase, TrainingPlan
@@ -33,13 +33,13 @@ QUESTIONS, LOOK_BACK, SUMMARIES = "questions", "look_back", "summaries"
 PASSAGES, INSTRUCTED = "passage_questions", "instructed_distillation"
 # Tasks that need texts with what was asked about them.
 ASKED = (QUESTIONS, PASSAGES, INSTRUCTED, LOOK_BACK, SUMMARIES, NoteTaking.name)
-NEEDLES, FACTS = "needles", "facts"
+NEEDLES, KEYS, FACTS = "needles", "keys", "facts"
 # The only ones that these systems learn from, and that only they do.
 OWN = {JUDGE: (PassageChoice.name,), READER: (Reading.name, ReadingNumbers.name), WRITER: (Writing.name,)}
 OWNED = tuple(name for names in OWN.values() for name in names)
 # Tasks that need long texts.
 TEXTS = (LanguageModelling.name, ContextDistillation.name, ReadingNumbers.name)
-_HIDDEN = (PasskeyRecall.name, DistantRecall.name, NEEDLES, FACTS)
+_HIDDEN = (PasskeyRecall.name, DistantRecall.name, NEEDLES, KEYS, FACTS)
 TASKS = tuple(dict.fromkeys((*TEXTS, *_HIDDEN, *ASKED, *OWNED)))
 
 
@@ -126,9 +126,10 @@ def tasks_of(
     passkey = Passkey(loaded.encode)
     tasks[PasskeyRecall.name] = PasskeyRecall(passkey, corpus)
     tasks[DistantRecall.name] = DistantRecall(passkey, corpus)
-    if wanted & {NEEDLES, FACTS}:
+    if wanted & {NEEDLES, KEYS, FACTS}:
         planter = Planter(loaded.encode, sentence_ends(loaded.tokenizer))
         tasks[NEEDLES] = HiddenRecall(NEEDLES, needle_draws(), 1, planter, passkey, corpus)
+        tasks[KEYS] = HiddenRecall(KEYS, key_draws(), KEY_QUESTIONS, planter, passkey, corpus)
         tasks[FACTS] = HiddenRecall(FACTS, fact_draws(), FACT_QUESTIONS, planter, passkey, corpus)
     if questions is not None and wanted & set(ASKED):
         stories = load_stories(questions)

@@ -21,6 +21,9 @@ from .texts import Corpus
 MOST_ROWS = 12
 # Questions to a row of facts; there are about so many about a story.
 FACT_QUESTIONS = 4
+# Questions to a row of keys: another key of the same sentences has another value, so this must be found by its key and not
+# by the form of its sentence, which all share.
+KEY_QUESTIONS = 4
 # Most sentences of the same form beside the one that is asked about.
 MOST_DISTRACTORS = 12
 # How often there is a text behind the sentences and between them, rather than the filler.
@@ -147,16 +150,22 @@ def needle_draws() -> list[Callable[[np.random.Generator], Sequence[Hidden]]]:
     def alone(kind: str, rng: np.random.Generator) -> Sequence[Hidden]:
         return [needles.draw(kind, rng)]
 
-    def one_of_many(kind: str, rng: np.random.Generator) -> Sequence[Hidden]:
-        return [needles.draw(kind, rng, int(MOST_DISTRACTORS ** rng.random()))]
-
     return [
-        functools.partial(one_of_many if kind.startswith("multikey") else alone, kind)
+        functools.partial(_among_others if kind in needles.KEYED else alone, kind)
         for kind in needles.KINDS
         for _ in range(USUAL_TIMES if kind in USUAL_KINDS else 1)
     ]
 
 
+def key_draws() -> list[Callable[[np.random.Generator], Sequence[Hidden]]]:
+    """Needles of one form in any number, with the question for each key."""
+    return [functools.partial(_among_others, kind) for kind in needles.KEYED]
+
+
 def fact_draws() -> list[Callable[[np.random.Generator], Sequence[Hidden]]]:
     """Every task of facts that change, with all that can be asked about a story."""
     return [functools.partial(facts.draw_all, task) for task in facts.TASKS]
+
+
+def _among_others(kind: str, rng: np.random.Generator) -> Sequence[Hidden]:
+    return needles.draw_all(kind, rng, int(MOST_DISTRACTORS ** rng.random()))
