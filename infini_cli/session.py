@@ -203,6 +203,12 @@ class Session:
                 if left and stopped():
                     raise ReadingInterrupted(read, total, None, None, left)
 
+    def leave_unread(self, documents: Sequence[Document]) -> None:
+        """Name documents as sources, without reading them into memory: what is told of them is told from their text."""
+        for document in documents:
+            self.sources.append(_source(document, 0))
+            self.console.note(f"{document.name}: gone through chapter by chapter, not read into memory")
+
     def remember(self, ids: list[int], source: Source) -> None:
         """Read tokens that are not a document's, such as a question and its answer."""
         self.engine.read(ids)
@@ -223,8 +229,6 @@ class Session:
         interrupted: Callable[[], bool],
         heard: Callable[[int], None] | None,
     ) -> int:
-        from infini_attention import Source
-
         engine, segments, done = self.engine, self.engine.cache.segments, 0
         pages, characters = Pages(document), 0
         while done < len(ids) and not interrupted():
@@ -239,9 +243,7 @@ class Session:
             if heard is not None:
                 heard(characters)
         if done:
-            self.sources.append(
-                Source(document.name, document.kind, document.sha256, document.pages_read, done, document.extractor)
-            )
+            self.sources.append(_source(document, done))
             if self.keep_text:
                 whole = done == len(ids)
                 blocks = document.blocks if whole else blocks_within(document, len(self._decode(ids[:done])))
@@ -251,6 +253,12 @@ class Session:
 
     def _decode(self, ids: Any) -> str:
         return str(self.loaded.tokenizer.decode(ids.tolist(), clean_up_tokenization_spaces=False))
+
+
+def _source(document: Document, tokens: int) -> Source:
+    from infini_attention import Source
+
+    return Source(document.name, document.kind, document.sha256, document.pages_read, tokens, document.extractor)
 
 
 def open_state(path: Path) -> MemoryState:

@@ -46,9 +46,10 @@ def summarize(
 ) -> None:
     """Summarise documents, piped text, or what a saved state has read.
 
-    Each chapter leaves a note while it is read, and the whole is made from the notes. Every sentence is checked against
+    Each chapter leaves a note, and the whole is made from the notes. A model that was trained for notes goes by each
+    chapter's text; another one reads the whole into memory, and takes notes meanwhile. Every sentence is checked against
     the text: where its names, its numbers or most of its words do not occur there, it is dropped. With --memory, files
-    are read on top of the state, which stays as it is; stdin is read only where it is given as -.
+    come after what the state has read, which stays as it is; stdin is read only where it is given as -.
     """
     run = options.start(
         model=model,

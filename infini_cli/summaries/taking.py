@@ -1,4 +1,8 @@
-"""Notes taken while documents are read: each chapter's as soon as its last word is in memory."""
+"""Notes on documents, chapter by chapter.
+
+They are taken while the documents are read, each as soon as the chapter's last word is in memory; a model that was trained
+for notes goes by the chapters alone, so nothing is read for it.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,11 @@ from infini_cli.summaries.notes import Note, Writer
 
 
 class NoteTaker:
-    """Takes notes on what a session has read, and on what it reads.
+    """Takes notes on what a session has read, and on documents.
 
     Args:
         session: Its texts come first, then the documents.
-        documents: To be read.
+        documents: To be told of.
         writer: Writes the notes.
         words: The number of chapters to about how many words each note has.
 
@@ -37,11 +41,25 @@ class NoteTaker:
         self.words = words(len(self.chapters))
 
     def take(self, told: Callable[[Note], None] = lambda note: None) -> list[Note]:
-        """Read the documents, and give the notes on all chapters, in order.
+        """Give the notes on all chapters, in order.
 
         Args:
             told: Called with each note as soon as it is there.
         """
+        return self._by_view(told) if self.writer.changes is not None else self._while_reading(told)
+
+    def _by_view(self, told: Callable[[Note], None]) -> list[Note]:
+        session, notes = self.session, list[Note]()
+        session.leave_unread(self.documents)
+        sizes = [len(session.loaded.encode(chapter.text)) for chapter in self.chapters]
+        with session.console.progress(sum(sizes), "summarising") as advance:
+            for chapter, size in zip(self.chapters, sizes, strict=True):
+                notes.append(self.writer.note(session.engine, chapter, self.words))
+                told(notes[-1])
+                advance(size, self.label(chapter))
+        return notes
+
+    def _while_reading(self, told: Callable[[Note], None]) -> list[Note]:
         left, notes = deque(self.chapters), list[Note]()
 
         def until(source: int, characters: int) -> None:

@@ -227,6 +227,12 @@ def test_a_writer_is_trained_and_writes_the_notes(
         outcome = infini(*asked, "--model", where, *more)
         assert (outcome.out == f"{told}\n") is told_by_writer
         assert set(in_force) == {told_by_writer}
+    # It goes by the text in view alone, so nothing is read for it.
+    outcome = infini("summarize", book, "--model", out, "--format", "json")
+    value = json.loads(outcome.out)
+    assert "book.txt: gone through chapter by chapter, not read into memory" in outcome.err
+    assert value["tokens"] == value["segments"] == 0
+    assert [(source["name"], source["tokens"]) for source in value["sources"]] == [("book.txt", 0)]
 
 
 def test_a_reader_learns_the_numbers_of_long_texts(infini: Infini, tmp_path: Path, base_folder: Path) -> None:
