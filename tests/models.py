@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +32,13 @@ RULES: tuple[UpdateRule, ...] = ("linear", "delta", "deltanet")
 GATES = ("convex", "residual")
 SEGMENT = 8
 VOCABULARY = 61
+# The processor, and what accelerators are there; a state may go between it and any of them.
+DEVICES = [
+    "cpu",
+    *(["cuda"] if torch.cuda.is_available() else []),
+    *(["mps"] if torch.backends.mps.is_available() else []),
+]
+DEVICE_PAIRS = [pair for pair in itertools.product(DEVICES, DEVICES) if "cpu" in pair]
 ORIGIN = Origin("tiny", "base", "adapter", "config")
 
 
