@@ -17,7 +17,7 @@ from .rollout import Segment
 from .tasks import Plan, draw_hay, question_segment
 from .texts import Corpus
 
-# Rows of one step: what a row adds is a segment or two and its question.
+# Rows of one step, or the plan's batch where that is larger: what a row adds is a segment or two and its question.
 MOST_ROWS = 12
 # Questions to a row of facts; there are about so many about a story.
 FACT_QUESTIONS = 4
@@ -111,7 +111,7 @@ class HiddenRecall:
         room = _room(plan)
         drawn: list[tuple[Sequence[Hidden], list[Tensor]]] = []
         longest = 0
-        while len(drawn) < MOST_ROWS:
+        while len(drawn) < max(MOST_ROWS, plan.batch):
             hidden = self.draws[int(rng.integers(len(self.draws)))](rng)
             needles = self.planter.needles(hidden[0])
             longest = max(longest, sum(map(len, needles)) + spare)
