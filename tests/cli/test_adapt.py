@@ -39,7 +39,11 @@ def test_trains_goes_on_and_can_be_used(infini: Infini, data: Path, tmp_path: Pa
     assert (value["steps"], value["last"]["step"]) == (3, 3)
     assert "step 3/3" in outcome.err and "loss" in outcome.err
     assert {"adapter.safetensors", "recipe.toml", "log.jsonl", "checkpoint.pt"} <= {p.name for p in out.iterdir()}
+    # Weights that went astray are written again, from the checkpoint.
+    weights = (out / "adapter.safetensors").read_bytes()
+    (out / "adapter.safetensors").unlink()
     assert json.loads(infini(*command).out)["last"] is None
+    assert (out / "adapter.safetensors").read_bytes() == weights
     state = tmp_path / "s.pt"
     outcome = infini("read", "-o", state, "--model", out, stdin=SENTENCES[0].encode() * 4)
     assert outcome.code == 0

@@ -124,6 +124,24 @@ def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
     assert same(again, model)
 
 
+def test_checkpoints_are_told_of_with_the_parameters_as_they_are(tmp_path: Path) -> None:
+    plan, model = short_plan(8), untrained()
+    told: list[tuple[int, dict[str, torch.Tensor]]] = []
+
+    def on_checkpoint() -> None:
+        saved = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+        told.append((saved["step"], saved["parameters"]))
+        assert all(torch.equal(saved["parameters"][name], value) for name, value in values(model).items())
+
+    def go() -> None:
+        train(Rollout(model), {"task": Announced()}, plan, tmp_path, "run", every=3, on_checkpoint=on_checkpoint)
+
+    go()
+    assert [step for step, _ in told] == [3, 6, 8]
+    go()
+    assert [step for step, _ in told] == [3, 6, 8, 8]
+
+
 def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     run(untrained(), short_plan(2), tmp_path, name="one")
     model = untrained()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -78,7 +79,7 @@ def adapt(
     *,
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
-    """Trains, and writes what was trained as a recipe folder that ``load`` takes.
+    """Trains, and writes what was trained as a recipe folder that ``load`` takes: at every checkpoint, to be tried meanwhile.
 
     Args:
         loaded: the model.
@@ -95,15 +96,20 @@ def adapt(
     weights = FILES[type(learner)]
     told = "" if weights == ADAPTER else weights
     identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}{told}".encode()).hexdigest()
-    train(learner, tasks, plan, out, identity, on_step=on_step)
-    if weights in BESIDE:
-        # The folder is a whole model: the one that it was trained for.
-        _keep_model(loaded, out)
-        write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / BESIDE[weights])
-    else:
-        write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / RECIPE)
-    tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in learner.trained().items()}
-    save_file(tensors, out / weights)
+
+    def write() -> None:
+        if weights in BESIDE:
+            # The folder is a whole model: the one that it was trained for.
+            _keep_model(loaded, out)
+            write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / BESIDE[weights])
+        else:
+            write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / RECIPE)
+        tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in learner.trained().items()}
+        temporary = out / f"{weights}.part"
+        save_file(tensors, temporary)
+        os.replace(temporary, out / weights)
+
+    train(learner, tasks, plan, out, identity, on_step=on_step, on_checkpoint=write)
     return out
 
 

@@ -62,6 +62,7 @@ def train(
     *,
     every: int = 20,
     on_step: Callable[[Progress], None] = lambda progress: None,
+    on_checkpoint: Callable[[], None] = lambda: None,
 ) -> int:
     """Trains in place; goes on from a checkpoint in ``out`` where there is one.
 
@@ -73,6 +74,7 @@ def train(
         identity: tells runs apart, so that a checkpoint is not continued by another one.
         every: steps between checkpoints.
         on_step: called after each step, on the main process only.
+        on_checkpoint: called after each checkpoint, on the main process only; of a run that is done already, once.
 
     Returns:
         Steps that were done in this call.
@@ -91,6 +93,9 @@ def train(
     rollout, optimiser = accelerator.prepare(learner, optimiser)
     out.mkdir(parents=True, exist_ok=True)
     read = _resume_log(out / LOG, done) if accelerator.is_main_process else 0
+    if done == plan.steps and accelerator.is_main_process:
+        # Cut between its last checkpoint and what was to follow it, perhaps.
+        on_checkpoint()
     for step in range(done, plan.steps):
         began = time.monotonic()
         number, phase = plan.phase_at(step)
@@ -131,6 +136,7 @@ def train(
                 log.write(json.dumps({**dataclasses.asdict(progress), "phase": number}) + "\n")
             if (step + 1) % every == 0 or step + 1 == plan.steps:
                 save_checkpoint(path, step + 1, parameters, optimiser, identity)
+                on_checkpoint()
             on_step(progress)
     accelerator.wait_for_everyone()
     return plan.steps - done
