@@ -84,7 +84,8 @@ def adapt(
 ) -> None:
     """Train the memory path of a base model; the base stays frozen.
 
-    A run that was interrupted goes on from its checkpoint when the same command is given again. Several processes:
+    The folder can be used as a model from the first checkpoint on. A run that was interrupted goes on from its last one
+    when the same command is given again. Several processes:
     torchrun --nproc-per-node 2 -m infini_cli adapt ...
     """
     first = os.environ.get("RANK", "0") == "0"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
-from transformers import LogitsProcessorList
+from transformers import LogitsProcessorList, MinNewTokensLengthLogitsProcessor
 
 from ..adaptation.stories import Question, Story
 from ..changes import LowRankChanges
@@ -148,7 +148,8 @@ def summaries(
         stories: those without a summary are left out.
         prompt: a number of words to the instruction for a summary of about so many.
         limit: texts to summarise, spread evenly over all; ``None``: all.
-        processors: how summaries are decoded.
+        processors: how summaries are decoded; none may end before it has half as many tokens as words were asked for, or
+            a small model would stop after a sentence.
         shares: percent of the text.
 
     Raises:
@@ -165,13 +166,17 @@ def summaries(
         ids = loaded.encode(story.text)
         words = story.summary_words
         turn = loaded.encode(turn_start(loaded.tokenizer, prompt(max(10, round(words, -1)))), special=True)
+        own = LogitsProcessorList(processors or [])
+        if stop:
+            device = str(loaded.placement.device)
+            own.append(MinNewTokensLengthLogitsProcessor(len(turn), words // 2, sorted(stop), device=device))
         return Probe(
             (torch.tensor(ids[: len(ids) * share // 100]), torch.tensor(loaded.encode("\n\n"))),
             tuple(turn),
             2 * words,
             lambda summary: {"rouge": rouge(summary, story.summaries)["mean"]},
             stop,
-            processors,
+            own,
         )
 
     total = sum(len(story.text) // 4 for story in chosen)
