@@ -104,7 +104,8 @@ def _from_notes(loaded: Loaded, text: KeptText, words: int, memory: Engine | Non
         writer.changes = None
     notes = []
     for chapter in parts:
-        if memory is not None:
+        # A model that was trained for notes goes by what is in view alone.
+        if memory is not None and writer.changes is None:
             memory.read(loaded.encode(chapter.text + DOCUMENT_END))
         notes.append(writer.note(engine, chapter, note_words(words, len(parts))))
     return " ".join(summary(writer, engine, notes, words))
