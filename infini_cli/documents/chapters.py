@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _LONGEST_HEADING = 80
 _UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -17,6 +18,11 @@ _NAMED = re.compile(
     r"|bibliography|acknowledge?ments|contents|table of contents)[.:]?",
     re.IGNORECASE,
 )
+_ONES = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
+_TENS = ("", "X", "XX", "XXX", "XL", "L", "LX", "LXX", "LXXX", "XC")
+_NUMERALS = [tens + ones for tens in _TENS for ones in _ONES][1:]
+# Fewer are no sequence.
+_FEWEST_NUMERALS = 2
 
 
 def is_chapter_heading(line: str) -> bool:
@@ -25,3 +31,34 @@ def is_chapter_heading(line: str) -> bool:
     if not line or len(line) > _LONGEST_HEADING:
         return False
     return _NUMBERED.fullmatch(line) is not None or _NAMED.fullmatch(line) is not None
+
+
+def numeral_headings(paragraphs: Sequence[Sequence[str]]) -> dict[int, str]:
+    """Chapters that only a Roman numeral opens, alone or with a title below it.
+
+    Args:
+        paragraphs: Lines of each.
+
+    Returns:
+        Number of a paragraph that is such a numeral, or its title, to the heading. Numerals count from I on, one after the
+        other, or are none.
+    """
+    found: dict[int, str] = {}
+    count = 0
+    for number, lines in enumerate(paragraphs):
+        following = paragraphs[number + 1] if number + 1 < len(paragraphs) else []
+        numeral, *below = (line.strip() for line in lines)
+        if count == len(_NUMERALS) or numeral.rstrip(".") != _NUMERALS[count] or (below and not _is_title(below)):
+            continue
+        count += 1
+        if not below and _is_title(following):
+            found[number + 1] = f"{numeral} {following[0].strip()}"
+        found[number] = found.get(number + 1) or " ".join([numeral, *below])
+    return found if count >= _FEWEST_NUMERALS else {}
+
+
+def _is_title(lines: Sequence[str]) -> bool:
+    if len(lines) != 1:
+        return False
+    line = lines[0].strip()
+    return len(line) <= _LONGEST_HEADING and line[-1] not in '.,;:!?"\u201d' and line not in _NUMERALS

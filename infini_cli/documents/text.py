@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from infini_cli.documents.chapters import is_chapter_heading
+from infini_cli.documents.chapters import is_chapter_heading, numeral_headings
 from infini_cli.documents.model import Block, Kind, OutlineItem
 from infini_cli.errors import InputError
 
@@ -91,12 +91,14 @@ def split_blocks(text: str, kind: Kind) -> tuple[Block, ...]:
     """Cut text at its blank lines; a fenced code block of Markdown stays whole. The text is kept as it is."""
     blocks: list[Block] = []
     heading: str | None = None
-    for lines in _paragraphs(text, markdown=kind == "markdown"):
+    paragraphs = _paragraphs(text, markdown=kind == "markdown")
+    numbered = numeral_headings(paragraphs) if kind != "markdown" else {}
+    for number, lines in enumerate(paragraphs):
         if kind == "markdown":
             titles = _markdown_titles(lines)
             heading = titles[-1][0] if titles else heading
         else:
-            heading = _plain_title(lines) or heading
+            heading = numbered.get(number) or _plain_title(lines) or heading
         blocks.append(Block("\n".join(lines), None, heading))
     return tuple(blocks)
 

@@ -112,6 +112,16 @@ def test_chapters_of_plain_text() -> None:
     assert headings == [first, first, ford, ford, last, last]
 
 
+def test_chapters_that_only_a_numeral_opens() -> None:
+    text = "CONTENTS\n\nI\nII\n\nI\n\nThe Machine\n\nIt began.\n\nII.\nOn the Road\n\nOn.\n\nIII\n\n\u201cYes,\u201d said I.\n\nV\n\nEnd."
+    headings = [block.heading for block in split_blocks(text, "text")]
+    first, second, third = "I The Machine", "II. On the Road", "III"
+    assert headings == ["CONTENTS"] * 2 + [first] * 3 + [second] * 2 + [third] * 4
+    # One numeral alone is somebody's word, and lists of them are no chapters.
+    for text in ("So do\n\nI\n\nand others.", "X\n\nXI\n\nXII", "I walked.\n\nII did not."):
+        assert {block.heading for block in split_blocks(text, "text")} == {None}
+
+
 @given(st.text(alphabet="ab#`~ =-\n\t\f", max_size=80), st.sampled_from(["markdown", "text"]))
 def test_blocks_keep_every_character_but_white_space(text: str, kind: str) -> None:
     blocks = split_blocks(text, kind)  # type: ignore[arg-type]
