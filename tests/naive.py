@@ -118,6 +118,23 @@ def residual(logit: Tensor, held: Tensor, local: Tensor) -> Tensor:
     return local + held / (1 + torch.exp(-logit))
 
 
+def ngram(signs: Tensor, end: int, length: int) -> Tensor:
+    """The n-gram of so many tokens that ends at a place, from its tokens' signs ``[T, D]``; nothing if it begins before them.
+
+    A part is the product of the tokens' signs, each token's taken as many parts further back as it stands back.
+    """
+    size = signs.shape[1]
+    if end + 1 < length:
+        return torch.zeros(size)
+    parts = []
+    for i in range(size):
+        part = 1.0
+        for back in range(length):
+            part *= float(signs[end - back, (i - back) % size])
+        parts.append(part / math.sqrt(size))
+    return torch.tensor(parts)
+
+
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary embedding of one head's vector: halves are the two coordinates of each plane."""
     half = len(x) // 2
@@ -133,6 +150,8 @@ def attention_layer(
     sin: Tensor,
     heads: int,
     kv_heads: int,
+    signs: Tensor | None = None,
+    index: int = 0,
 ) -> Tensor:
     """One attention layer with its memory over a whole text, a token after the other.
 
@@ -142,6 +161,8 @@ def attention_layer(
         hidden: ``[T, C]``, what the layer's projections see.
         cos, sin: ``[segment_length, D]``, rotary tables.
         heads, kv_heads: how many of each.
+        signs: ``[T, kv_heads, D]``, of the tokens, if the path sees n-grams.
+        index: of the layer.
 
     Returns:
         ``[T, heads, D]``, what goes into the output projection.
@@ -153,6 +174,13 @@ def attention_layer(
     matrices: list[Tensor] = [hidden.new_zeros(size, size) for _ in range(kv_heads)]
     norms: list[Tensor] = [hidden.new_zeros(size) for _ in range(kv_heads)]
     outputs: list[Tensor] = []
+
+    def sequence(start: int, end: int, g: int) -> Tensor:
+        """What the n-gram of a head adds that ends so far into a segment."""
+        assert signs is not None
+        length = config.ngrams[(index + g) % len(config.ngrams)]
+        return weights["ngram_scale"][g] * ngram(signs[start : start + config.segment_length, g], end, length)
+
     for start in range(0, len(hidden), config.segment_length):
         segment = hidden[start : start + config.segment_length]
         plain = {name: (segment @ weights[name].T).reshape(len(segment), -1, size) for name in ("q", "k", "v")}
@@ -168,7 +196,10 @@ def attention_layer(
                 if start == 0:
                     row.append(attended)
                     continue
-                held = read(config.update_rule, matrices[j // share], norms[j // share], reading[j])
+                asked = reading[j]
+                if config.ngrams:
+                    asked = unit(asked) + sequence(start, t, j // share)
+                held = read(config.update_rule, matrices[j // share], norms[j // share], asked)
                 if config.gate == "convex":
                     row.append(convex(weights["gate_bias"][j], held, attended))
                 else:
@@ -182,6 +213,8 @@ def attention_layer(
                 key = plain["k"][t, g] + h @ down["key"] @ weights["key_up"][:, span]
                 if config.key_shift and t > 0:
                     key = key + segment[t - 1] @ down["shift"] @ weights["shift_up"][:, span]
+                if config.ngrams:
+                    key = unit(key) + sequence(start, t - 1, g)
                 keys.append(key)
                 values.append(plain["v"][t, g] + h @ down["value"] @ weights["value_up"][:, span])
             if config.update_rule == "deltanet":

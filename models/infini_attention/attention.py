@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from .cache import LayerMemory
 from .config import InfiniConfig
-from .memory import Write, accumulator, retrieve
+from .memory import Write, accumulator, retrieve, unit_norm
+
+# What an n-gram weighs in an untrained path, beside a key or query of length one.
+NGRAM_SCALE = 0.7
 
 
 class HeadShape(NamedTuple):
@@ -55,12 +58,14 @@ class Projected(NamedTuple):
         hidden: ``[B, T, C]``, what the projections saw.
         query: ``[B, T, Hq, D]`` without rotary embedding; likewise ``key`` and ``value`` with KV heads. Under tensor
             parallelism, this process's heads.
+        ngrams: ``[lengths, B, T + 1, Hkv, D]``, of all heads (see ``ngrams.bind``); ``None`` where the path sees none.
     """
 
     hidden: Tensor
     query: Tensor
     key: Tensor
     value: Tensor
+    ngrams: Tensor | None = None
 
 
 class MemoryPath(nn.Module):
@@ -70,7 +75,7 @@ class MemoryPath(nn.Module):
         config: configuration of the memory path.
         shape: sizes of the attention layer that it stands beside, all its heads.
         device: where the parameters live.
-        seed: draws the only random part; an untrained path is the same in every process.
+        index: of the layer. It draws the only random part, so an untrained path is the same in every process.
         shard: the heads that this process computes; parameters are held whole everywhere.
 
     A new path reads and writes with the base's own projections; as long as the memory is empty it adds nothing.
@@ -81,7 +86,7 @@ class MemoryPath(nn.Module):
         config: InfiniConfig,
         shape: HeadShape,
         device: torch.device | None = None,
-        seed: int = 0,
+        index: int = 0,
         shard: Shard = UNSHARDED,
     ) -> None:
         super().__init__()
@@ -95,13 +100,16 @@ class MemoryPath(nn.Module):
             return nn.Parameter(torch.full((size,), value, dtype=torch.float32, device=device))
 
         streams = 4 if config.key_shift else 3
-        noise = torch.randn(hidden, streams * rank, generator=torch.Generator().manual_seed(seed))
+        noise = torch.randn(hidden, streams * rank, generator=torch.Generator().manual_seed(index))
         self.down = nn.Parameter((noise / math.sqrt(hidden)).to(device))
         self.query_up = zeros(rank, shape.query_heads * shape.size)
         self.key_up = zeros(rank, shape.kv_heads * shape.size)
         self.value_up = zeros(rank, shape.kv_heads * shape.size)
         if config.key_shift:
             self.shift_up = zeros(rank, shape.kv_heads * shape.size)
+        if config.ngrams:
+            self.ngram_of_head = [(index + head) % len(config.ngrams) for head in range(shape.kv_heads)]
+            self.ngram_scale = full(shape.kv_heads, NGRAM_SCALE)
         self.gate_bias = full(shape.query_heads, config.gate_bias)
         if config.gate == "residual":
             self.gate_weight = zeros(hidden, shape.query_heads)
@@ -130,10 +138,14 @@ class MemoryPath(nn.Module):
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() or layer.learn_writes):
             low = self._project(inputs.hidden)
-            layer.pending.append(self._write(inputs, low, layer))
+            ngrams = self._ngrams(inputs)
+            layer.pending.append(self._write(inputs, low, layer, ngrams))
         if layer.memory is None:
             return local
         query = inputs.query + (low["query"] @ self.shard.of(self.query_up).to(local.dtype)).view_as(inputs.query)
+        if ngrams is not None:
+            group = query.shape[2] // ngrams.shape[2]
+            query = unit_norm(query) + ngrams[:, 1:].repeat_interleave(group, 2)
         read = retrieve(self.config.update_rule, layer.memory, query.transpose(1, 2)).transpose(1, 2)
         gate = torch.sigmoid(self.shard.of(self._gate_logits(low)))[..., None]
         if self.config.gate == "convex":
@@ -157,13 +169,21 @@ class MemoryPath(nn.Module):
         product = hidden @ torch.cat(weights, 1).to(hidden.dtype)
         return dict(zip(names, product.split(sizes, -1), strict=True))
 
+    def _ngrams(self, inputs: Projected) -> Tensor | None:
+        """``[B, T + 1, Hkv, D]``, what n-grams add to the keys of the tokens after them, and to their last tokens' queries."""
+        if inputs.ngrams is None:
+            return None
+        found = torch.stack([inputs.ngrams[n, :, :, head] for head, n in enumerate(self.ngram_of_head)], 2)
+        scaled = found.to(inputs.hidden.device) * self.ngram_scale[:, None]
+        return self.shard.of(scaled, 2).to(inputs.hidden.dtype)
+
     def _gate_logits(self, low: dict[str, Tensor]) -> Tensor:
         """``[B, T, Hq]``, or ``[Hq]`` for the convex gate, which sees no token."""
         if self.config.gate == "convex":
             return self.gate_bias
         return accumulator(low["gate"]) + self.gate_bias
 
-    def _write(self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory) -> Write:
+    def _write(self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory, ngrams: Tensor | None) -> Write:
         dtype = inputs.hidden.dtype
         change = low["key"] @ self.shard.of(self.key_up).to(dtype)
         if self.config.key_shift:
@@ -171,7 +191,10 @@ class MemoryPath(nn.Module):
             first = torch.zeros_like(shift[:, :1]) if layer.previous is None else layer.previous
             change = change + torch.cat([first, shift[:, :-1]], 1) @ self.shard.of(self.shift_up).to(dtype)
             layer.previous = shift[:, -1:]
-        keys = (inputs.key + change.view_as(inputs.key)).transpose(1, 2)
+        keys = inputs.key + change.view_as(inputs.key)
+        if ngrams is not None:
+            keys = unit_norm(keys) + ngrams[:, :-1]
+        keys = keys.transpose(1, 2)
         change = low["value"] @ self.shard.of(self.value_up).to(dtype)
         values = (inputs.value + change.view_as(inputs.value)).transpose(1, 2)
         if self.config.update_rule != "deltanet":

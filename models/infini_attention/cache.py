@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import torch
@@ -17,6 +17,7 @@ from transformers import Cache, DynamicCache, PretrainedConfig
 
 from .config import InfiniConfig
 from .memory import Memory, Write, empty_memory, update
+from .ngrams import bind
 
 AnyCache = TypeVar("AnyCache", bound=Cache)
 
@@ -53,11 +54,38 @@ class LayerMemory:
 
 
 class OpenSegment(DynamicCache):
-    """Local keys and values of the open segment; knows the memories that belong to it."""
+    """Local keys and values of the open segment; knows the memories that belong to it.
+
+    Attributes:
+        memories: of the layers.
+        ngrams: of the tokens that are going through the decoder (see ``ngrams.bind``); ``None`` where no path asks for them.
+    """
 
     def __init__(self, base_config: PretrainedConfig, layers: dict[int, LayerMemory]) -> None:
         super().__init__(config=base_config)
         self.memories = layers
+        self.ngrams: Tensor | None = None
+        self._behind: Tensor | None = None
+
+    def see(self, signs: Tensor, lengths: Sequence[int]) -> None:
+        """Binds the n-grams of tokens that come next in the segment; their signs are ``[B, T, H, D]``."""
+        longest = max(lengths)
+        if self._behind is None:
+            self._behind = signs.new_zeros(signs.shape[0], longest, *signs.shape[2:])
+        signs = torch.cat([self._behind, signs], 1)
+        self.ngrams, self._behind = bind(signs, lengths), signs[:, -longest:]
+
+    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+        """Reorders the batch for beam search."""
+        super().reorder_cache(beam_idx)
+        if self._behind is not None:
+            self._behind = self._behind.index_select(0, beam_idx.to(self._behind.device))
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeats each sequence of the batch ``repeats`` times."""
+        super().batch_repeat_interleave(repeats)
+        if self._behind is not None:
+            self._behind = self._behind.repeat_interleave(repeats, dim=0)
 
 
 class InfiniCache(Cache):

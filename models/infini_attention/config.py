@@ -23,6 +23,8 @@ class InfiniConfig:
         layers: decoder layers that carry a memory, in ascending order; ``None`` is every layer.
         rank: rank of the change that the memory path makes to the base's queries, keys and values.
         key_shift: whether a token's memory key also sees the token before it in its segment.
+        ngrams: lengths of the n-grams that keys and queries see beside hidden states, assigned to the KV heads of a layer in
+            turn, from layer to layer one on (``deltanet`` only, see ``ngrams``); none by default.
         gate_bias: initial gate bias (before the sigmoid).
         horizons: tokens after which an untrained memory has decayed to 1/e, assigned to the KV heads of a
             layer in turn (``deltanet`` only); ``inf`` is a memory that does not decay.
@@ -36,6 +38,7 @@ class InfiniConfig:
     layers: tuple[int, ...] | None = None
     rank: int = 16
     key_shift: bool = True
+    ngrams: tuple[int, ...] = ()
     gate_bias: float = -3.0
     horizons: tuple[float, ...] = (1500.0, 20_000.0, float("inf"))
     reread_first: bool = False
@@ -49,6 +52,8 @@ class InfiniConfig:
             raise ValueError(f"gate must be one of {get_args(Gate)}, not {self.gate!r}")
         if self.rank < 1:
             raise ValueError(f"rank must be at least 1, not {self.rank}")
+        if self.ngrams and (min(self.ngrams) < 1 or self.update_rule != "deltanet"):
+            raise ValueError(f"ngrams must be positive lengths, and go with deltanet, not {self.ngrams}")
         if not self.horizons or any(not horizon > 0 for horizon in self.horizons):
             raise ValueError(f"horizons must be positive numbers of tokens, not {self.horizons}")
         if self.layers is not None and (
@@ -60,12 +65,15 @@ class InfiniConfig:
         """The same path under another update rule; the paper's rules come with the paper's gate."""
         if rule == self.update_rule:
             return self
-        return dataclasses.replace(self, update_rule=rule, gate="residual" if rule == "deltanet" else "convex")
+        if rule == "deltanet":
+            return dataclasses.replace(self, update_rule=rule, gate="residual")
+        return dataclasses.replace(self, update_rule=rule, gate="convex", ngrams=())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON and TOML values; ``from_dict`` reads them back."""
         values = dataclasses.asdict(self)
         values["layers"] = None if self.layers is None else list(self.layers)
+        values["ngrams"] = list(self.ngrams)
         # -3 and -3.0 are one configuration, so they must have one digest.
         values["gate_bias"] = float(self.gate_bias)
         values["horizons"] = [float(horizon) for horizon in self.horizons]
@@ -84,6 +92,8 @@ class InfiniConfig:
         plain = dict(values)
         if plain.get("layers") is not None:
             plain["layers"] = tuple(plain["layers"])
+        if "ngrams" in plain:
+            plain["ngrams"] = tuple(plain["ngrams"])
         if "horizons" in plain:
             plain["horizons"] = tuple(float(horizon) for horizon in plain["horizons"])
         return cls(**plain)

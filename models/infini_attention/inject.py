@@ -23,6 +23,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from .attention import UNSHARDED, HeadShape, MemoryPath, Projected, Shard
 from .cache import InfiniCache, LayerMemory, OpenSegment
 from .config import InfiniConfig
+from .ngrams import TokenSigns
 
 PREFIX = "infini_"
 
@@ -34,6 +35,7 @@ class Injection:
     config: InfiniConfig
     base_attention: str
     taps: dict[int, _Tap]
+    signs: TokenSigns | None = None
     enabled: bool = True
 
 
@@ -43,6 +45,7 @@ class _Tap:
     def __init__(self, attention: nn.Module, index: int, path: MemoryPath) -> None:
         self.path, self.index = path, index
         self.layer: LayerMemory | None = None
+        self.ngrams: Tensor | None = None
         self.caught: dict[str, Tensor] = {}
         self.handles = [attention.register_forward_pre_hook(self._enter, with_kwargs=True)]
         for name in ("q_proj", "k_proj", "v_proj"):
@@ -51,7 +54,9 @@ class _Tap:
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         cache = kwargs.get("past_key_values")
-        self.layer = cache.memories[self.index] if isinstance(cache, OpenSegment) else None
+        self.layer = self.ngrams = None
+        if isinstance(cache, OpenSegment):
+            self.layer, self.ngrams = cache.memories[self.index], cache.ngrams
         self.caught = {"hidden": args[0] if args else kwargs["hidden_states"]}
 
     def _catcher(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
@@ -73,8 +78,9 @@ class _Tap:
             normalise = getattr(attention, norm, None)
             return states if normalise is None else cast(Tensor, normalise(states))
 
-        inputs = Projected(hidden, heads("q_proj", "q_norm"), heads("k_proj", "k_norm"), heads("v_proj", "v_norm"))
-        layer, self.layer, self.caught = self.layer, None, {}
+        projected = (heads("q_proj", "q_norm"), heads("k_proj", "k_norm"), heads("v_proj", "v_norm"))
+        inputs = Projected(hidden, *projected, self.ngrams)
+        layer, self.layer, self.ngrams, self.caught = self.layer, None, None, {}
         return cast(Tensor, self.path(inputs, local, layer))
 
 
@@ -102,11 +108,15 @@ def inject(model: PreTrainedModel, config: InfiniConfig) -> None:
     taps = {}
     for index, attention in attentions.items():
         attention.infini = MemoryPath(
-            config, _head_shape(attention), _device(model, attention), seed=index, shard=_shard(attention)
+            config, _head_shape(attention), _device(model, attention), index, shard=_shard(attention)
         )
         taps[index] = _Tap(attention, index, attention.infini)
         attention._infini_tap = taps[index]
-    decoder.infini = Injection(config, base_attention, taps)
+    signs = None
+    if config.ngrams:
+        shape = taps[indices[0]].path.shape
+        signs = TokenSigns(cast(nn.Embedding, model.get_input_embeddings()), shape.kv_heads, shape.size)
+    decoder.infini = Injection(config, base_attention, taps, signs)
     decoder.forward = _segmented(decoder, decoder.forward)
     model.set_attn_implementation(_registered(local_attention))
 
@@ -301,6 +311,9 @@ def _segmented(decoder: Any, original: Callable[..., Any]) -> Callable[..., Any]
         while start < whole.shape[1]:
             piece = whole[:, start : start + cache.room]
             # Positions act within a segment only, so they count from its start.
+            if record.signs is not None:
+                embedded = decoder.get_input_embeddings()(piece) if inputs_embeds is None else piece
+                cache.local.see(record.signs(embedded), record.config.ngrams)
             positions = torch.arange(cache.open_tokens, cache.open_tokens + piece.shape[1], device=whole.device)
             outputs.append(
                 original(

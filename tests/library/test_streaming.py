@@ -38,7 +38,7 @@ TIGHT: dict[str, Any] = {"rtol": 1e-7, "atol": 1e-8}
 
 @functools.cache
 def model_of(family: str, rule: str = "deltanet", gate: str = "residual") -> Model:
-    return memory_model(family, update_rule=rule, gate=gate)
+    return memory_model(family, update_rule=rule, gate=gate, ngrams=(2, 3) if rule == "deltanet" else ())
 
 
 def assert_same_memories(left: InfiniCache, right: InfiniCache) -> None:
@@ -133,8 +133,13 @@ def test_memories_are_what_the_naive_rules_write_segment_by_segment(rule: str) -
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("gate", GATES)
 @pytest.mark.parametrize("key_shift", [True, False])
-def test_a_layer_gives_what_the_naive_layer_gives(rule: str, gate: str, key_shift: bool) -> None:
-    model = memory_model(update_rule=rule, gate=gate, key_shift=key_shift)
+@pytest.mark.parametrize("ngrams", [(), (2, 4)])
+def test_a_layer_gives_what_the_naive_layer_gives(
+    rule: str, gate: str, key_shift: bool, ngrams: tuple[int, ...]
+) -> None:
+    if ngrams and rule != "deltanet":
+        pytest.skip("the paper's rules see no n-grams")
+    model = memory_model(update_rule=rule, gate=gate, key_shift=key_shift, ngrams=ngrams)
     decoder = decoder_of(model)
     attention = decoder.layers[1].self_attn
     seen: dict[str, list[Tensor]] = {"hidden": [], "output": []}
@@ -142,15 +147,25 @@ def test_a_layer_gives_what_the_naive_layer_gives(rule: str, gate: str, key_shif
         lambda module, args, kwargs: seen["hidden"].append(kwargs["hidden_states"]), with_kwargs=True
     )
     attention.o_proj.register_forward_pre_hook(lambda module, args: seen["output"].append(args[0]))
-    logits_of(model, text(3 * SEGMENT + 2))
-    hidden, output = torch.cat(seen["hidden"], 1)[0], torch.cat(seen["output"], 1)[0]
-    weights = {name: p.detach().double() for name, p in attention.infini.named_parameters()}
+    ids = text(3 * SEGMENT + 2)
+    decoder(input_ids=ids, past_key_values=new_cache(model))
+    hidden, output = torch.cat(seen["hidden"], 1)[0].detach(), torch.cat(seen["output"], 1)[0]
+    parameters = dict(attention.infini.named_parameters())
+    trained = {name: parameter.detach().double().requires_grad_() for name, parameter in parameters.items()}
+    weights = dict(trained)
     weights |= {name[0]: getattr(attention, name).weight.detach() for name in ("q_proj", "k_proj", "v_proj")}
     cos, sin = decoder.rotary_emb(hidden[None], torch.arange(SEGMENT)[None])
-    config = small_config(update_rule=rule, gate=gate, key_shift=key_shift)
-    wanted = naive.attention_layer(weights, config, hidden, cos[0], sin[0], 4, 2)
+    config = small_config(update_rule=rule, gate=gate, key_shift=key_shift, ngrams=ngrams)
+    signs = decoder.infini.signs(decoder.embed_tokens(ids))[0] if ngrams else None
+    wanted = naive.attention_layer(weights, config, hidden, cos[0], sin[0], 4, 2, signs, 1)
     # Strengths, decays and gates meet the float32 parameters as float64, so only their rounding to float32 is left.
     torch.testing.assert_close(output, wanted.flatten(1), rtol=1e-6, atol=1e-7)
+    weighs = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).reshape(output.shape)
+    ours = torch.autograd.grad((weighs * output).sum(), list(parameters.values()))
+    theirs = torch.autograd.grad((weighs * wanted.flatten(1)).sum(), list(trained.values()))
+    for name, left, right in zip(parameters, ours, theirs, strict=True):
+        assert right.any(), name
+        torch.testing.assert_close(left.double(), right, rtol=1e-4, atol=1e-5 * float(right.abs().max()))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -272,7 +287,7 @@ def test_memory_queries_know_no_position() -> None:
 
 
 def test_the_key_shift_sees_the_token_before_but_never_over_a_border() -> None:
-    model = model_of("llama")
+    model = memory_model()
     for piece_sizes in ([], [1] * 20, [3, 2]):
         first, second = text(2 * SEGMENT), text(2 * SEGMENT)
         second[:, SEGMENT - 1] = first[:, SEGMENT - 1] % 60 + 1
@@ -387,8 +402,36 @@ def test_a_fork_goes_on_by_itself() -> None:
         assert torch.equal(logits_of(model, ids[:, SEGMENT + 3 :], cache), first)
 
 
+def test_an_n_gram_is_known_by_its_tokens_and_their_order_and_within_its_segment() -> None:
+    model = memory_model(ngrams=(3,), base={"layers": 1})
+    path = decoder_of(model).layers[0].self_attn.infini
+    seen: list[Tensor] = []
+    path.register_forward_pre_hook(lambda module, args: seen.append(args[0].ngrams[0, 0]))
+    a, b, c, d = 5, 17, 31, 44
+    for split in ([], [1] * 20):
+        seen.clear()
+        stream(model, torch.tensor([[a, b, c, d, a, b, c, b, a, c, b, a]]), split)
+        ngrams = torch.cat([one[1:] for one in seen]).flatten(1)
+        # Two tokens at the beginning of each of the two segments end none.
+        assert (ngrams.norm(dim=1) > 0).tolist() == [False] * 2 + [True] * 6 + [False] * 2 + [True] * 2
+        alike = ngrams @ ngrams.T / ngrams[2].norm() ** 2
+        # abc twice; cba once in each segment.
+        assert alike[2, 6] == 1 and (alike[2, [3, 4, 5, 7, 11]].abs() < 0.9).all()
+        assert torch.equal(seen[0][0], torch.zeros_like(seen[0][0]))
+
+
+def test_n_grams_follow_their_sequences_when_the_batch_is_changed() -> None:
+    model, ids = model_of("llama"), text(SEGMENT + 7, batch=2)
+    wanted, _ = stream(model, ids, [])
+    _, cache = stream(model, ids[:, : SEGMENT + 4], [])
+    cache.reorder_cache(torch.tensor([1, 0]))  # type: ignore[arg-type]
+    cache.batch_repeat_interleave(2)
+    rest = logits_of(model, ids[[1, 1, 0, 0], SEGMENT + 4 :], cache)
+    torch.testing.assert_close(rest, wanted[[1, 1, 0, 0], SEGMENT + 4 :], **TIGHT)
+
+
 def changes() -> list[dict[str, Any]]:
-    return [{"key_shift": True}, {"key_shift": False}, {"rank": 1}]
+    return [{"key_shift": True}, {"key_shift": False}, {"rank": 1}, {"ngrams": (2,)}]
 
 
 @pytest.mark.parametrize("change", changes())
