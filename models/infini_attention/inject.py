@@ -310,10 +310,10 @@ def _segmented(decoder: Any, original: Callable[..., Any]) -> Callable[..., Any]
         outputs, start = [], 0
         while start < whole.shape[1]:
             piece = whole[:, start : start + cache.room]
-            # Positions act within a segment only, so they count from its start.
             if record.signs is not None:
                 embedded = decoder.get_input_embeddings()(piece) if inputs_embeds is None else piece
                 cache.local.see(record.signs(embedded), record.config.ngrams)
+            # Positions act within a segment only, so they count from its start.
             positions = torch.arange(cache.open_tokens, cache.open_tokens + piece.shape[1], device=whole.device)
             outputs.append(
                 original(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InfiniError
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Gives a name beside ``path`` to write to; what stands there in the end is on the disk before it takes ``path``'s place."""
+    temporary = path.with_name(path.name + ".part")
+    yield temporary
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
 
 
 def save_checkpoint(
@@ -31,12 +43,8 @@ def save_checkpoint(
         "parameters": {name: parameter.detach().cpu() for name, parameter in parameters.items()},
         "optimiser": optimiser.state_dict(),
     }
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        torch.save(content, temporary)
 
 
 def load_checkpoint(

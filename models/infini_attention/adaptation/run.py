@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..judge import PassageJudge, load_judge
 from ..loading import Loaded
 from ..recipes import ADAPTER, JUDGE_WEIGHTS, READER_WEIGHTS, RECIPE, WRITER_WEIGHTS, Recipe
 from .catalogue import JUDGE, MEMORY, READER, SYSTEMS, WRITER
+from .checkpoint import whole
 from .judging import JudgeRollout
 from .plan import TrainingPlan
 from .reading import ReaderRollout
@@ -105,9 +105,8 @@ def adapt(
         else:
             write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / RECIPE)
         tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in learner.trained().items()}
-        temporary = out / f"{weights}.part"
-        save_file(tensors, temporary)
-        os.replace(temporary, out / weights)
+        with whole(out / weights) as temporary:
+            save_file(tensors, temporary)
 
     train(learner, tasks, plan, out, identity, on_step=on_step, on_checkpoint=write)
     return out
