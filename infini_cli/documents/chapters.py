@@ -61,4 +61,4 @@ def _is_title(lines: Sequence[str]) -> bool:
     if len(lines) != 1:
         return False
     line = lines[0].strip()
-    return len(line) <= _LONGEST_HEADING and line[-1] not in '.,;:!?"\u201d' and line not in _NUMERALS
+    return 0 < len(line) <= _LONGEST_HEADING and line[-1] not in '.,;:!?"\u201d' and line not in _NUMERALS

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 
-from infini_cli.documents.chapters import is_chapter_heading
+from infini_cli.documents.chapters import is_chapter_heading, numeral_headings
 from infini_cli.documents.clean import CleanReport, clean_pages
 from infini_cli.documents.extracted import REPAIR_HINT, Extracted
 from infini_cli.documents.model import Block, Document
@@ -91,6 +92,7 @@ def _blocks(
     numbers: list[int], paragraphs: list[list[str]], outline: list[tuple[int, str]], labels: Mapping[int, str]
 ) -> tuple[Block, ...]:
     starts = [page for page, _ in outline]
+    opened = {} if outline else _opened(paragraphs)
     blocks: list[Block] = []
     heading: str | None = None
     for number, texts in zip(numbers, paragraphs, strict=True):
@@ -98,10 +100,18 @@ def _blocks(
             index = bisect_right(starts, number) - 1
             heading = outline[index][1] if index >= 0 else None
         for text in texts:
-            if not outline and is_chapter_heading(text):
-                heading = text
+            heading = opened.get(len(blocks), heading)
             blocks.append(Block(text, number, heading, labels.get(number)))
     return tuple(blocks)
+
+
+def _opened(pages: list[list[str]]) -> dict[int, str]:
+    """Number of a paragraph, counted through all pages, to the heading of the chapter that it opens."""
+    flat = [text for texts in pages for text in texts]
+    ends = set(accumulate(map(len, pages)))
+    # A numeral at the foot of a page is its number.
+    by_numeral = numeral_headings([[""] if number + 1 in ends else [text] for number, text in enumerate(flat)])
+    return by_numeral | {number: text for number, text in enumerate(flat) if is_chapter_heading(text)}
 
 
 def _notes(extracted: Extracted, empty: list[int], report: CleanReport) -> list[str]:

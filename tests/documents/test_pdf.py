@@ -38,6 +38,14 @@ def test_chapters_without_an_outline() -> None:
     assert by_page == {1: "Chapter One", 2: "Chapter One", 3: "Epilogue"}
 
 
+def test_chapters_that_only_a_numeral_opens() -> None:
+    document = load(make_pdf([["I", "The Ford", *STORY[0]], STORY[1], ["II", *STORY[2]]]))
+    by_page = {block.page: block.heading for block in document.blocks}
+    assert by_page == {1: "I The Ford", 2: "I The Ford", 3: "II"}
+    numbered = load(make_pdf([[*STORY[0], "I"], [*STORY[1], "II"], [*STORY[2], "III"]]))
+    assert {block.heading for block in numbered.blocks} == {None}
+
+
 def test_running_heads_are_left_out_and_noted() -> None:
     document = load(make_pdf(STORY, head="The Miller of Dorn", numbered=True))
     assert document.blocks[0].text == "The Miller of Dorn"
