@@ -38,6 +38,7 @@ class Turn:
         in_view: Whether what the answer needs is read again just before it: then words may be repeated freely, and only
             loops are kept out.
         may_refuse: Whether the answer may be that the text does not tell (see `evidence.without_refusal`).
+        unsaid: Words that do not stand together in the answer.
     """
 
     def __init__(self, loaded: Loaded, instruction: str, limit: int, *, least: int = 0) -> None:
@@ -48,6 +49,7 @@ class Turn:
         self.least = least
         self.in_view = False
         self.may_refuse = True
+        self.unsaid: tuple[str, ...] = ()
         self.prompt = loaded.encode(turn_start(loaded.tokenizer, instruction), special=True)
         self.ids: list[int] = []
         self.limit_reached = False
@@ -57,12 +59,16 @@ class Turn:
         """Answer, piece by piece, from what an engine has read; it stays as it is."""
         from infini_attention.chat import stop_ids
         from infini_attention.evidence import without_refusal
-        from transformers import MinNewTokensLengthLogitsProcessor
+        from transformers import MinNewTokensLengthLogitsProcessor, NoBadWordsLogitsProcessor
 
         stop = stop_ids(self.loaded)
         processors = decoding(in_view=self.in_view)
         if not self.may_refuse:
             processors.extend(without_refusal(self.loaded, len(self.prompt)))
+        if self.unsaid:
+            # A word has other tokens at the beginning than behind a space.
+            spelled = [self.loaded.encode(space + words) for words in self.unsaid for space in ("", " ")]
+            processors.append(NoBadWordsLogitsProcessor(spelled))
         if self.least and stop:
             processors.append(
                 MinNewTokensLengthLogitsProcessor(

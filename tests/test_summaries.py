@@ -82,6 +82,7 @@ def test_chapters_are_the_whole_text_in_order(blocks: list[Block], most: int) ->
     assert all(chapter.words >= LEAST_WORDS for chapter in found) or len(found) == 1
     ends = [sum(len(block.text) + 2 for part in found[: n + 1] for block in part.blocks) for n in range(len(found))]
     assert [chapter.end for chapter in found] == ends
+    assert [chapter.is_first for chapter in found] == [n == 0 for n in range(len(found))]
 
 
 SENTENCES = [

@@ -56,6 +56,11 @@ class Chapter:
         return [one for block in self.blocks if not _is_heading(block) for one in sentences(block)]
 
     @property
+    def is_first(self) -> bool:
+        """Whether its source begins with it."""
+        return self.end == _length(self.blocks)
+
+    @property
     def words(self) -> int:
         """How many there are."""
         return sum(len(block.text.split()) for block in self.blocks)

@@ -28,6 +28,8 @@ WORDS = 40
 VIEW = 600
 # The same for a note of a model that was trained for it: the less it has in view, the less it mixes up.
 TOLD_WORDS, TOLD_VIEW = 25, 330
+# What a summary begins with: said of every chapter, it is wrong of all but the first.
+OPENINGS = ("The story begins", "The story opens", "The story starts")
 # Words of a sentence; below it is a fragment.
 LEAST_SENTENCE = 4
 # However short segments are.
@@ -93,7 +95,7 @@ class Writer:
             words: About how many to write.
         """
         own = [sentence.text for sentence in chapter.sentences] or [chapter.text]
-        if self.changes is not None and (told := self._told(own, words)):
+        if self.changes is not None and (told := self._told(own, words, chapter.is_first)):
             return Note(chapter, tuple(told))
         support = Support(own)
         order = ranked(own, self.focus)
@@ -104,7 +106,7 @@ class Writer:
             said = self.write(self.loaded.engine(use_memory=False), shown, support, words)
         return Note(chapter, tuple(_filled(said, own, order, support, words)))
 
-    def _told(self, own: Sequence[str], words: int) -> list[str]:
+    def _told(self, own: Sequence[str], words: int, first: bool) -> list[str]:
         """What the model says that was trained for it, of one part of a chapter after the other; it goes by them alone."""
         from infini_attention.reader import by_passages
 
@@ -113,13 +115,20 @@ class Writer:
         count = min(math.ceil(sum(sizes) / self._room(TOLD_VIEW)), max(1, round(words / TOLD_WORDS)))
         writing = by_passages(self.loaded.model, self.changes, ())
         told: list[str] = []
-        for part in parts(own, sizes, count):
+        for number, part in enumerate(parts(own, sizes, count)):
             view = self.shown(part, ranked(part), TOLD_VIEW)
-            told += self.write(writing, view, Support.of_view(view), words // count, told)
+            unsaid = () if first and number == 0 else OPENINGS
+            told += self.write(writing, view, Support.of_view(view), words // count, told, unsaid)
         return told
 
     def write(
-        self, engine: Engine, shown: Sequence[str], support: Support, words: int, before: Sequence[str] = ()
+        self,
+        engine: Engine,
+        shown: Sequence[str],
+        support: Support,
+        words: int,
+        before: Sequence[str] = (),
+        unsaid: tuple[str, ...] = (),
     ) -> list[str]:
         """What the model says of sentences in view, as far as a text bears it out; it may be nothing.
 
@@ -129,9 +138,11 @@ class Writer:
             support: The text.
             words: About how many to write.
             before: What was said already.
+            unsaid: See `answering.Turn`.
         """
         turn = Turn(self.loaded, self.instruction(" ".join(shown), words), 2 * words)
         turn.in_view = True
+        turn.unsaid = unsaid
         text = "".join(turn.pieces(engine)).strip()
         written = sentence_texts(text)
         if turn.mid_sentence:

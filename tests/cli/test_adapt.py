@@ -16,6 +16,7 @@ from infini_attention.evaluation.stories import questions, right_part
 from safetensors.torch import load_file, save_file
 
 from infini_cli.answering import Turn
+from infini_cli.summaries.notes import OPENINGS
 
 ROOT = Path(__file__).parents[2]
 
@@ -218,10 +219,11 @@ def test_a_writer_is_trained_and_writes_the_notes(
     book = tmp_path / "book.txt"
     book.write_text(text)
     told = "On the third day Marta read a letter aloud: the mill would be sold while rain fell on the roof."
-    in_force = []
+    in_force, unsaid = [], []
 
     def pieces(turn: Turn, engine: Engine) -> list[str]:
         in_force.append(engine.changes is not None)
+        unsaid.append(turn.unsaid)
         return [f"{told} It was Peregrine's."]
 
     monkeypatch.setattr(Turn, "pieces", pieces)
@@ -237,6 +239,11 @@ def test_a_writer_is_trained_and_writes_the_notes(
     assert "book.txt: gone through chapter by chapter, not read into memory" in outcome.err
     assert value["tokens"] == value["segments"] == 0
     assert [(source["name"], source["tokens"]) for source in value["sources"]] == [("book.txt", 0)]
+    # A story begins once.
+    book.write_text(f"CHAPTER I\n\n{text}\n\nCHAPTER II\n\n{text}")
+    unsaid.clear()
+    assert infini("summarize", book, "--model", out, "-q").code == 0
+    assert unsaid[0] == () and set(unsaid[1:]) == {OPENINGS}
 
 
 def test_a_reader_learns_the_numbers_of_long_texts(infini: Infini, tmp_path: Path, base_folder: Path) -> None:
