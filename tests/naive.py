@@ -175,11 +175,11 @@ def attention_layer(
     norms: list[Tensor] = [hidden.new_zeros(size) for _ in range(kv_heads)]
     outputs: list[Tensor] = []
 
-    def sequence(start: int, end: int, g: int) -> Tensor:
-        """What the n-gram of a head adds that ends so far into a segment."""
+    def sequence(end: int, g: int) -> Tensor:
+        """What the n-gram of a head adds that ends at a place of the text."""
         assert signs is not None
         length = config.ngrams[(index + g) % len(config.ngrams)]
-        return weights["ngram_scale"][g] * ngram(signs[start : start + config.segment_length, g], end, length)
+        return weights["ngram_scale"][g] * ngram(signs[:, g], end, length)
 
     for start in range(0, len(hidden), config.segment_length):
         segment = hidden[start : start + config.segment_length]
@@ -198,7 +198,7 @@ def attention_layer(
                     continue
                 asked = reading[j]
                 if config.ngrams:
-                    asked = unit(asked) + sequence(start, t, j // share)
+                    asked = unit(asked) + sequence(start + t, j // share)
                 held = read(config.update_rule, matrices[j // share], norms[j // share], asked)
                 if config.gate == "convex":
                     row.append(convex(weights["gate_bias"][j], held, attended))
@@ -214,7 +214,7 @@ def attention_layer(
                 if config.key_shift and t > 0:
                     key = key + segment[t - 1] @ down["shift"] @ weights["shift_up"][:, span]
                 if config.ngrams:
-                    key = unit(key) + sequence(start, t - 1, g)
+                    key = unit(key) + sequence(start + t - 1, g)
                 keys.append(key)
                 values.append(plain["v"][t, g] + h @ down["value"] @ weights["value_up"][:, span])
             if config.update_rule == "deltanet":

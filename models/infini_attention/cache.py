@@ -59,33 +59,37 @@ class OpenSegment(DynamicCache):
     Attributes:
         memories: of the layers.
         ngrams: of the tokens that are going through the decoder (see ``ngrams.bind``); ``None`` where no path asks for them.
+        behind: ``[B, n, H, D]``, signs of the tokens just before those that come next, also of the segment before; ``None``
+            at a text's beginning.
     """
 
-    def __init__(self, base_config: PretrainedConfig, layers: dict[int, LayerMemory]) -> None:
+    def __init__(
+        self, base_config: PretrainedConfig, layers: dict[int, LayerMemory], behind: Tensor | None = None
+    ) -> None:
         super().__init__(config=base_config)
         self.memories = layers
         self.ngrams: Tensor | None = None
-        self._behind: Tensor | None = None
+        self.behind = behind
 
     def see(self, signs: Tensor, lengths: Sequence[int]) -> None:
-        """Binds the n-grams of tokens that come next in the segment; their signs are ``[B, T, H, D]``."""
+        """Binds the n-grams of tokens that come next in the text; their signs are ``[B, T, H, D]``."""
         longest = max(lengths)
-        if self._behind is None:
-            self._behind = signs.new_zeros(signs.shape[0], longest, *signs.shape[2:])
-        signs = torch.cat([self._behind, signs], 1)
-        self.ngrams, self._behind = bind(signs, lengths), signs[:, -longest:]
+        if self.behind is None:
+            self.behind = signs.new_zeros(signs.shape[0], longest, *signs.shape[2:])
+        signs = torch.cat([self.behind, signs], 1)
+        self.ngrams, self.behind = bind(signs, lengths), signs[:, -longest:]
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
         """Reorders the batch for beam search."""
         super().reorder_cache(beam_idx)
-        if self._behind is not None:
-            self._behind = self._behind.index_select(0, beam_idx.to(self._behind.device))
+        if self.behind is not None:
+            self.behind = self.behind.index_select(0, beam_idx.to(self.behind.device))
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeats each sequence of the batch ``repeats`` times."""
         super().batch_repeat_interleave(repeats)
-        if self._behind is not None:
-            self._behind = self._behind.repeat_interleave(repeats, dim=0)
+        if self.behind is not None:
+            self.behind = self.behind.repeat_interleave(repeats, dim=0)
 
 
 class InfiniCache(Cache):
@@ -140,7 +144,11 @@ class InfiniCache(Cache):
             layer.previous = None
         self.open_tokens = 0
         self.segments += 1
-        self.local = OpenSegment(self.base_config, self.memories)
+        self.local = OpenSegment(self.base_config, self.memories, self.local.behind)
+
+    def begin_again(self) -> None:
+        """Has the text's beginning come next once more; the open segment must be empty."""
+        self.local.behind = None
 
     def fork(self) -> InfiniCache:
         """A copy that goes on by itself. Tensors are shared: they are replaced, never changed in place."""

@@ -20,7 +20,7 @@ from .config import InfiniConfig
 from .decoding import decode, room_for_answer
 from .inject import injection, memory_off, memory_paths, memory_shard, new_cache
 from .memory import Memory
-from .state import OPEN_IDS, MemoryState, Origin
+from .state import BEHIND, OPEN_IDS, MemoryState, Origin
 
 
 class Engine:
@@ -213,6 +213,7 @@ class Engine:
     def _reread(self, ids: Tensor) -> None:
         """Reads the segment that was just closed again, where it is the first; it counts once."""
         if self.config.reread_first and self.cache.segments == 1:
+            self.cache.begin_again()
             self._close(ids)
             self._count(-ids.shape[1], -1)
 
@@ -254,6 +255,8 @@ class Engine:
         """
         shard = memory_shard(self.model)
         tensors: dict[str, Tensor] = {OPEN_IDS: torch.tensor(self.open_ids, dtype=torch.int64)}
+        if self.cache.local.behind is not None:
+            tensors[BEHIND] = self.cache.local.behind[0].to("cpu", torch.int8)
         for index, layer in self.cache.memories.items():
             if layer.memory is not None:
                 tensors[f"layers.{index}.matrix"] = shard.whole(layer.memory.matrix.detach(), 1).cpu()
@@ -272,6 +275,8 @@ class Engine:
         self.open_ids = state.tensors[OPEN_IDS].tolist()
         self.cache.segments = state.segments
         self.cache.tokens = state.tokens - len(self.open_ids)
+        if BEHIND in state.tensors:
+            self.cache.local.behind = state.tensors[BEHIND][None].to(self.device, torch.float32)
         shard, paths = memory_shard(self.model), memory_paths(self.model)
         for index, layer in self.cache.memories.items():
             matrix = state.tensors.get(f"layers.{index}.matrix")

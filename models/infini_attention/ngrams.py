@@ -53,8 +53,8 @@ def bind(signs: Tensor, lengths: Sequence[int]) -> Tensor:
     """The n-grams of some lengths at each place of a text.
 
     Args:
-        signs: ``[B, n + T, H, D]`` of tokens, with the n before the first one, n the greatest length; zero where a segment
-            begins.
+        signs: ``[B, n + T, H, D]`` of tokens, with the n before the first one, n the greatest length; zero before a text's
+            beginning.
         lengths: how many tokens an n-gram has.
 
     Returns:

@@ -28,6 +28,7 @@ from .errors import InfiniError, StateError
 FORMAT = "infini.state"
 VERSION = 1
 OPEN_IDS = "open_ids"
+BEHIND = "behind"
 HEADER = "header"
 ATTACHED = "attached."
 
@@ -79,7 +80,8 @@ class MemoryState:
         tokens: tokens read, the open segment's included.
         segments: segments closed.
         tensors: ``layers.N.matrix`` ``[1, H, D, V]`` float32, under the paper's rules ``layers.N.norm`` ``[1, H, D]``,
-            and ``open_ids`` int64, the tokens of the open segment.
+            and ``open_ids`` int64, the tokens of the open segment; where n-grams are seen, ``behind`` ``[n, H, D]`` int8, the
+            signs of the tokens just before them.
         sources: documents read, in order.
         attachments: bytes that travel along by name, none of them empty, such as the text that was read.
     """
@@ -112,7 +114,7 @@ class MemoryState:
     @property
     def memory_bytes(self) -> int:
         """Size of the memories, in bytes; the same whatever was read."""
-        return sum(t.numel() * t.element_size() for name, t in self.tensors.items() if name != OPEN_IDS)
+        return sum(t.numel() * t.element_size() for name, t in self.tensors.items() if name not in (OPEN_IDS, BEHIND))
 
     def stored(self) -> dict[str, Tensor]:
         """Everything but the header, as a file holds it."""

@@ -170,6 +170,7 @@ class Rollout(nn.Module):
             if number + 1 < len(segments):
                 if number == 0 and cache.config.reread_first:
                     cache.close_segment()
+                    cache.begin_again()
                     self._read(segment, cache)
                 echoes.note(number)
                 cache.close_segment()
