@@ -12,6 +12,7 @@ from infini_cli.lookback.finder import Found, LookBack
 from infini_cli.lookback.passages import Sentence
 from infini_cli.lookback.refusal import TOLD, refuses
 from infini_cli.lookback.search import best_sentence
+from infini_cli.lookback.view import in_view, text_of
 
 if TYPE_CHECKING:
     from infini_attention import Engine, Loaded
@@ -33,7 +34,8 @@ class Answer:
 
     Attributes:
         turn: The instruction and the model's answer.
-        found: The passages that the answer rests on, the best one first.
+        found: The passages that speak for the question, the best one first; the answer rests on the first, or on all (see
+            `view.in_view`).
         refused: Whether there is none, because the text does not seem to tell; the model may find so too.
     """
 
@@ -70,8 +72,9 @@ class Answer:
                 yield TOLD
                 return
             if self.found:
-                numbers = numbers_for(self.question, " ".join(one.passage.text for one in self.found))
-                view = [self.back.view(self.found)]
+                shown = in_view(self.question, self.found, by_reader=self.reader is not None)
+                numbers = numbers_for(self.question, text_of(shown))
+                view = [self.back.view(shown)]
                 engine = from_passages(self.loaded, view, remembered, reader=self.reader, options=numbers)
                 self.turn.in_view, self.turn.may_refuse = True, False
         yield from self.turn.pieces(engine or remembered())

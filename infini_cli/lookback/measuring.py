@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from infini_cli.lookback.finder import Found, LookBack
 from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.refusal import refuses, support
+from infini_cli.lookback.view import in_view
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
@@ -26,22 +27,24 @@ Finder: TypeAlias = "Callable[[Story, str, int], tuple[LookBack, list[Found]]]"
 
 def look_back(loaded: Loaded) -> View:
     """The view of `infini ask`: the passages that it would put before the question. The best of them is cited."""
-    return _view(_finder(loaded))
+    return _view(loaded, _finder(loaded))
 
 
 def by_words(loaded: Loaded) -> View:
     """The view of a search engine: the passages that share most with the question, whatever the model makes of them."""
-    return _view(_finding(loaded, None, LookBack.find_by_words))
+    return _view(loaded, _finding(loaded, None, LookBack.find_by_words))
 
 
-def _view(find: Finder) -> View:
+def _view(loaded: Loaded, find: Finder) -> View:
     from infini_attention.evaluation.stories import Passage, View
+
+    by_reader = loaded.recipe.reader_file is not None
 
     def passages(story: Story, question: Question, prompt_tokens: int) -> Sequence[Passage]:
         back, found = find(story, question.question, prompt_tokens)
         return [
             Passage(back.ids(one.passage), one is found[0] and stands_in(one.passage.text, question))
-            for one in back.ordered(found)
+            for one in back.ordered(in_view(question.question, found, by_reader=by_reader))
         ]
 
     return View(passages, cites=True)
