@@ -33,7 +33,7 @@ def ask(
         bool, typer.Option("--memory-only", help="Do not look back at the text: answer from the memory alone.")
     ] = False,
     show_sources: Annotated[
-        bool, typer.Option("--show-sources", help="Print the sentences that the answer rests on, too.")
+        bool, typer.Option("--show-sources", help="Print the sentences that speak for the answer, too.")
     ] = False,
     max_tokens: Annotated[
         int, typer.Option("--max-tokens", metavar="N", min=1, help="Tokens after which an answer ends.")

@@ -124,7 +124,9 @@ def test_every_plan_that_ships_can_be_run(file: Path) -> None:
     plan = TrainingPlan.from_dict(recipe.training)
     assert plan.steps > 0
     assert {name for phase in plan.phases for name in phase.tasks} <= set(TASKS)
-    # One adapter goes through all stages; how an engine reads with it may change.
+    # One adapter goes through all stages; how an engine reads with it may change, and n-grams came to it.
     shipped = read(file.parent)
-    assert dataclasses.replace(recipe.config, reread_first=shipped.config.reread_first) == shipped.config
+    same = {name: getattr(shipped.config, name) for name in ("reread_first", "ngrams")}
+    assert dataclasses.replace(recipe.config, **same) == shipped.config
+    assert recipe.config.ngrams in ((), shipped.config.ngrams)
     assert recipe.base == shipped.base
