@@ -15,7 +15,7 @@ from infini_cli.lookback.finder import Found
 from infini_cli.lookback.kept import KeptText, pack, unpack
 from infini_cli.lookback.passages import Passage, Sentence, passages, sentences
 from infini_cli.lookback.search import Search, best_sentence
-from infini_cli.lookback.view import in_view
+from infini_cli.lookback.view import InView, in_view
 
 words = st.sampled_from(["Ann", "went", "to", "the", "mill.", "Why?", "Mr.", "42", '"Yes."', "(no.)", "\n\n"])
 blocks = st.builds(
@@ -112,10 +112,12 @@ def test_a_reader_answers_from_the_best_passage_and_chooses_numbers_from_all() -
     found = [
         Found(Passage(0, number, (Sentence(text, None, None),)), 1.0, 2.0 - number) for number, text in enumerate(texts)
     ]
-    assert in_view("Who paid?", found, by_reader=True) == found[:1]
-    assert in_view("How many crowns did Marta pay?", found, by_reader=True) == found
-    assert in_view("Who paid?", found, by_reader=False) == found
-    assert in_view("Who paid?", [], by_reader=True) == []
+    assert in_view("Who paid?", found, by_reader=True) == InView(found[:1], [])
+    assert in_view("How many crowns did Marta pay?", found, by_reader=True) == InView(
+        found, ["nine crowns", "forty crowns"]
+    )
+    assert in_view("Who paid?", found, by_reader=False) == InView(found, [])
+    assert in_view("Who paid?", [], by_reader=True) == InView([], [])
 
 
 def test_places_are_told_as_far_as_they_are_known() -> None:

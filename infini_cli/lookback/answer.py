@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from infini_cli.answering import GRACE, Turn
-from infini_cli.lookback.counts import numbers_for
 from infini_cli.lookback.finder import Found, LookBack
 from infini_cli.lookback.passages import Sentence
 from infini_cli.lookback.refusal import TOLD, refuses
 from infini_cli.lookback.search import best_sentence
-from infini_cli.lookback.view import in_view, text_of
+from infini_cli.lookback.view import in_view
 
 if TYPE_CHECKING:
     from infini_attention import Engine, Loaded
@@ -73,9 +72,8 @@ class Answer:
                 return
             if self.found:
                 shown = in_view(self.question, self.found, by_reader=self.reader is not None)
-                numbers = numbers_for(self.question, text_of(shown))
-                view = [self.back.view(shown)]
-                engine = from_passages(self.loaded, view, remembered, reader=self.reader, options=numbers)
+                view = [self.back.view(shown.found)]
+                engine = from_passages(self.loaded, view, remembered, reader=self.reader, options=shown.numbers)
                 self.turn.in_view, self.turn.may_refuse = True, False
         yield from self.turn.pieces(engine or remembered())
         if self._text().startswith(REFUSAL):

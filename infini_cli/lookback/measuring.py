@@ -44,7 +44,7 @@ def _view(loaded: Loaded, find: Finder) -> View:
         back, found = find(story, question.question, prompt_tokens)
         return [
             Passage(back.ids(one.passage), one is found[0] and stands_in(one.passage.text, question))
-            for one in back.ordered(in_view(question.question, found, by_reader=by_reader))
+            for one in back.ordered(in_view(question.question, found, by_reader=by_reader).found)
         ]
 
     return View(passages, cites=True)
