@@ -11,7 +11,7 @@ _WORDS = "|".join([*_UNITS, r"[a-z]{3,6}teen", r"[a-z]{3,4}ty(?:[- ](?:" + "|".j
 _NUMBER = rf"(?:[0-9]{{1,3}}|[IVXLC]{{1,7}}|[ivxlc]{{1,7}}|[A-Z]|(?i:{_WORDS}))"
 _NUMBERED = re.compile(
     rf"(?:Chapter|CHAPTER|Part|PART|Book|BOOK|Section|SECTION|Act|ACT|Scene|SCENE|Letter|LETTER|Volume|VOLUME"
-    rf"|Appendix|APPENDIX)\s+{_NUMBER}(?:\s*[.:\u2013\u2014-]\s*\S.*|\s*[.:]?)"
+    rf"|Canto|CANTO|Appendix|APPENDIX)\s+{_NUMBER}(?:\s*[.:\u2013\u2014-]\s*\S.*|\s*[.:]?)"
 )
 _NAMED = re.compile(
     r"(?:prologue|epilogue|preface|foreword|introduction|conclusion|afterword|appendix|abstract|references"
@@ -31,6 +31,23 @@ def is_chapter_heading(line: str) -> bool:
     if not line or len(line) > _LONGEST_HEADING:
         return False
     return _NUMBERED.fullmatch(line) is not None or _NAMED.fullmatch(line) is not None
+
+
+def openings(paragraphs: Sequence[Sequence[str]]) -> dict[int, str]:
+    """Chapters that text without markup opens.
+
+    Args:
+        paragraphs: Lines of each.
+
+    Returns:
+        Number of a paragraph that is a heading to what it says.
+    """
+    titled = {
+        number: " ".join(line.strip() for line in lines)
+        for number, lines in enumerate(paragraphs)
+        if len(lines) <= 2 and is_chapter_heading(lines[0])
+    }
+    return titled | numeral_headings(paragraphs)
 
 
 def numeral_headings(paragraphs: Sequence[Sequence[str]]) -> dict[int, str]:

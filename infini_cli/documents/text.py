@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from infini_cli.documents.chapters import is_chapter_heading, numeral_headings
+from infini_cli.documents.chapters import openings
 from infini_cli.documents.model import Block, Kind, OutlineItem
 from infini_cli.errors import InputError
 
@@ -92,13 +92,13 @@ def split_blocks(text: str, kind: Kind) -> tuple[Block, ...]:
     blocks: list[Block] = []
     heading: str | None = None
     paragraphs = _paragraphs(text, markdown=kind == "markdown")
-    numbered = numeral_headings(paragraphs) if kind != "markdown" else {}
+    opened = openings(paragraphs) if kind != "markdown" else {}
     for number, lines in enumerate(paragraphs):
         if kind == "markdown":
             titles = _markdown_titles(lines)
             heading = titles[-1][0] if titles else heading
         else:
-            heading = numbered.get(number) or _plain_title(lines) or heading
+            heading = opened.get(number, heading)
         blocks.append(Block("\n".join(lines), None, heading))
     return tuple(blocks)
 
@@ -148,12 +148,6 @@ def _markdown_titles(lines: list[str]) -> list[tuple[str, int]]:
     if not underlined or lines[0].lstrip()[0] in "|>-*":
         return []
     return [(lines[0].strip(), 1 if "=" in lines[1] else 2)]
-
-
-def _plain_title(lines: list[str]) -> str | None:
-    if len(lines) > 2 or not is_chapter_heading(lines[0]):
-        return None
-    return " ".join(line.strip() for line in lines)
 
 
 def _decode_marked(data: bytes) -> Decoded | None:

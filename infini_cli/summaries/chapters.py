@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infini_cli.documents import Block
+from infini_cli.documents.chapters import openings
 from infini_cli.documents.span import Span, span_of
 from infini_cli.lookback.kept import KeptText
 from infini_cli.lookback.passages import Sentence, sentences
@@ -19,14 +19,6 @@ MOST = 40
 LEAST_WORDS = 120
 # Of a text without chapters, the words that a note stands for.
 PART_WORDS = 1500
-
-_NUMBER = r"(?:[0-9]{1,3}|[IVXLC]{1,7}|[A-Z]?(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\w*)"
-_LINE = re.compile(
-    rf"(?:(?:chapter|part|book|section|act|scene|letter|canto)\s+{_NUMBER}\b.{{0,80}}"
-    r"|(?:prologue|epilogue|introduction|preface|foreword|afterword|conclusion|appendix)\b.{0,40}"
-    r"|[IVXLC]{1,7}\.?)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -110,13 +102,11 @@ def _cut(source: int, blocks: Sequence[Block], titles: Sequence[str | None]) -> 
 
 
 def _titles_by_pattern(blocks: Sequence[Block]) -> list[str | None]:
+    opened = openings([block.text.strip().split("\n") for block in blocks])
     titles: list[str | None] = []
     title = None
-    for block in blocks:
-        first = block.text.strip().split("\n", 1)[0].strip()
-        # A heading ends without a stop, or is a numeral with one.
-        if _LINE.fullmatch(first) and (not first.endswith((",", ";")) and (len(first) < 9 or first[-1] != ".")):
-            title = first
+    for number in range(len(blocks)):
+        title = opened.get(number, title)
         titles.append(title)
     return titles
 
