@@ -62,11 +62,11 @@ def rows(sample: Path, both: Path) -> list[list[str]]:
     """
     book = str(BOOK)
     return [
-        ["passkey", "--length", "4k", "--limit", "3"],
-        ["passkey", "--length", "4k", "--limit", "2", "--memory", "off"],
+        ["passkey", "--length", "4k", "--limit", "2"],
+        ["passkey", "--length", "4k", "--limit", "1", "--memory", "off"],
         ["passkey", "--length", "4k", "--limit", "2", "--hay", book],
-        ["needle", "--length", "4k", "--limit", "2", "--hay", book],
-        ["babilong", "--length", "4k", "--limit", "2", "--hay", book],
+        ["needle", "--length", "4k", "--limit", "1", "--hay", book],
+        ["babilong", "--length", "4k", "--limit", "1", "--hay", book],
         *(
             ["ppl", "--length", "8k", "--limit", "1", "--data", book, "--system", system]
             for system in ("memory", "local", "window", "sinks", "full", "knn")
