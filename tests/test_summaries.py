@@ -154,12 +154,27 @@ TEXT += "Everybody paid seven shillings, and the four sheep seven hundred and fo
         ("Everybody paid seven shillings, and four sheep.", True),
         ("The article discusses a social media trend.", False),
         ("It is what it was.", False),
-        ("The sheep carried the sheep and the sheep carried the sheep.", False),
         ("", False),
     ],
 )
 def test_names_numbers_and_most_words_have_to_occur(sentence: str, held: bool) -> None:
     assert Support([TEXT]).holds(sentence) is held
+
+
+@pytest.mark.parametrize(
+    ("sentence", "tells"),
+    [
+        ("Hester Quill carried eleven sheep.", True),
+        ("Hester carried sheep to Orrisay, and the captain counted the sheep.", True),
+        ("The sheep carried the sheep and the sheep carried the sheep.", False),
+        ("The horse is a steed, and the man is a man.", False),
+        ("The smith of the town is the one smith in the town that the town knows.", False),
+        ("Hester Quill is not there.", False),
+        ("", False),
+    ],
+)
+def test_a_sentence_tells_something_and_does_not_go_in_circles(sentence: str, tells: bool) -> None:
+    assert Support([TEXT]).tells(sentence) is tells
 
 
 def test_every_sentence_of_a_text_is_borne_out_by_it() -> None:

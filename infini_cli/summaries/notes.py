@@ -29,9 +29,7 @@ VIEW = 600
 # The same for a note of a model that was trained for it: the less it has in view, the less it mixes up.
 TOLD_WORDS, TOLD_VIEW = 25, 330
 # What a summary begins with: said of every chapter, it is wrong of all but the first.
-OPENINGS = ("The story begins", "The story opens", "The story starts")
-# Words of a sentence; below it is a fragment.
-LEAST_SENTENCE = 4
+OPENINGS = ("The story begins", "The story opens", "The story starts", "The story is")
 # However short segments are.
 LEAST_VIEW = 64
 
@@ -153,7 +151,7 @@ class Writer:
             self.tally.written += 1
             if sentence[-1].isalnum():
                 sentence += "."
-            whole = not sentence[0].islower() and len(sentence.split()) >= LEAST_SENTENCE
+            whole = not sentence[0].islower() and support.tells(sentence)
             # What leans on a sentence that was dropped would lean on another one.
             clear = whole and (clear or not leans(sentence)) and support.holds(sentence)
             if clear and not support.said(sentence, [*before, *kept]):

@@ -15,8 +15,11 @@ SHARE = 0.75
 NEAR = 4
 # The same share for sentences in the words of a writer, anywhere in what it had in view.
 TOLD_SHARE = 0.5
-# Of all its words, the share that has to be different: below it a sentence goes round in a circle.
-DIFFERENT = 0.6
+# Of the words that carry meaning, so many different ones make a sentence, and this share has to be different: below it a
+# sentence goes round in a circle. Of 3,059 sentences that people wrote in summaries (SQuALITY's training split) 3% have fewer
+# and 1% repeat more; of 178 that our writer wrote, 7% and 12%.
+LEAST = 4
+DIFFERENT = 0.8
 # Two sentences that share so much of their words say the same.
 SAME = 0.6
 # Wrong where the text does not have them, like figures.
@@ -65,7 +68,7 @@ class Support:
         """Number of the text's sentence from which on it bears another one out best; None if it does not."""
         words = [_bare(word) for word in _WORD.findall(sentence)]
         told = self.meaning(sentence)
-        if not told or len({word.lower() for word in words}) < DIFFERENT * len(words):
+        if not told:
             return None
         numbers = list(_numbers(words))
         figures = {word.lower() for word in words if any(letter.isdigit() for letter in word)}
@@ -94,10 +97,19 @@ class Support:
         last = max(0, len(self._words) - self._near)
         return sorted({min(max(0, place - before), last) for place in places for before in range(self._near)})
 
+    def tells(self, sentence: str) -> bool:
+        """Whether a sentence says something, true or not: "the horse is a steed, and the man is a man" does not."""
+        words = self._telling(sentence)
+        return len(set(words)) >= max(LEAST, DIFFERENT * len(words))
+
     def meaning(self, sentence: str) -> set[str]:
         """Stems of the words of a sentence that carry meaning."""
+        return set(self._telling(sentence))
+
+    def _telling(self, sentence: str) -> list[str]:
         words = [_bare(word).lower() for word in _WORD.findall(sentence)]
-        return set(self._stemmer.stemWords([word for word in words if word not in self._little]))
+        stems: list[str] = self._stemmer.stemWords([word for word in words if word not in self._little])
+        return stems
 
     def said(self, sentence: str, before: Iterable[str]) -> bool:
         """Whether one of the sentences before says nearly the same."""
