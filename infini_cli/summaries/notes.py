@@ -28,8 +28,8 @@ WORDS = 40
 VIEW = 600
 # The same for a note of a model that was trained for it: the less it has in view, the less it mixes up.
 TOLD_WORDS, TOLD_VIEW = 25, 330
-# What a summary begins with: said of every chapter, it is wrong of all but the first.
-OPENINGS = ("The story begins", "The story opens", "The story starts", "The story is")
+# "The story begins with", "The story is about": what a summary opens with is wrong of every chapter but the first.
+OPENINGS = ("The story",)
 # However short segments are.
 LEAST_VIEW = 64
 
