@@ -54,6 +54,7 @@ def by_beginning(loaded: Loaded, text: KeptText, words: int) -> str:
     """What the base says with the beginning in view."""
     reader = system(loaded, "full")
     turn = Turn(loaded, prompts.fill("summarize", words=words), tokens_for(words), least=words // 2)
+    turn.in_view = True
     context = int(loaded.model.config.get_text_config().max_position_embeddings)
     ids = loaded.encode("\n\n".join(block.text for block in text.blocks))
     reader.read(ids[: context - len(turn.prompt) - turn.limit - GRACE])
