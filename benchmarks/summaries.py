@@ -52,13 +52,17 @@ def by_notes_alone(loaded: Loaded, text: KeptText, words: int) -> str:
 
 def by_beginning(loaded: Loaded, text: KeptText, words: int) -> str:
     """What the base says with the beginning in view."""
-    reader = system(loaded, "full")
-    turn = Turn(loaded, prompts.fill("summarize", words=words), tokens_for(words), least=words // 2)
-    turn.in_view = True
+    limit = tokens_for(words)
+
+    def asked(ids: list[int]) -> Turn:
+        text = loaded.tokenizer.decode(ids)
+        return Turn(loaded, prompts.fill("note", words=words, text=text), limit, least=words // 2)
+
     context = int(loaded.model.config.get_text_config().max_position_embeddings)
-    ids = loaded.encode("\n\n".join(block.text for block in text.blocks))
-    reader.read(ids[: context - len(turn.prompt) - turn.limit - GRACE])
-    return "".join(turn.pieces(reader)).strip()
+    room = context - len(asked([]).prompt) - limit - GRACE
+    turn = asked(loaded.encode("\n\n".join(block.text for block in text.blocks))[:room])
+    turn.in_view = True
+    return "".join(turn.pieces(system(loaded, "full"))).strip()
 
 
 def by_lexrank(loaded: Loaded, text: KeptText, words: int) -> str:
