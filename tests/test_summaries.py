@@ -242,6 +242,31 @@ def test_every_chapter_has_a_sentence_in_the_whole_as_far_as_there_is_room() -> 
     assert everything == [sentence for sentences in told for sentence in sentences]
 
 
+class Trained(Silent):
+    """A writer whose notes are told in its own words."""
+
+    changes = object()  # type: ignore[assignment]
+
+
+def test_what_trained_notes_leave_room_for_is_filled_with_the_text() -> None:
+    chapters = [
+        "Ann saw two ships near Rome. The ships near Rome burned the harbour. She wept. Ann and the ships left the harbour of Rome.",
+        "Brand sold kelp on the quay. Nobody else ever asked for kelp on that quay. Kelp and quay were dear to Brand alone.",
+    ]
+    told = ["Ann is a sailor of Rome.", "Brand is a merchant of kelp."]
+    notes = [
+        Note(Chapter(0, None, (Block(text),), 9), (sentence,)) for text, sentence in zip(chapters, told, strict=True)
+    ]
+    assert summary(Trained(), None, notes, 12) == told  # type: ignore[arg-type]
+    whole = summary(Trained(), None, notes, 30)  # type: ignore[arg-type]
+    assert 24 < sum(len(sentence.split()) for sentence in whole) <= 30
+    assert whole[0] == told[0] and whole[1] in chapters[0] and whole[2] == told[1] and whole[3] in chapters[1]
+    # No sentence leans on one that is not there, and none is said again.
+    everything = summary(Trained(), None, notes, 999)  # type: ignore[arg-type]
+    assert "She wept." not in everything and everything == whole
+    assert len(summary(Trained(), None, notes[:1], 999)) > 1  # type: ignore[arg-type]
+
+
 def test_a_sentence_that_leans_on_another_goes_with_it() -> None:
     told = [
         ["Ann saw two ships near Rome.", "She burned the harbour of the ships down.", "There she wept in Rome a week."],

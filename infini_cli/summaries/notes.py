@@ -210,12 +210,12 @@ def _filled(said: Sequence[str], own: Sequence[str], order: Sequence[int], suppo
     for number in order:
         sentence = own[number]
         size = len(sentence.split())
-        if _is_whole(sentence) and size <= room and not support.said(sentence, [other for _, other in filled]):
+        if is_whole(sentence) and size <= room and not support.said(sentence, [other for _, other in filled]):
             filled.append((number, sentence))
             room -= size
     return [sentence for _, sentence in sorted(filled, key=lambda one: one[0])] or [own[order[0]]]
 
 
-def _is_whole(sentence: str) -> bool:
+def is_whole(sentence: str) -> bool:
     """Not a cry, a signature, or what a page break has torn off."""
     return len(sentence.split()) >= LEAST_WORDS and is_ended(sentence) and not sentence[0].islower()

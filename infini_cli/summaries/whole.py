@@ -1,12 +1,18 @@
-"""A summary of the whole, from the notes on its chapters and the memory of all that was read."""
+"""A summary of the whole, from the notes on its chapters and the memory of all that was read.
+
+Notes of a model that was trained for them leave room; what fills it is the text's own. Over six stories of SQuALITY's
+development split that raised ROUGE's geometric mean.
+"""
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from infini_cli.summaries.central import ranked
-from infini_cli.summaries.notes import WORDS, Note, Writer
+from infini_cli.summaries.central import LEAST_WORDS, ranked
+from infini_cli.summaries.notes import WORDS, Note, Writer, is_whole
 from infini_cli.summaries.support import Support
 from infini_cli.summaries.telling import leans
 
@@ -34,7 +40,7 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
         notes: On all chapters, in order; at least one.
         words: About how many to write; one sentence is given in any case.
     """
-    if len(notes) == 1:
+    if len(notes) == 1 and writer.changes is None:
         return list(notes[0].sentences)
     told = [(number, text) for number, note in enumerate(notes) for text in _standing_alone(note.sentences)]
     chapter_of, texts = [number for number, _ in told], [text for _, text in told]
@@ -59,7 +65,40 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
         fits = len(sentence.split()) <= words - _words(picked)
         if fits and not support.said(sentence, [other for _, other in picked]):
             picked.append((number, sentence))
+    if writer.changes is not None:
+        picked += _filling(notes, chapter_of, [sentence for _, sentence in picked], words - _words(picked), support)
     return [sentence for _, sentence in sorted(picked, key=lambda pair: pair[0])] or [texts[order[0]]]
+
+
+def _filling(
+    notes: Sequence[Note], chapter_of: Sequence[int], said: Sequence[str], room: int, support: Support
+) -> list[tuple[float, str]]:
+    """The chapters' own sentences that fit, the most central one of each first, then the second of each, and so on.
+
+    Args:
+        notes: On all chapters.
+        chapter_of: Numbers of the chapters that the notes' sentences tell of, in order.
+        said: What they would say again is left out.
+        room: Words that there is room for.
+        support: The text.
+
+    Returns:
+        Each with a number that puts it behind what is told of its chapter.
+    """
+    own = [[sentence.text for sentence in note.chapter.sentences] for note in notes]
+    best = [[texts[number] for number in ranked(texts)] if texts else [] for texts in own]
+    found: list[tuple[float, str]] = []
+    for one_of_each in itertools.zip_longest(*best):
+        if room < LEAST_WORDS:
+            break
+        for chapter, sentence in enumerate(one_of_each):
+            if sentence is None or not is_whole(sentence) or leans(sentence) or len(sentence.split()) > room:
+                continue
+            if not support.said(sentence, [*said, *(other for _, other in found)]):
+                behind = bisect.bisect_right(chapter_of, chapter) - 0.5
+                found.append((behind, sentence))
+                room -= len(sentence.split())
+    return found
 
 
 def _standing_alone(sentences: Sequence[str]) -> list[str]:
