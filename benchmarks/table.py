@@ -62,9 +62,9 @@ def rows(sample: Path, both: Path) -> list[list[str]]:
     """
     book = str(BOOK)
     return [
-        ["passkey", "--length", "4k", "--limit", "2"],
+        ["passkey", "--length", "4k", "--limit", "1"],
         ["passkey", "--length", "4k", "--limit", "1", "--memory", "off"],
-        ["passkey", "--length", "4k", "--limit", "2", "--hay", book],
+        ["passkey", "--length", "4k", "--limit", "1", "--hay", book],
         ["needle", "--length", "4k", "--limit", "1", "--hay", book],
         ["babilong", "--length", "4k", "--limit", "1", "--hay", book],
         *(
