@@ -13,7 +13,7 @@ from infini_cli.documents import Block
 from infini_cli.lookback.kept import KeptText
 from infini_cli.summaries.central import centrality, chosen, ranked
 from infini_cli.summaries.chapters import LEAST_WORDS, MOST, PART_WORDS, Chapter, chapters
-from infini_cli.summaries.notes import Note, parts
+from infini_cli.summaries.notes import Note, is_whole, parts
 from infini_cli.summaries.support import NEAR, Support
 from infini_cli.summaries.whole import summary
 
@@ -265,6 +265,20 @@ def test_what_trained_notes_leave_room_for_is_filled_with_the_text() -> None:
     everything = summary(Trained(), None, notes, 999)  # type: ignore[arg-type]
     assert "She wept." not in everything and everything == whole
     assert len(summary(Trained(), None, notes[:1], 999)) > 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "whole"),
+    [
+        ("Ann saw two ships burn near Rome.", True),
+        ("FOUND AMONG THE PAPERS OF A SMITH.", False),
+        ("ships that Ann saw burn near Rome.", False),
+        ("Ann saw two ships burn near", False),
+        ("Two ships burn!", False),
+    ],
+)
+def test_whole_sentences_are_no_titles_cries_or_fragments(sentence: str, whole: bool) -> None:
+    assert is_whole(sentence) is whole
 
 
 def test_a_sentence_that_leans_on_another_goes_with_it() -> None:

@@ -217,5 +217,6 @@ def _filled(said: Sequence[str], own: Sequence[str], order: Sequence[int], suppo
 
 
 def is_whole(sentence: str) -> bool:
-    """Not a cry, a signature, or what a page break has torn off."""
-    return len(sentence.split()) >= LEAST_WORDS and is_ended(sentence) and not sentence[0].islower()
+    """Not a cry, a title, a signature, or what a page break has torn off."""
+    torn = sentence[0].islower() or not is_ended(sentence)
+    return len(sentence.split()) >= LEAST_WORDS and not torn and not sentence.isupper()
