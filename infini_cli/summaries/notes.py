@@ -8,7 +8,7 @@ read in memory, against 0.23 without. Another model has all before the chapter i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -205,15 +205,26 @@ def _filled(said: Sequence[str], own: Sequence[str], order: Sequence[int], suppo
         support: The text.
         words: About how many there is room for.
     """
-    filled = [(support.place(sentence) or 0, sentence) for sentence in said]
-    room = words - sum(len(sentence.split()) for sentence in said)
-    for number in order:
-        sentence = own[number]
-        size = len(sentence.split())
-        if is_whole(sentence) and size <= room and not support.said(sentence, [other for _, other in filled]):
-            filled.append((number, sentence))
-            room -= size
+    filled: list[tuple[float, str]] = [(support.place(sentence) or 0, sentence) for sentence in said]
+    fill(filled, ((number, own[number]) for number in order if is_whole(own[number])), support, words)
     return [sentence for _, sentence in sorted(filled, key=lambda one: one[0])] or [own[order[0]]]
+
+
+def fill(picked: list[tuple[float, str]], others: Iterable[tuple[float, str]], support: Support, words: int) -> None:
+    """Adds to sentences those others that fit and are not said yet, each with its place.
+
+    Args:
+        picked: With their places; it grows.
+        others: The first that fits is the first to be added.
+        support: Tells what is said already.
+        words: The most that all together may have.
+    """
+    room = words - sum(len(sentence.split()) for _, sentence in picked)
+    for place, sentence in others:
+        size = len(sentence.split())
+        if size <= room and not support.said(sentence, [other for _, other in picked]):
+            picked.append((place, sentence))
+            room -= size
 
 
 def is_whole(sentence: str) -> bool:
