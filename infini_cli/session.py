@@ -28,7 +28,7 @@ from infini_cli.settings import Settings
 
 if TYPE_CHECKING:
     from infini_attention import Loaded, MemoryState, Source
-    from infini_attention.config import UpdateRule
+    from infini_attention.config import InfiniConfig, UpdateRule
 
 PASSWORD_VARIABLE = "INFINI_PDF_PASSWORD"
 _LAST_WORDS = 80
@@ -79,6 +79,7 @@ def load_model(
     model: str | None = None,
     *,
     rule: str | None = None,
+    config: InfiniConfig | None = None,
     untrained: bool = False,
     needs_adapter: bool = True,
 ) -> Loaded:
@@ -89,6 +90,7 @@ def load_model(
         console: Where notes go.
         model: A model's name; that of the settings if None.
         rule: Another update rule than the model's.
+        config: Another memory path than the model's.
         untrained: Leave its adapter out.
         needs_adapter: Tell where the model has none.
 
@@ -96,19 +98,19 @@ def load_model(
         UsageFailure: If there is no such rule.
     """
     from infini_attention import load
-    from infini_attention.recipes import DEFAULT, find
+    from infini_attention.recipes import DEFAULT
     from transformers.utils import logging
 
     if not console.verbose:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     name = model or settings.model or DEFAULT
-    config = find(name).config if untrained else None
     loaded = load(
         name,
         device=settings.device,
         dtype=settings.dtype,
         config=config,
         rule=_update_rule(rule),
+        untrained=untrained,
         notify=console.note,
     )
     console.detail(f"model {loaded.recipe.name} on {loaded.placement.reason}")

@@ -135,6 +135,15 @@ def ngram(signs: Tensor, end: int, length: int) -> Tensor:
     return torch.tensor(parts)
 
 
+def register(signs: Tensor, logits: Tensor) -> list[Tensor]:
+    """What a register holds before the first token and after each, from the tokens' signs ``[T, D]`` and its gate's logits."""
+    held = [torch.zeros(signs.shape[1])]
+    for taken, logit in zip(signs, logits, strict=True):
+        share = 1 / (1 + torch.exp(-logit))
+        held.append((1 - share) * held[-1] + share * taken)
+    return held
+
+
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary embedding of one head's vector: halves are the two coordinates of each plane."""
     half = len(x) // 2
@@ -161,7 +170,7 @@ def attention_layer(
         hidden: ``[T, C]``, what the layer's projections see.
         cos, sin: ``[segment_length, D]``, rotary tables.
         heads, kv_heads: how many of each.
-        signs: ``[T, kv_heads, D]``, of the tokens, if the path sees n-grams.
+        signs: ``[T, kv_heads, D]``, of the tokens, if the path sees n-grams or has a register.
         index: of the layer.
 
     Returns:
@@ -183,6 +192,12 @@ def attention_layer(
 
     for start in range(0, len(hidden), config.segment_length):
         segment = hidden[start : start + config.segment_length]
+        registers: list[list[Tensor]] = []
+        if index in config.registers:
+            assert signs is not None
+            logits = segment @ weights["register_weight"] + weights["register_bias"]
+            seen = signs[start : start + len(segment)]
+            registers = [register(seen[:, g], logits[:, g]) for g in range(kv_heads)]
         plain = {name: (segment @ weights[name].T).reshape(len(segment), -1, size) for name in ("q", "k", "v")}
         for t, h in enumerate(segment):
             row = []
@@ -197,8 +212,12 @@ def attention_layer(
                     row.append(attended)
                     continue
                 asked = reading[j]
+                if config.ngrams or registers:
+                    asked = unit(asked)
                 if config.ngrams:
-                    asked = unit(asked) + sequence(start + t, j // share)
+                    asked = asked + sequence(start + t, j // share)
+                if registers:
+                    asked = asked + weights["register_scale"][j // share] * unit(registers[j // share][t + 1])
                 held = read(config.update_rule, matrices[j // share], norms[j // share], asked)
                 if config.gate == "convex":
                     row.append(convex(weights["gate_bias"][j], held, attended))
@@ -213,8 +232,12 @@ def attention_layer(
                 key = plain["k"][t, g] + h @ down["key"] @ weights["key_up"][:, span]
                 if config.key_shift and t > 0:
                     key = key + segment[t - 1] @ down["shift"] @ weights["shift_up"][:, span]
+                if config.ngrams or registers:
+                    key = unit(key)
                 if config.ngrams:
-                    key = unit(key) + sequence(start + t - 1, g)
+                    key = key + sequence(start + t - 1, g)
+                if registers:
+                    key = key + weights["register_scale"][g] * unit(registers[g][t])
                 keys.append(key)
                 values.append(plain["v"][t, g] + h @ down["value"] @ weights["value_up"][:, span])
             if config.update_rule == "deltanet":

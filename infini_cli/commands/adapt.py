@@ -117,7 +117,14 @@ def adapt(
             _tell_plan(plan, None, form)
         return
     loaded = load_model(
-        run.settings, run.console, model or recipe, rule=rule, untrained=fresh, needs_adapter=system == "memory"
+        run.settings,
+        run.console,
+        model or recipe,
+        rule=rule,
+        # A stage may change the path that it goes on with; what stands beside it goes with the model's own.
+        config=chosen.config if recipe is not None and system == "memory" else None,
+        untrained=fresh,
+        needs_adapter=system == "memory",
     )
     from infini_attention.adaptation.run import adapt as train
     from infini_attention.adaptation.run import learner_of

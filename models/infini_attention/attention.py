@@ -15,9 +15,12 @@ from torch import Tensor, nn
 from .cache import LayerMemory
 from .config import InfiniConfig
 from .memory import Write, accumulator, retrieve, unit_norm
+from .registers import hold
 
 # What an n-gram weighs in an untrained path, beside a key or query of length one.
 NGRAM_SCALE = 0.7
+# Likewise what a register weighs, and the bias of its gate: it holds about the last four tokens.
+REGISTER_SCALE, REGISTER_BIAS = 0.7, -1.5
 
 
 class HeadShape(NamedTuple):
@@ -59,6 +62,7 @@ class Projected(NamedTuple):
         query: ``[B, T, Hq, D]`` without rotary embedding; likewise ``key`` and ``value`` with KV heads. Under tensor
             parallelism, this process's heads.
         ngrams: ``[lengths, B, T + 1, Hkv, D]``, of all heads (see ``ngrams.bind``); ``None`` where the path sees none.
+        signs: ``[B, T, Hkv, D]``, of the tokens, of all heads; ``None`` where the path needs none.
     """
 
     hidden: Tensor
@@ -66,6 +70,7 @@ class Projected(NamedTuple):
     key: Tensor
     value: Tensor
     ngrams: Tensor | None = None
+    signs: Tensor | None = None
 
 
 class MemoryPath(nn.Module):
@@ -110,6 +115,11 @@ class MemoryPath(nn.Module):
         if config.ngrams:
             self.ngram_of_head = [(index + head) % len(config.ngrams) for head in range(shape.kv_heads)]
             self.ngram_scale = full(shape.kv_heads, NGRAM_SCALE)
+        self.register = index in config.registers
+        if self.register:
+            self.register_weight = zeros(hidden, shape.kv_heads)
+            self.register_bias = full(shape.kv_heads, REGISTER_BIAS)
+            self.register_scale = full(shape.kv_heads, REGISTER_SCALE)
         self.gate_bias = full(shape.query_heads, config.gate_bias)
         if config.gate == "residual":
             self.gate_weight = zeros(hidden, shape.query_heads)
@@ -138,14 +148,14 @@ class MemoryPath(nn.Module):
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() or layer.learn_writes):
             low = self._project(inputs.hidden)
-            ngrams = self._ngrams(inputs)
-            layer.pending.append(self._write(inputs, low, layer, ngrams))
+            beside = self._beside(inputs, low, layer)
+            layer.pending.append(self._write(inputs, low, layer, beside))
         if layer.memory is None:
             return local
         query = inputs.query + (low["query"] @ self.shard.of(self.query_up).to(local.dtype)).view_as(inputs.query)
-        if ngrams is not None:
-            group = query.shape[2] // ngrams.shape[2]
-            query = unit_norm(query) + ngrams[:, 1:].repeat_interleave(group, 2)
+        if beside is not None:
+            group = query.shape[2] // beside.shape[2]
+            query = unit_norm(query) + beside[:, 1:].repeat_interleave(group, 2)
         read = retrieve(self.config.update_rule, layer.memory, query.transpose(1, 2)).transpose(1, 2)
         gate = torch.sigmoid(self.shard.of(self._gate_logits(low)))[..., None]
         if self.config.gate == "convex":
@@ -166,16 +176,36 @@ class MemoryPath(nn.Module):
         if self.config.update_rule == "deltanet":
             names, sizes = [*names, "strength", "decay"], [*sizes, self.shape.kv_heads, self.shape.kv_heads]
             weights += [self.strength_weight, self.decay_weight]
+        if self.register:
+            names, sizes = [*names, "register"], [*sizes, self.shape.kv_heads]
+            weights.append(self.register_weight)
         product = hidden @ torch.cat(weights, 1).to(hidden.dtype)
         return dict(zip(names, product.split(sizes, -1), strict=True))
 
-    def _ngrams(self, inputs: Projected) -> Tensor | None:
-        """``[B, T + 1, Hkv, D]``, what n-grams add to the keys of the tokens after them, and to their last tokens' queries."""
-        if inputs.ngrams is None:
+    def _beside(self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory) -> Tensor | None:
+        """What stands in keys and queries beside hidden states: n-grams and the register.
+
+        Returns:
+            ``[B, T + 1, Hkv, D]``: of the tokens before the first one and after each. A key sees what stands before its token,
+            a query what stands after it. ``None``: nothing.
+        """
+        parts = []
+        if inputs.ngrams is not None:
+            found = torch.stack([inputs.ngrams[n, :, :, head] for head, n in enumerate(self.ngram_of_head)], 2)
+            parts.append(found.to(inputs.hidden.device) * self.ngram_scale[:, None])
+        if self.register:
+            assert inputs.signs is not None
+            logits = accumulator(low["register"]) + self.register_bias
+            signs = inputs.signs.to(inputs.hidden.device).transpose(1, 2)
+            first = (
+                signs.new_zeros(signs[:, :, 0].shape, dtype=logits.dtype) if layer.register is None else layer.register
+            )
+            held = torch.cat([first[:, :, None], hold(signs, logits.transpose(1, 2), first)], 2)
+            layer.register = held[:, :, -1]
+            parts.append(unit_norm(held.transpose(1, 2)) * self.register_scale[:, None])
+        if not parts:
             return None
-        found = torch.stack([inputs.ngrams[n, :, :, head] for head, n in enumerate(self.ngram_of_head)], 2)
-        scaled = found.to(inputs.hidden.device) * self.ngram_scale[:, None]
-        return self.shard.of(scaled, 2).to(inputs.hidden.dtype)
+        return self.shard.of(torch.stack(parts).sum(0), 2).to(inputs.hidden.dtype)
 
     def _gate_logits(self, low: dict[str, Tensor]) -> Tensor:
         """``[B, T, Hq]``, or ``[Hq]`` for the convex gate, which sees no token."""
@@ -183,7 +213,7 @@ class MemoryPath(nn.Module):
             return self.gate_bias
         return accumulator(low["gate"]) + self.gate_bias
 
-    def _write(self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory, ngrams: Tensor | None) -> Write:
+    def _write(self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory, beside: Tensor | None) -> Write:
         dtype = inputs.hidden.dtype
         change = low["key"] @ self.shard.of(self.key_up).to(dtype)
         if self.config.key_shift:
@@ -192,8 +222,8 @@ class MemoryPath(nn.Module):
             change = change + torch.cat([first, shift[:, :-1]], 1) @ self.shard.of(self.shift_up).to(dtype)
             layer.previous = shift[:, -1:]
         keys = inputs.key + change.view_as(inputs.key)
-        if ngrams is not None:
-            keys = unit_norm(keys) + ngrams[:, :-1]
+        if beside is not None:
+            keys = unit_norm(keys) + beside[:, :-1]
         keys = keys.transpose(1, 2)
         change = low["value"] @ self.shard.of(self.value_up).to(dtype)
         values = (inputs.value + change.view_as(inputs.value)).transpose(1, 2)

@@ -30,12 +30,14 @@ class LayerMemory:
         memory: what was read up to the last closed segment; ``None`` while nothing was.
         pending: what the open segment's tokens will write, in pieces as they came.
         previous: ``[B, 1, rank]``, the last token's part in its successor's memory key.
+        register: ``[B, H, D]``, what the layer's register holds (see ``registers``).
         learn_writes: track gradients of what is written even where the network runs without them.
     """
 
     memory: Memory | None = None
     pending: list[Write] = dataclasses.field(default_factory=list)
     previous: Tensor | None = None
+    register: Tensor | None = None
     learn_writes: bool = False
 
     def open_write(self) -> Write:
@@ -51,6 +53,7 @@ class LayerMemory:
         self.memory = None if self.memory is None else each(self.memory)
         self.pending = [each(write) for write in self.pending]
         self.previous = None if self.previous is None else change(self.previous)
+        self.register = None if self.register is None else change(self.register)
 
 
 class OpenSegment(DynamicCache):
@@ -58,7 +61,8 @@ class OpenSegment(DynamicCache):
 
     Attributes:
         memories: of the layers.
-        ngrams: of the tokens that are going through the decoder (see ``ngrams.bind``); ``None`` where no path asks for them.
+        signs: ``[B, T, H, D]``, of the tokens that are going through the decoder; ``None`` where no path asks for them.
+        ngrams: of the same tokens (see ``ngrams.bind``), likewise.
         behind: ``[B, n, H, D]``, signs of the tokens just before those that come next, also of the segment before; ``None``
             at a text's beginning.
     """
@@ -68,11 +72,15 @@ class OpenSegment(DynamicCache):
     ) -> None:
         super().__init__(config=base_config)
         self.memories = layers
+        self.signs: Tensor | None = None
         self.ngrams: Tensor | None = None
         self.behind = behind
 
     def see(self, signs: Tensor, lengths: Sequence[int]) -> None:
-        """Binds the n-grams of tokens that come next in the text; their signs are ``[B, T, H, D]``."""
+        """Keeps the signs of tokens that come next in the text, ``[B, T, H, D]``, and binds the n-grams of some lengths."""
+        self.signs = signs
+        if not lengths:
+            return
         longest = max(lengths)
         if self.behind is None:
             self.behind = signs.new_zeros(signs.shape[0], longest, *signs.shape[2:])
@@ -141,7 +149,7 @@ class InfiniCache(Cache):
             before = empty_memory(rule, write) if layer.memory is None else layer.memory
             layer.memory = update(rule, before, write)
             layer.pending = []
-            layer.previous = None
+            layer.previous = layer.register = None
         self.open_tokens = 0
         self.segments += 1
         self.local = OpenSegment(self.base_config, self.memories, self.local.behind)

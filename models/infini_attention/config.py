@@ -25,6 +25,8 @@ class InfiniConfig:
         key_shift: whether a token's memory key also sees the token before it in its segment.
         ngrams: lengths of the n-grams that keys and queries see beside hidden states, assigned to the KV heads of a layer in
             turn, from layer to layer one on (``deltanet`` only, see ``ngrams``); none by default.
+        registers: decoder layers whose keys and queries also see a register, the last token that mattered (``deltanet`` only,
+            see ``registers``), in ascending order; those that carry no memory have none. None by default.
         gate_bias: initial gate bias (before the sigmoid).
         horizons: tokens after which an untrained memory has decayed to 1/e, assigned to the KV heads of a
             layer in turn (``deltanet`` only); ``inf`` is a memory that does not decay.
@@ -39,6 +41,7 @@ class InfiniConfig:
     rank: int = 16
     key_shift: bool = True
     ngrams: tuple[int, ...] = ()
+    registers: tuple[int, ...] = ()
     gate_bias: float = -3.0
     horizons: tuple[float, ...] = (1500.0, 20_000.0, float("inf"))
     reread_first: bool = False
@@ -54,12 +57,16 @@ class InfiniConfig:
             raise ValueError(f"rank must be at least 1, not {self.rank}")
         if self.ngrams and (min(self.ngrams) < 1 or self.update_rule != "deltanet"):
             raise ValueError(f"ngrams must be positive lengths, and go with deltanet, not {self.ngrams}")
+        if self.registers and self.update_rule != "deltanet":
+            raise ValueError(f"registers go with deltanet, not with {self.update_rule}")
         if not self.horizons or any(not horizon > 0 for horizon in self.horizons):
             raise ValueError(f"horizons must be positive numbers of tokens, not {self.horizons}")
-        if self.layers is not None and (
-            not self.layers or list(self.layers) != sorted(set(self.layers)) or self.layers[0] < 0
-        ):
-            raise ValueError(f"layers must be distinct, ascending and not negative, not {self.layers}")
+        if self.layers is not None and not self.layers:
+            raise ValueError("layers must name at least one")
+        for name in ("layers", "registers"):
+            chosen = getattr(self, name) or ()
+            if list(chosen) != sorted(set(chosen)) or min(chosen, default=0) < 0:
+                raise ValueError(f"{name} must be distinct, ascending and not negative, not {chosen}")
 
     def with_rule(self, rule: UpdateRule) -> InfiniConfig:
         """The same path under another update rule; the paper's rules come with the paper's gate."""
@@ -67,13 +74,14 @@ class InfiniConfig:
             return self
         if rule == "deltanet":
             return dataclasses.replace(self, update_rule=rule, gate="residual")
-        return dataclasses.replace(self, update_rule=rule, gate="convex", ngrams=())
+        return dataclasses.replace(self, update_rule=rule, gate="convex", ngrams=(), registers=())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON and TOML values; ``from_dict`` reads them back."""
         values = dataclasses.asdict(self)
         values["layers"] = None if self.layers is None else list(self.layers)
         values["ngrams"] = list(self.ngrams)
+        values["registers"] = list(self.registers)
         # -3 and -3.0 are one configuration, so they must have one digest.
         values["gate_bias"] = float(self.gate_bias)
         values["horizons"] = [float(horizon) for horizon in self.horizons]
@@ -92,8 +100,8 @@ class InfiniConfig:
         plain = dict(values)
         if plain.get("layers") is not None:
             plain["layers"] = tuple(plain["layers"])
-        if "ngrams" in plain:
-            plain["ngrams"] = tuple(plain["ngrams"])
+        for name in {"ngrams", "registers"} & set(plain):
+            plain[name] = tuple(plain[name])
         if "horizons" in plain:
             plain["horizons"] = tuple(float(horizon) for horizon in plain["horizons"])
         return cls(**plain)

@@ -45,6 +45,7 @@ class _Tap:
     def __init__(self, attention: nn.Module, index: int, path: MemoryPath) -> None:
         self.path, self.index = path, index
         self.layer: LayerMemory | None = None
+        self.signs: Tensor | None = None
         self.ngrams: Tensor | None = None
         self.caught: dict[str, Tensor] = {}
         self.handles = [attention.register_forward_pre_hook(self._enter, with_kwargs=True)]
@@ -54,9 +55,9 @@ class _Tap:
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         cache = kwargs.get("past_key_values")
-        self.layer = self.ngrams = None
+        self.layer = self.signs = self.ngrams = None
         if isinstance(cache, OpenSegment):
-            self.layer, self.ngrams = cache.memories[self.index], cache.ngrams
+            self.layer, self.signs, self.ngrams = cache.memories[self.index], cache.signs, cache.ngrams
         self.caught = {"hidden": args[0] if args else kwargs["hidden_states"]}
 
     def _catcher(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
@@ -79,8 +80,9 @@ class _Tap:
             return states if normalise is None else cast(Tensor, normalise(states))
 
         projected = (heads("q_proj", "q_norm"), heads("k_proj", "k_norm"), heads("v_proj", "v_norm"))
-        inputs = Projected(hidden, *projected, self.ngrams)
-        layer, self.layer, self.ngrams, self.caught = self.layer, None, None, {}
+        inputs = Projected(hidden, *projected, self.ngrams, self.signs)
+        layer, self.caught = self.layer, {}
+        self.layer = self.signs = self.ngrams = None
         return cast(Tensor, self.path(inputs, local, layer))
 
 
@@ -113,7 +115,7 @@ def inject(model: PreTrainedModel, config: InfiniConfig) -> None:
         taps[index] = _Tap(attention, index, attention.infini)
         attention._infini_tap = taps[index]
     signs = None
-    if config.ngrams:
+    if config.ngrams or config.registers:
         shape = taps[indices[0]].path.shape
         signs = TokenSigns(cast(nn.Embedding, model.get_input_embeddings()), shape.kv_heads, shape.size)
     decoder.infini = Injection(config, base_attention, taps, signs)

@@ -97,6 +97,7 @@ def load(
     dtype: str = "auto",
     config: InfiniConfig | None = None,
     rule: UpdateRule | None = None,
+    untrained: bool = False,
     fetch: bool = True,
     notify: Callable[[str], None] = lambda text: None,
 ) -> Loaded:
@@ -107,8 +108,9 @@ def load(
     Args:
         model: a recipe's name, a folder, or a hub id (see ``recipes.find``).
         device, dtype: see ``device.choose``.
-        config: another memory path than the recipe's; it is untrained then.
-        rule: another update rule than the recipe's, with as much of its adapter as that has a use for.
+        config: another memory path than the recipe's, with as much of its adapter as that has a use for.
+        rule: another update rule than the recipe's, likewise.
+        untrained: leave the adapter out.
         fetch: whether weights that are not there may be fetched.
         notify: told what is going on.
 
@@ -146,7 +148,7 @@ def load(
         chosen = chosen.with_rule(rule)
     try:
         inject(base, chosen)
-        adapter = recipe.adapter() if config is None else None
+        adapter = None if untrained else recipe.adapter()
         if adapter is not None:
             if chosen != recipe.config:
                 own = {name: parameter.detach() for name, parameter in memory_parameters(base).items()}

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from cli_helpers import SENTENCES, Infini, assert_error, write_recipe
 from infini_attention import Engine, load
 from infini_attention.adaptation.plan import Phase, TrainingPlan
@@ -67,6 +68,26 @@ def test_trains_on_from_an_adapter_unless_told_to_start_fresh(
     assert first_loss("on", *trained) != start
     adapters = [(tmp_path / out / "adapter.safetensors").read_bytes() for out in ("first", "fresh", "on")]
     assert adapters[0] == adapters[1] != adapters[2]
+
+
+def test_a_plan_may_give_the_path_that_it_goes_on_with_a_new_part(
+    infini: Infini, data: Path, tmp_path: Path, model: str
+) -> None:
+    command = ("adapt", "--data", data, "--steps", "2", "-o")
+    assert infini(*command, tmp_path / "first").code == 0
+    plan = tmp_path / "plan.toml"
+    text = (Path(model) / "recipe.toml").read_text()
+    # So small a rate leaves the weights what they were.
+    plan.write_text(
+        text.replace("rank = 4", "rank = 4\nregisters = [1]").replace("warmup = 1", "rate = 1e-9\nwarmup = 1")
+    )
+    assert infini(*command, tmp_path / "second", "--model", tmp_path / "first", "--recipe", plan).code == 0
+    first, second = (load_file(tmp_path / out / "adapter.safetensors") for out in ("first", "second"))
+    new = {"layers.1.register_weight", "layers.1.register_bias", "layers.1.register_scale"}
+    assert set(second) - set(first) == new and set(first) < set(second)
+    assert first["layers.0.value_up"].any()
+    torch.testing.assert_close(second["layers.0.value_up"], first["layers.0.value_up"])
+    assert load(str(tmp_path / "second"), fetch=False).config.registers == (1,)
 
 
 def with_tasks(model: str, folder: Path, **tasks: float) -> Path:

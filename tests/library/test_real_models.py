@@ -39,7 +39,7 @@ def test_smollm2_has_the_bits_of_its_base_while_its_memory_is_empty() -> None:
 
 @pytest.mark.slow
 def test_smollm2_reads_its_memory_in_the_second_segment() -> None:
-    loaded = load(device="cpu", dtype="fp32", config=InfiniConfig(segment_length=64), fetch=False)
+    loaded = load(device="cpu", dtype="fp32", config=InfiniConfig(segment_length=64), untrained=True, fetch=False)
     ids = loaded.encode(STORY * 5)[:150]
     whole, parts = loaded.engine(), loaded.engine()
     whole.read(ids)

@@ -38,7 +38,8 @@ TIGHT: dict[str, Any] = {"rtol": 1e-7, "atol": 1e-8}
 
 @functools.cache
 def model_of(family: str, rule: str = "deltanet", gate: str = "residual") -> Model:
-    return memory_model(family, update_rule=rule, gate=gate, ngrams=(2, 3) if rule == "deltanet" else ())
+    beside = {"ngrams": (2, 3), "registers": (1,)} if rule == "deltanet" else {}
+    return memory_model(family, update_rule=rule, gate=gate, **beside)
 
 
 def assert_same_memories(left: InfiniCache, right: InfiniCache) -> None:
@@ -133,13 +134,15 @@ def test_memories_are_what_the_naive_rules_write_segment_by_segment(rule: str) -
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("gate", GATES)
 @pytest.mark.parametrize("key_shift", [True, False])
-@pytest.mark.parametrize("ngrams", [(), (2, 4)])
+@pytest.mark.parametrize(
+    "beside", [{}, {"ngrams": (2, 4)}, {"registers": (1,)}, {"ngrams": (2, 4), "registers": (0, 1)}]
+)
 def test_a_layer_gives_what_the_naive_layer_gives(
-    rule: str, gate: str, key_shift: bool, ngrams: tuple[int, ...]
+    rule: str, gate: str, key_shift: bool, beside: dict[str, tuple[int, ...]]
 ) -> None:
-    if ngrams and rule != "deltanet":
-        pytest.skip("the paper's rules see no n-grams")
-    model = memory_model(update_rule=rule, gate=gate, key_shift=key_shift, ngrams=ngrams)
+    if beside and rule != "deltanet":
+        pytest.skip("the paper's rules see no n-grams and have no registers")
+    model = memory_model(update_rule=rule, gate=gate, key_shift=key_shift, **beside)
     decoder = decoder_of(model)
     attention = decoder.layers[1].self_attn
     seen: dict[str, list[Tensor]] = {"hidden": [], "output": []}
@@ -155,8 +158,8 @@ def test_a_layer_gives_what_the_naive_layer_gives(
     weights = dict(trained)
     weights |= {name[0]: getattr(attention, name).weight.detach() for name in ("q_proj", "k_proj", "v_proj")}
     cos, sin = decoder.rotary_emb(hidden[None], torch.arange(SEGMENT)[None])
-    config = small_config(update_rule=rule, gate=gate, key_shift=key_shift, ngrams=ngrams)
-    signs = decoder.infini.signs(decoder.embed_tokens(ids))[0] if ngrams else None
+    config = small_config(update_rule=rule, gate=gate, key_shift=key_shift, **beside)
+    signs = decoder.infini.signs(decoder.embed_tokens(ids))[0] if beside else None
     wanted = naive.attention_layer(weights, config, hidden, cos[0], sin[0], 4, 2, signs, 1)
     # Strengths, decays and gates meet the float32 parameters as float64, so only their rounding to float32 is left.
     torch.testing.assert_close(output, wanted.flatten(1), rtol=1e-6, atol=1e-7)
@@ -420,7 +423,7 @@ def test_an_n_gram_is_known_by_its_tokens_and_their_order() -> None:
         assert torch.equal(seen[0][0], torch.zeros_like(seen[0][0]))
 
 
-def test_n_grams_follow_their_sequences_when_the_batch_is_changed() -> None:
+def test_n_grams_and_registers_follow_their_sequences_when_the_batch_is_changed() -> None:
     model, ids = model_of("llama"), text(SEGMENT + 7, batch=2)
     wanted, _ = stream(model, ids, [])
     _, cache = stream(model, ids[:, : SEGMENT + 4], [])
@@ -431,7 +434,7 @@ def test_n_grams_follow_their_sequences_when_the_batch_is_changed() -> None:
 
 
 def changes() -> list[dict[str, Any]]:
-    return [{"key_shift": True}, {"key_shift": False}, {"rank": 1}, {"ngrams": (2,)}]
+    return [{"key_shift": True}, {"key_shift": False}, {"rank": 1}, {"ngrams": (2,)}, {"registers": (0,)}]
 
 
 @pytest.mark.parametrize("change", changes())
