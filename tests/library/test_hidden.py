@@ -97,7 +97,7 @@ def test_only_the_common_hay_is_written_again(plan: Plan, seed: int) -> None:
     for number, segment in enumerate(segments):
         assert all(s <= number and s in common for s in segment.echoes)
         assert len(segment.echoes) * segment.times <= plan.echoes + CHAPTER // 2 + 1
-    assert bool(segments[-2].echoes) == bool(plan.echoes)
+    assert bool(segments[-2].echoes) == bool(plan.echoes and plan.segments > 2)
 
 
 def test_sentences_stand_at_the_start_too() -> None:
@@ -109,6 +109,14 @@ def test_sentences_stand_at_the_start_too() -> None:
         # Where they do, all rows have the same behind them; otherwise it comes before.
         assert len(before[0].ids) == len(question.ids) if first[-1] else len(before[0].ids) == 1
     assert 0.3 < sum(first) / len(first) < 0.7
+
+
+@given(st.integers(0, 999))
+def test_two_segments_have_no_hay_behind_the_sentences_nor_before_a_question(seed: int) -> None:
+    task = HiddenRecall("facts", DRAWS[:1], 2, PLANTER, PASSKEY, CORPUS)
+    *own, question = task.sample(Plan(2, 2, 400, 2, 9), np.random.default_rng(seed))
+    assert all(2 * len(segment.ids) == len(question.ids) and not segment.echoes for segment in own)
+    assert all(decode(ids).startswith("\nQuestion: ") for ids in question.ids)
 
 
 def hiding(hay: int, *, bare: bool = True) -> Hiding:

@@ -41,7 +41,8 @@ class HiddenRecall:
 
     Each row has its own sentences in as little hay as a few tokens or as much as a segment; they may fall into several
     segments. Either they stand at the beginning, or hay is read before, once for all rows. Then hay comes again, most of
-    it from echoes (``deltanet`` only), then the questions, which cost little beside the reading.
+    it from echoes (``deltanet`` only), then the questions, which cost little beside the reading. A plan of two segments has
+    no hay before or behind the sentences, nor before a question: what is to be learned is learned soonest so.
 
     Args:
         name: of the task.
@@ -67,8 +68,15 @@ class HiddenRecall:
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
         """About half of the plan's tokens go into the rows' own segments."""
         corpus = self.corpus if rng.random() < BOOK_SHARE else None
+        if plan.segments == 2:
+            return self._alone(plan, corpus, rng)
         draw = self._at_the_start if rng.random() < FIRST_SHARE else self._in_the_middle
         return draw(plan, corpus, rng)
+
+    def _alone(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
+        rows, hidden = self._rows(plan, corpus, rng)
+        own = [Segment(piece, None, False) for piece in rows.split(plan.length, 1)]
+        return [*own, self._questions(hidden, corpus, rng, 0)]
 
     def _at_the_start(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
         rows, hidden = self._rows(plan, corpus, rng)
@@ -125,8 +133,10 @@ class HiddenRecall:
             rows.append(self.planter.plant(needles, hay, rng))
         return torch.stack(rows), [hidden for hidden, _ in drawn]
 
-    def _questions(self, rows: Sequence[Sequence[Hidden]], corpus: Corpus | None, rng: np.random.Generator) -> Segment:
-        rest = draw_hay(self.passkey, corpus, int((MOST_REST + 1) ** rng.random()), rng)
+    def _questions(
+        self, rows: Sequence[Sequence[Hidden]], corpus: Corpus | None, rng: np.random.Generator, most: int = MOST_REST
+    ) -> Segment:
+        rest = draw_hay(self.passkey, corpus, int((most + 1) ** rng.random()) if most else 0, rng)
         encode = self.planter.encode
         return question_segment(
             (torch.cat([rest, torch.tensor(encode(hidden.prompt))]), torch.tensor(encode(hidden.answer)))
