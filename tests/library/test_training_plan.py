@@ -124,9 +124,10 @@ def test_every_plan_that_ships_can_be_run(file: Path) -> None:
     plan = TrainingPlan.from_dict(recipe.training)
     assert plan.steps > 0
     assert {name for phase in plan.phases for name in phase.tasks} <= set(TASKS)
-    # One adapter goes through all stages; how an engine reads with it may change, and n-grams came to it.
+    # One adapter goes through all stages; how an engine reads with it may change, and n-grams and registers came to it.
     shipped = read(file.parent)
-    same = {name: getattr(shipped.config, name) for name in ("reread_first", "ngrams")}
+    same = {name: getattr(shipped.config, name) for name in ("reread_first", "ngrams", "registers")}
     assert dataclasses.replace(recipe.config, **same) == shipped.config
     assert recipe.config.ngrams in ((), shipped.config.ngrams)
+    assert recipe.config.registers in ((), shipped.config.registers)
     assert recipe.base == shipped.base
