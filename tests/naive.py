@@ -136,7 +136,8 @@ def ngram(signs: Tensor, end: int, length: int) -> Tensor:
 
 
 def register(signs: Tensor, logits: Tensor) -> list[Tensor]:
-    """What a register holds before the first token and after each, from the tokens' signs ``[T, D]`` and its gate's logits."""
+    """What a register holds before the first token and after each, from the tokens' signs (or values) ``[T, D]`` and its
+    gate's logits."""
     held = [torch.zeros(signs.shape[1])]
     for taken, logit in zip(signs, logits, strict=True):
         share = 1 / (1 + torch.exp(-logit))
@@ -240,6 +241,10 @@ def attention_layer(
                     key = key + weights["register_scale"][g] * unit(registers[g][t])
                 keys.append(key)
                 values.append(plain["v"][t, g] + h @ down["value"] @ weights["value_up"][:, span])
+            if index in config.value_registers:
+                logits = segment @ weights["register_value_weight"][:, g] + weights["register_value_bias"][g]
+                held = register(torch.stack(values), logits)
+                values = [v + weights["register_value_scale"][g] * r for v, r in zip(values, held, strict=False)]
             if config.update_rule == "deltanet":
                 strength = torch.sigmoid(segment @ weights["strength_weight"][:, g] + weights["strength_bias"][g])
                 decay = torch.sigmoid(segment @ weights["decay_weight"][:, g] + weights["decay_bias"][g]).log()

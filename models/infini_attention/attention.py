@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from .cache import LayerMemory
 from .config import InfiniConfig
 from .memory import Write, accumulator, retrieve, unit_norm
-from .registers import hold
+from .registers import held_before_and_after
 
 # What an n-gram weighs in an untrained path, beside a key or query of length one.
 NGRAM_SCALE = 0.7
 # Likewise what a register weighs, and the bias of its gate: it holds about the last four tokens.
 REGISTER_SCALE, REGISTER_BIAS = 0.7, -1.5
+# What a register of values weighs beside a token's own value.
+VALUE_SCALE = 0.5
 
 
 class HeadShape(NamedTuple):
@@ -120,6 +122,11 @@ class MemoryPath(nn.Module):
             self.register_weight = zeros(hidden, shape.kv_heads)
             self.register_bias = full(shape.kv_heads, REGISTER_BIAS)
             self.register_scale = full(shape.kv_heads, REGISTER_SCALE)
+        self.holds_values = index in config.value_registers
+        if self.holds_values:
+            self.register_value_weight = zeros(hidden, shape.kv_heads)
+            self.register_value_bias = full(shape.kv_heads, REGISTER_BIAS)
+            self.register_value_scale = full(shape.kv_heads, VALUE_SCALE)
         self.gate_bias = full(shape.query_heads, config.gate_bias)
         if config.gate == "residual":
             self.gate_weight = zeros(hidden, shape.query_heads)
@@ -179,6 +186,9 @@ class MemoryPath(nn.Module):
         if self.register:
             names, sizes = [*names, "register"], [*sizes, self.shape.kv_heads]
             weights.append(self.register_weight)
+        if self.holds_values:
+            names, sizes = [*names, "held_value"], [*sizes, self.shape.kv_heads]
+            weights.append(self.register_value_weight)
         product = hidden @ torch.cat(weights, 1).to(hidden.dtype)
         return dict(zip(names, product.split(sizes, -1), strict=True))
 
@@ -197,10 +207,7 @@ class MemoryPath(nn.Module):
             assert inputs.signs is not None
             logits = accumulator(low["register"]) + self.register_bias
             signs = inputs.signs.to(inputs.hidden.device).transpose(1, 2)
-            first = (
-                signs.new_zeros(signs[:, :, 0].shape, dtype=logits.dtype) if layer.register is None else layer.register
-            )
-            held = torch.cat([first[:, :, None], hold(signs, logits.transpose(1, 2), first)], 2)
+            held = held_before_and_after(signs, logits.transpose(1, 2), layer.register)
             layer.register = held[:, :, -1]
             parts.append(unit_norm(held.transpose(1, 2)) * self.register_scale[:, None])
         if not parts:
@@ -227,6 +234,12 @@ class MemoryPath(nn.Module):
         keys = keys.transpose(1, 2)
         change = low["value"] @ self.shard.of(self.value_up).to(dtype)
         values = (inputs.value + change.view_as(inputs.value)).transpose(1, 2)
+        if self.holds_values:
+            logits = self.shard.of(accumulator(low["held_value"]) + self.register_value_bias).transpose(1, 2)
+            held = held_before_and_after(values, logits, layer.held_value)
+            layer.held_value = held[:, :, -1]
+            weighed = self.shard.of(self.register_value_scale)[:, None, None] * held[:, :, :-1]
+            values = (values + weighed).to(values.dtype)
         if self.config.update_rule != "deltanet":
             return Write(keys, values)
         strength = torch.sigmoid(self.shard.of(accumulator(low["strength"]) + self.strength_bias))

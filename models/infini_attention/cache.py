@@ -20,6 +20,7 @@ from .memory import Memory, Write, empty_memory, update
 from .ngrams import bind
 
 AnyCache = TypeVar("AnyCache", bound=Cache)
+Pack = TypeVar("Pack", Memory, Write)
 
 
 @dataclasses.dataclass(slots=True)
@@ -31,6 +32,7 @@ class LayerMemory:
         pending: what the open segment's tokens will write, in pieces as they came.
         previous: ``[B, 1, rank]``, the last token's part in its successor's memory key.
         register: ``[B, H, D]``, what the layer's register holds (see ``registers``).
+        held_value: ``[B, H, V]``, what its register of values holds.
         learn_writes: track gradients of what is written even where the network runs without them.
     """
 
@@ -38,6 +40,7 @@ class LayerMemory:
     pending: list[Write] = dataclasses.field(default_factory=list)
     previous: Tensor | None = None
     register: Tensor | None = None
+    held_value: Tensor | None = None
     learn_writes: bool = False
 
     def open_write(self) -> Write:
@@ -54,6 +57,7 @@ class LayerMemory:
         self.pending = [each(write) for write in self.pending]
         self.previous = None if self.previous is None else change(self.previous)
         self.register = None if self.register is None else change(self.register)
+        self.held_value = None if self.held_value is None else change(self.held_value)
 
 
 class OpenSegment(DynamicCache):
@@ -143,13 +147,16 @@ class InfiniCache(Cache):
         """Writes the open segment into the memories and opens the next; an empty segment is left as it is."""
         if self.open_tokens == 0:
             return
-        rule = self.config.update_rule
-        for layer in self.memories.values():
-            write = layer.open_write()
-            before = empty_memory(rule, write) if layer.memory is None else layer.memory
-            layer.memory = update(rule, before, write)
+        layers = list(self.memories.values())
+        writes = [layer.open_write() for layer in layers]
+        for group in together(writes):
+            before = [layers[i].memory or empty_memory(self.config.update_rule, writes[i]) for i in group]
+            after = update(self.config.update_rule, stacked(before), stacked([writes[i] for i in group]))
+            for i, memory in zip(group, _parts(after, len(group)), strict=True):
+                layers[i].memory = memory
+        for layer in layers:
             layer.pending = []
-            layer.previous = layer.register = None
+            layer.previous = layer.register = layer.held_value = None
         self.open_tokens = 0
         self.segments += 1
         self.local = OpenSegment(self.base_config, self.memories, self.local.behind)
@@ -196,6 +203,34 @@ def shared_copy(cache: AnyCache) -> AnyCache:
     other = copy.copy(cache)
     other.layers = [copy.copy(layer) for layer in cache.layers]
     return other
+
+
+def together(writes: Sequence[Write]) -> list[list[int]]:
+    """Numbers of the layers whose memories are updated at once: on an accelerator, where each step of each update costs a
+    launch, all of one device and shape; on a processor each alone, which leaves it in its caches.
+    """
+    groups: dict[Any, list[int]] = {}
+    for number, write in enumerate(writes):
+        keys, values = write.keys, write.values
+        alone = number if keys.device.type == "cpu" else None
+        groups.setdefault((keys.device, keys.dtype, keys.shape, values.shape, alone), []).append(number)
+    return list(groups.values())
+
+
+def stacked(packs: Sequence[Pack]) -> Pack:
+    """Several layers' tensors as one batch, layer after layer."""
+    if len(packs) == 1:
+        return packs[0]
+    columns = zip(*packs, strict=True)
+    return type(packs[0])(*(None if column[0] is None else torch.cat(column) for column in columns))
+
+
+def _parts(memory: Memory, count: int) -> list[Memory]:
+    """A batch of several layers' memories, by layer."""
+    if count == 1:
+        return [memory]
+    norms = [None] * count if memory.norm is None else memory.norm.chunk(count)
+    return [Memory(matrix, norm) for matrix, norm in zip(memory.matrix.chunk(count), norms, strict=True)]
 
 
 def _join(pieces: list[Write]) -> Write:

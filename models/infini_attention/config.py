@@ -27,6 +27,7 @@ class InfiniConfig:
             turn, from layer to layer one on (``deltanet`` only, see ``ngrams``); none by default.
         registers: decoder layers whose keys and queries also see a register, the last token that mattered (``deltanet`` only,
             see ``registers``), in ascending order; those that carry no memory have none. None by default.
+        value_registers: likewise, layers whose tokens also write what a register of values holds.
         gate_bias: initial gate bias (before the sigmoid).
         horizons: tokens after which an untrained memory has decayed to 1/e, assigned to the KV heads of a
             layer in turn (``deltanet`` only); ``inf`` is a memory that does not decay.
@@ -42,6 +43,7 @@ class InfiniConfig:
     key_shift: bool = True
     ngrams: tuple[int, ...] = ()
     registers: tuple[int, ...] = ()
+    value_registers: tuple[int, ...] = ()
     gate_bias: float = -3.0
     horizons: tuple[float, ...] = (1500.0, 20_000.0, float("inf"))
     reread_first: bool = False
@@ -57,13 +59,13 @@ class InfiniConfig:
             raise ValueError(f"rank must be at least 1, not {self.rank}")
         if self.ngrams and (min(self.ngrams) < 1 or self.update_rule != "deltanet"):
             raise ValueError(f"ngrams must be positive lengths, and go with deltanet, not {self.ngrams}")
-        if self.registers and self.update_rule != "deltanet":
+        if (self.registers or self.value_registers) and self.update_rule != "deltanet":
             raise ValueError(f"registers go with deltanet, not with {self.update_rule}")
         if not self.horizons or any(not horizon > 0 for horizon in self.horizons):
             raise ValueError(f"horizons must be positive numbers of tokens, not {self.horizons}")
         if self.layers is not None and not self.layers:
             raise ValueError("layers must name at least one")
-        for name in ("layers", "registers"):
+        for name in ("layers", "registers", "value_registers"):
             chosen = getattr(self, name) or ()
             if list(chosen) != sorted(set(chosen)) or min(chosen, default=0) < 0:
                 raise ValueError(f"{name} must be distinct, ascending and not negative, not {chosen}")
@@ -74,7 +76,7 @@ class InfiniConfig:
             return self
         if rule == "deltanet":
             return dataclasses.replace(self, update_rule=rule, gate="residual")
-        return dataclasses.replace(self, update_rule=rule, gate="convex", ngrams=(), registers=())
+        return dataclasses.replace(self, update_rule=rule, gate="convex", ngrams=(), registers=(), value_registers=())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON and TOML values; ``from_dict`` reads them back."""
@@ -82,6 +84,7 @@ class InfiniConfig:
         values["layers"] = None if self.layers is None else list(self.layers)
         values["ngrams"] = list(self.ngrams)
         values["registers"] = list(self.registers)
+        values["value_registers"] = list(self.value_registers)
         # -3 and -3.0 are one configuration, so they must have one digest.
         values["gate_bias"] = float(self.gate_bias)
         values["horizons"] = [float(horizon) for horizon in self.horizons]
@@ -100,7 +103,7 @@ class InfiniConfig:
         plain = dict(values)
         if plain.get("layers") is not None:
             plain["layers"] = tuple(plain["layers"])
-        for name in {"ngrams", "registers"} & set(plain):
+        for name in {"ngrams", "registers", "value_registers"} & set(plain):
             plain[name] = tuple(plain[name])
         if "horizons" in plain:
             plain["horizons"] = tuple(float(horizon) for horizon in plain["horizons"])

@@ -129,8 +129,8 @@ class Transition(NamedTuple):
     """A stretch's update under ``deltanet`` as an affine map of the memory: ``M' = P M + Q``.
 
     Attributes:
-        kept: ``P``, ``[B, H, D, D]``, what the stretch leaves of the memory before it.
-        written: ``Q``, ``[B, H, D, V]``, what it writes into an empty one.
+        kept: ``P``, ``[..., B, H, D, D]``, what the stretch leaves of the memory before it.
+        written: ``Q``, ``[..., B, H, D, V]``, what it writes into an empty one.
     """
 
     kept: Tensor
@@ -154,8 +154,8 @@ class Transition(NamedTuple):
 
     def roll(self, rows: int) -> Transition:
         """The same maps, each moved ``rows`` rows down the batch, the last ones to its top."""
-        rows %= len(self.kept)
-        return Transition(self.kept.roll(rows, 0), self.written.roll(rows, 0)) if rows else self
+        rows %= self.kept.shape[-4]
+        return Transition(self.kept.roll(rows, -4), self.written.roll(rows, -4)) if rows else self
 
 
 def transition(write: Write) -> Transition:
@@ -224,7 +224,7 @@ def gated_delta_rule(matrix: Tensor, keys: Tensor, values: Tensor, strength: Ten
     last = decay[..., -1:]
     carried = (keys * (last - decay).exp()[..., None]).transpose(-1, -2)
     kept = last.exp()[..., None]
-    for c in range(keys.shape[2]):
-        writes = from_values[:, :, c] - from_memory[:, :, c] @ matrix
-        matrix = kept[:, :, c] * matrix + carried[:, :, c] @ writes
+    # Taken apart at once: the gradient of a part of a tensor, taken by its index, is as large as the tensor.
+    for own, seen, left, carry in zip(*(x.unbind(2) for x in (from_values, from_memory, kept, carried)), strict=True):
+        matrix = left * matrix + carry @ (own - seen @ matrix)
     return matrix

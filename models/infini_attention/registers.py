@@ -33,21 +33,36 @@ def hold(values: Tensor, logits: Tensor, before: Tensor | None = None) -> Tensor
     values = F.pad(values.to(logits.dtype), (0, 0, 0, pad)).unflatten(2, (-1, chunk))
     # Padding is taken in, but no token before it knows.
     logits = F.pad(logits, (0, pad)).unflatten(2, (-1, chunk))
-    kept = F.logsigmoid(-logits).cumsum(-1)
-    taken = F.logsigmoid(logits)
+    own, left = _held(values, F.logsigmoid(logits), F.logsigmoid(-logits))
+    # What a chunk holds at its end, of its own tokens alone, is in its turn what a register of chunks takes in.
+    ends, kept = own[..., -1, :], left[..., -1]
+    ends, kept = _held(ends, torch.zeros_like(kept), kept)
+    if before is not None:
+        ends = ends + kept.exp()[..., None] * before[:, :, None]
+    first = torch.zeros_like(ends[:, :, :1]) if before is None else before[:, :, None].to(ends.dtype)
+    found = own + left.exp()[..., None] * torch.cat([first, ends[:, :, :-1]], 2)[..., None, :]
+    return found.flatten(2, 3)[:, :, :tokens]
+
+
+def held_before_and_after(values: Tensor, logits: Tensor, before: Tensor | None = None) -> Tensor:
+    """``[B, H, T + 1, D]``: what a register holds before the first token and after each. Arguments as for ``hold``."""
+    first = values.new_zeros(values[:, :, 0].shape, dtype=logits.dtype) if before is None else before
+    return torch.cat([first[:, :, None], hold(values, logits, first)], 2)
+
+
+def _held(values: Tensor, taken: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """One chunk, or many side by side: what a register that was empty before it holds after each value.
+
+    Args:
+        values: ``[..., T, D]``.
+        taken: logarithm of the share of each value that is taken in, ``[..., T]``.
+        kept: logarithm of the share that each leaves of what was held before it, likewise.
+
+    Returns:
+        What is held, ``[..., T, D]``, and the logarithm of what is left of anything held before, ``[..., T]``.
+    """
+    left = kept.cumsum(-1)
+    later = torch.ones(values.shape[-2], values.shape[-2], dtype=torch.bool, device=values.device).triu(1)
     # Only what came earlier counts; the rest would overflow in exp, and in its gradient.
-    since = (kept[..., :, None] - kept[..., None, :] + taken[..., None, :]).masked_fill(
-        _later(chunk, logits), -torch.inf
-    )
-    own, left = since.exp() @ values, kept.exp()[..., None]
-    held = values.new_zeros(values[:, :, 0, 0].shape) if before is None else before
-    found = []
-    for c in range(own.shape[2]):
-        found.append(own[:, :, c] + left[:, :, c] * held[:, :, None])
-        held = found[-1][:, :, -1]
-    return torch.cat(found, 2)[:, :, :tokens]
-
-
-def _later(size: int, like: Tensor) -> Tensor:
-    """``[size, size]``, bool: whether the second token comes after the first."""
-    return torch.ones(size, size, dtype=torch.bool, device=like.device).triu(1)
+    since = (left[..., :, None] - left[..., None, :] + taken[..., None, :]).masked_fill(later, -torch.inf)
+    return since.exp() @ values, left

@@ -33,7 +33,9 @@ from models import (
 
 @functools.cache
 def model_of(family: str = "llama", rule: str = "deltanet", segment_length: int = SEGMENT) -> Model:
-    beside: dict[str, Any] = {"ngrams": (2, 3), "registers": (0, 1)} if rule == "deltanet" else {}
+    beside: dict[str, Any] = (
+        {"ngrams": (2, 3), "registers": (0, 1), "value_registers": (0, 1)} if rule == "deltanet" else {}
+    )
     return memory_model(family, dtype=torch.float32, update_rule=rule, segment_length=segment_length, **beside)
 
 

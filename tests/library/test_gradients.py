@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from infini_attention import cache
+from infini_attention.adaptation import echoes
 from infini_attention.adaptation.rollout import IGNORED, Rollout, Segment, training_cache
 from infini_attention.inject import inject, memory_parameters, new_cache
 from infini_attention.memory import Write, update
@@ -160,10 +162,10 @@ def test_echoes_give_the_loss_and_gradient_of_writing_the_segments_again(full: b
     model = memory_model()
     plain = segments_of(3, full=(full, full, True))
     found = []
-    for echoes in ((0, 1), ()):
+    for again in ((0, 1), ()):
         parameters = trainable(model)
-        segments = [plain[0], dataclasses.replace(plain[1], echoes=echoes, times=2), plain[2]]
-        if echoes:
+        segments = [plain[0], dataclasses.replace(plain[1], echoes=again, times=2), plain[2]]
+        if again:
             loss = Rollout(model)(segments).loss
         else:
             cache, writes = training_cache(model), []
@@ -178,9 +180,8 @@ def test_echoes_give_the_loss_and_gradient_of_writing_the_segments_again(full: b
             for turn, number in enumerate((0, 1, 0, 1)):
                 for index, layer in cache.memories.items():
                     parts: list[Any] = [part.roll(turn % 2, 0) for part in writes[number][index] if part is not None]
-                    again = Write(*parts)
                     assert layer.memory is not None
-                    layer.memory = update("deltanet", layer.memory, again)
+                    layer.memory = update("deltanet", layer.memory, Write(*parts))
             logits = model(input_ids=segments[2].ids, past_key_values=cache).logits
             assert segments[2].labels is not None
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), segments[2].labels.flatten())
@@ -191,6 +192,26 @@ def test_echoes_give_the_loss_and_gradient_of_writing_the_segments_again(full: b
     assert gradient.keys() == wanted_gradient.keys()
     for name in gradient:
         torch.testing.assert_close(gradient[name], wanted_gradient[name], rtol=1e-5, atol=1e-7, msg=name)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_layers_that_are_updated_at_once_are_updated_as_if_alone(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, segments = memory_model(update_rule=rule), segments_of(4)
+    if rule == "deltanet":
+        segments[1] = dataclasses.replace(segments[1], echoes=(0, 1), times=3)
+    wanted = gradients(model, segments)
+    for module in (cache, echoes):
+        monkeypatch.setattr(module, "together", lambda writes: [list(range(len(writes)))])
+    for name, gradient in gradients(model, segments).items():
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-5, atol=1e-8, msg=name)
+
+
+def test_layers_of_one_shape_are_updated_at_once_on_an_accelerator_alone() -> None:
+    def write(tokens: int, device: str) -> Write:
+        return Write(torch.empty(1, 2, tokens, 8, device=device), torch.empty(1, 2, tokens, 4, device=device))
+
+    assert cache.together([write(5, "meta"), write(6, "meta"), write(5, "meta")]) == [[0, 2], [1]]
+    assert cache.together([write(5, "cpu"), write(5, "cpu")]) == [[0], [1]]
 
 
 def test_several_questions_read_the_memory_of_one_text() -> None:

@@ -21,7 +21,7 @@ from infini_attention.inject import memory_parameters
 
 plan = {"tp_plan": "auto"} if "RANK" in os.environ else {}
 model = AutoModelForCausalLM.from_pretrained(sys.argv[1], **plan).eval()
-inject(model, InfiniConfig(segment_length=8, rank=4, ngrams=(2, 3), registers=(1,)))
+inject(model, InfiniConfig(segment_length=8, rank=4, ngrams=(2, 3), registers=(1,), value_registers=(0, 1)))
 noise = torch.Generator().manual_seed(1)
 with torch.no_grad():
     for parameter in memory_parameters(model).values():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from infini_attention.adaptation.plan import TrainingPlan
 from infini_attention.adaptation.rollout import Outcome, Rollout, Segment
 from infini_attention.adaptation.tasks import Plan
-from infini_attention.adaptation.trainer import CHECKPOINT, LOG, Progress, train
+from infini_attention.adaptation.trainer import CHECKPOINT, LOG, Progress, _batches, train
 from infini_attention.errors import InfiniError
 from infini_attention.inject import inject, memory_parameters
 
@@ -192,3 +193,14 @@ def test_a_bfloat16_base_trains_float32_parts(tmp_path: Path) -> None:
     assert told[-1].loss < told[0].loss
     content = cast(dict[str, torch.Tensor], torch.load(tmp_path / CHECKPOINT, weights_only=True)["parameters"])
     assert {tensor.dtype for tensor in content.values()} == {torch.float32}
+
+
+def test_what_other_processes_draw_for_an_accelerator_is_what_a_run_without_them_draws() -> None:
+    plan = short_plan(7)
+    asked = SimpleNamespace(device=torch.device("cuda"), num_processes=1, process_index=2)
+    here = SimpleNamespace(device=torch.device("cpu"), num_processes=1, process_index=2)
+    ahead, alone = (list(_batches({"task": Announced()}, plan, 2, cast(Any, kind))) for kind in (asked, here))
+    assert len(ahead) == len(alone) == 5
+    for one, two in zip(ahead, alone, strict=True):
+        assert (one.phase, one.task, one.shape) == (two.phase, two.task, two.shape)
+        assert all(torch.equal(a.ids, b.ids) for a, b in zip(one.parts, two.parts, strict=True))

@@ -14,7 +14,7 @@ from .texts import Corpus
 CHAPTER = 16
 # Tokens of hay that may stand in view before the question: every row has to read them.
 MOST_REST = 128
-# Keys of a step and process.
+# Keys of a step and process, or the plan's batch where that is larger.
 MOST_ROWS = 16
 # How often a segment ends within the keys.
 TORN = 0.4
@@ -50,7 +50,7 @@ class DistantRecall:
         return draw(plan, corpus, rng)
 
     def _at_the_start(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
-        rows = min(MOST_ROWS, max(1, plan.batch * plan.segments // 2))
+        rows = min(max(MOST_ROWS, plan.batch), max(1, plan.batch * plan.segments // 2))
         keys = [self.passkey.draw(rng) for _ in range(rows)]
         stretches = []
         for key in keys:
@@ -77,7 +77,7 @@ class DistantRecall:
         pieces = torch.cat([self.passkey.intro, hay])[: count * plan.length].split(plan.length)
         least = len(self.passkey.needle(10_000))
         length = int(least * (plan.length / least) ** rng.random())
-        rows = min(MOST_ROWS, max(2, plan.batch * plan.segments * plan.length // (2 * length)))
+        rows = min(max(MOST_ROWS, plan.batch), max(2, plan.batch * plan.segments * plan.length // (2 * length)))
         keys, stretches = [self.passkey.draw(rng) for _ in range(rows)], []
         # Segments end anywhere, within a key too: then all rows have theirs at one place.
         torn = rng.random() < TORN

@@ -10,7 +10,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Sequence
 
-from ..cache import InfiniCache
+import torch
+
+from ..cache import InfiniCache, stacked, together
 from ..memory import Memory, Transition, transition
 
 
@@ -24,12 +26,19 @@ class Echoes:
 
     def __init__(self, cache: InfiniCache, wanted: Collection[int]) -> None:
         self.cache, self.wanted = cache, wanted
-        self.maps: dict[int, dict[int, Transition]] = {}
+        self.groups: list[list[int]] = []
+        self.maps: dict[int, list[Transition]] = {}
 
     def note(self, number: int) -> None:
         """Keeps what the open segment, number ``number``, is about to write."""
-        if number in self.wanted:
-            self.maps[number] = {index: transition(layer.open_write()) for index, layer in self.cache.memories.items()}
+        if number not in self.wanted:
+            return
+        writes = [layer.open_write() for layer in self.cache.memories.values()]
+        self.groups = together(writes)
+        self.maps[number] = [
+            Transition(*(x.unflatten(0, (len(group), -1)) for x in transition(stacked([writes[i] for i in group]))))
+            for group in self.groups
+        ]
 
     def replay(self, numbers: Sequence[int], times: int) -> None:
         """Writes segments again, in this order, and all of that several times.
@@ -38,8 +47,11 @@ class Echoes:
         """
         if not numbers:
             return
-        for index, layer in self.cache.memories.items():
-            maps = [self.maps[number][index].roll(turn) for turn, number in enumerate(numbers)]
-            assert layer.memory is not None
-            matrix = functools.reduce(Transition.then, maps).times(times).apply(layer.memory.matrix)
-            layer.memory = Memory(matrix, None)
+        layers = list(self.cache.memories.values())
+        for place, group in enumerate(self.groups):
+            maps = [self.maps[number][place].roll(turn) for turn, number in enumerate(numbers)]
+            memories = [memory for i in group if (memory := layers[i].memory) is not None]
+            matrices = torch.stack([memory.matrix for memory in memories])
+            matrices = functools.reduce(Transition.then, maps).times(times).apply(matrices)
+            for i, matrix in zip(group, matrices.unbind(), strict=True):
+                layers[i].memory = Memory(matrix, None)

@@ -39,7 +39,7 @@ USUAL_KINDS, USUAL_TIMES = ("single_1", "single_2", "multikey_1"), 3
 class HiddenRecall:
     """Answer questions about sentences that were hidden in hay and read long ago.
 
-    Each row has its own sentences in as little hay as a few tokens or as much as a segment; they may fall into several
+    Each row has its own sentences in as little hay as a few tokens or as much as some segments; they may fall into several
     segments. Either they stand at the beginning, or hay is read before, once for all rows. Then hay comes again, most of
     it from echoes (``deltanet`` only), then the questions, which cost little beside the reading. A plan of two segments has
     no hay before or behind the sentences, nor before a question: what is to be learned is learned soonest so.
@@ -75,7 +75,7 @@ class HiddenRecall:
 
     def _alone(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
         rows, hidden = self._rows(plan, corpus, rng)
-        own = [Segment(piece, None, False) for piece in rows.split(plan.length, 1)]
+        own = [Segment(piece, None, self._fully(plan, rng)) for piece in rows.split(plan.length, 1)]
         return [*own, self._questions(hidden, corpus, rng, 0)]
 
     def _at_the_start(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
@@ -84,12 +84,7 @@ class HiddenRecall:
         length = max(1, min(plan.length, _room(plan) // len(rows)))
         hay = draw_hay(self.passkey, corpus, length, rng).expand(len(rows), -1)
         return [
-            # Nothing trained has a part in what the network makes of a first segment, unless that is read again: what it writes
-            # is what there is to learn.
-            *(
-                Segment(piece, None, number > 0 and bool(rng.random() < plan.full / 4))
-                for number, piece in enumerate(own)
-            ),
+            *(Segment(piece, None, self._fully(plan, rng)) for piece in own),
             Segment(hay, None, False, *draw_echoes(plan, [len(own)], corpus, rng)),
             self._questions(hidden, corpus, rng),
         ]
@@ -104,7 +99,7 @@ class HiddenRecall:
         for piece in rows.split(plan.length, 1):
             last = sum(segment.ids.shape[1] for segment in own) + piece.shape[1] == rows.shape[1]
             after = draw_echoes(plan, sources, corpus, rng) if last or rng.random() < 0.5 else ((), 1)
-            own.append(Segment(piece, None, bool(rng.random() < plan.full / 4), *after))
+            own.append(Segment(piece, None, self._fully(plan, rng), *after))
         return [
             *(Segment(piece[None], full=False) for piece in hay[:-1]),
             Segment(hay[-1][None], None, False, *before),
@@ -112,10 +107,15 @@ class HiddenRecall:
             self._questions(hidden, corpus, rng),
         ]
 
+    @staticmethod
+    def _fully(plan: Plan, rng: np.random.Generator) -> bool:
+        return bool(rng.random() < plan.full / 4)
+
     def _rows(
         self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator
     ) -> tuple[Tensor, list[Sequence[Hidden]]]:
-        spare = int((plan.length + 1) ** rng.random())
+        # Hay between the sentences: of as many segments as the plan has beside those with hay alone and with questions.
+        spare = int((plan.length * max(1, plan.segments - 2) + 1) ** rng.random())
         room = _room(plan)
         drawn: list[tuple[Sequence[Hidden], list[Tensor]]] = []
         longest = 0

@@ -68,28 +68,50 @@ class Instructions:
     """
 
     def __init__(self, name: str, examples: Sequence[Example], *, distil: bool = False) -> None:
-        self.name, self.examples, self.distil = name, examples, distil
+        self.name, self.distil = name, distil
+        self.examples = sorted(examples, key=lambda example: len(example.text))
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """One text, its segments of the plan's length, and several instructions about it as rows of the last one.
+        """Texts in segments of the plan's length, and several instructions about each as rows of the last segment.
 
-        The plan's batch and number of segments do not matter: a text is read whole, or it could not be asked about.
+        A text is read whole, or it could not be asked about: of the plan's batch and number of segments only their tokens
+        matter. They decide how many texts of about one length are read, at least one; shorter ones have the end of another
+        before them.
         """
-        example = self.examples[int(rng.integers(len(self.examples)))]
-        text = example.text
+        examples = self._draw(plan, rng)
+        longest = max(len(example.text) for example in examples)
+        texts = torch.stack(
+            [_behind(examples[number - 1].text, example.text, longest) for number, example in enumerate(examples)]
+        )
         # As when an answer has no room beside what waits in the open segment, or when it has.
         rest = int(rng.integers(min(plan.length // 2, MOST_REST) + 1)) if rng.random() < 0.5 else 0
-        closed = max(1, len(text) - rest)
-        pieces = text[:closed].split(plan.length)
+        closed = max(1, longest - rest)
+        pieces = texts[:, :closed].split(plan.length, 1)
         learned = set(rng.choice(len(pieces), min(plan.full, len(pieces)), replace=False).tolist())
-        segments = [Segment(piece[None], None, full=s in learned) for s, piece in enumerate(pieces)]
-        count = min(MOST_QUESTIONS, len(example.turns))
+        segments = [Segment(piece, None, full=s in learned) for s, piece in enumerate(pieces)]
+        count = min(MOST_QUESTIONS, max(1, sum(len(example.turns) for example in examples) // len(examples)))
         turns = []
-        for t in rng.choice(len(example.turns), count, replace=False):
-            turn = example.turns[int(t)]
-            prompt = torch.cat([text[closed:], torch.tensor(turn.instruction)])
-            turns.append((prompt, torch.tensor(any_answer(turn.answers, rng))))
+        for text, example in zip(texts, examples, strict=True):
+            order = rng.permutation(len(example.turns)).tolist()
+            for number in range(count):
+                turn = example.turns[order[number % len(order)]]
+                prompt = torch.cat([text[closed:], torch.tensor(turn.instruction)])
+                turns.append((prompt, torch.tensor(any_answer(turn.answers, rng))))
         return [*segments, dataclasses.replace(question_segment(turns), distil=self.distil)]
+
+    def _draw(self, plan: Plan, rng: np.random.Generator) -> list[Example]:
+        first = int(rng.integers(len(self.examples)))
+        room = plan.batch * plan.segments * plan.length
+        count = min(len(self.examples), max(1, room // len(self.examples[first].text)))
+        start = min(max(0, first - count // 2), len(self.examples) - count)
+        return [self.examples[start + int(place)] for place in rng.permutation(count)]
+
+
+def _behind(before: Tensor, text: Tensor, length: int) -> Tensor:
+    """A text behind the end of another one, ``length`` tokens in all."""
+    missing = length - len(text)
+    filled = before.repeat(-(-missing // len(before)))
+    return torch.cat([filled[len(filled) - missing :], text])
 
 
 class LookingBack:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,17 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from .checkpoint import load_checkpoint, save_checkpoint
 from .plan import TrainingPlan
-from .rollout import Learner
-from .tasks import Task
+from .rollout import Learner, Part
+from .tasks import Plan, Task
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
+# Processes that draw batches for an accelerator, which would wait for them otherwise, at most.
+MOST_WORKERS = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,13 +100,10 @@ def train(
     if done == plan.steps and accelerator.is_main_process:
         # Cut between its last checkpoint and what was to follow it, perhaps.
         on_checkpoint()
-    for step in range(done, plan.steps):
-        began = time.monotonic()
-        number, phase = plan.phase_at(step)
-        # All processes take the same task and shape, or the faster ones would wait; what they read differs.
-        name, shape = phase.draw(np.random.default_rng([plan.seed, step]))
-        rng = np.random.default_rng([plan.seed, step, 1 + accelerator.process_index])
-        segments = [segment.to(accelerator.device) for segment in tasks[name].sample(shape, rng)]
+    began = time.monotonic()
+    for step, batch in enumerate(_batches(tasks, plan, done, accelerator), done):
+        number, name, shape = batch.phase, batch.task, batch.shape
+        segments = [segment.to(accelerator.device) for segment in batch.parts]
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * plan.rate_share(step)
         outcome = rollout(segments)
@@ -138,8 +139,47 @@ def train(
                 save_checkpoint(path, step + 1, parameters, optimiser, identity)
                 on_checkpoint()
             on_step(progress)
+            began = time.monotonic()
     accelerator.wait_for_everyone()
     return plan.steps - done
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Batch:
+    phase: int
+    task: str
+    shape: Plan
+    parts: Sequence[Part]
+
+
+class _Drawn(Dataset[_Batch]):
+    """What each step of a plan reads, by the step's number."""
+
+    def __init__(self, tasks: Mapping[str, Task], plan: TrainingPlan, process: int) -> None:
+        self.tasks, self.plan, self.process = tasks, plan, process
+
+    def __getitem__(self, step: int) -> _Batch:
+        number, phase = self.plan.phase_at(step)
+        # All processes take the same task and shape, or the faster ones would wait; what they read differs.
+        name, shape = phase.draw(np.random.default_rng([self.plan.seed, step]))
+        rng = np.random.default_rng([self.plan.seed, step, 1 + self.process])
+        return _Batch(number, name, shape, self.tasks[name].sample(shape, rng))
+
+
+def _batches(tasks: Mapping[str, Task], plan: TrainingPlan, done: int, accelerator: Accelerator) -> DataLoader[_Batch]:
+    """The batches of the steps that are left: drawn ahead, by other processes, where an accelerator would wait for them."""
+    workers = 0
+    if accelerator.device.type != "cpu":
+        workers = min(MOST_WORKERS, max(1, (os.cpu_count() or 2) // (2 * accelerator.num_processes)))
+    return DataLoader(
+        _Drawn(tasks, plan, accelerator.process_index),
+        batch_size=None,
+        sampler=range(done, plan.steps),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        # Tokenizers and texts are there already; a process that starts anew would load them again.
+        multiprocessing_context="fork" if workers else None,
+    )
 
 
 def _groups(parameters: Mapping[str, nn.Parameter], plan: TrainingPlan) -> list[dict[str, object]]:
