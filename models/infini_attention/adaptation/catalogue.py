@@ -211,7 +211,7 @@ def _check_room(phase: Phase, tasks: Mapping[str, Task], loaded: Loaded, system:
 
 def _check_context(phase: Phase, loaded: Loaded) -> None:
     room = getattr(loaded.model.config, "max_position_embeddings", None)
-    longest = max(phase.segments[0] * max(phase.lengths), phase.tokens)
+    longest = max(phase.most_segments(length) * length for length in phase.lengths)
     if room is not None and longest > room:
         raise InfiniError(
             f"roll-outs of up to {longest} tokens do not fit into the base's context of {room}, as "

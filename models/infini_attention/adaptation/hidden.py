@@ -31,9 +31,8 @@ BOOK_SHARE = 0.7
 # How often the sentences stand in the first segment. Nothing is in memory there, so the hidden states that are written are
 # others than later: trained without it, needles were found wherever they stood but there.
 FIRST_SHARE = 0.5
-# How much more often these are drawn than other kinds of needles: a key and its value is what all of them are made of, and
-# a UUID has as many tokens to be learned as five numbers.
-USUAL_KINDS, USUAL_TIMES = ("single_1", "single_2", "multikey_1"), 3
+# How much more often these are drawn than other kinds of needles: a key and its value is what all of them are made of.
+USUAL_KINDS, USUAL_TIMES = ("single_1", "single_2", "single_3", "multikey_1"), 3
 
 
 class HiddenRecall:

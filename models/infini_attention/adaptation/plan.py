@@ -49,9 +49,7 @@ class Phase:
         weights = np.asarray([self.tasks[name] for name in names], dtype=float)
         task = names[int(rng.choice(len(names), p=weights / weights.sum()))]
         length = int(rng.choice(self.lengths))
-        # Long segments leave room for few of them within a step's tokens, but never for less than the fewest.
-        most = max(self.segments[0], min(self.segments[1], self.tokens // length))
-        count = int(rng.integers(self.segments[0], most + 1))
+        count = int(rng.integers(self.segments[0], self.most_segments(length) + 1))
         return task, Plan(
             max(1, self.tokens // (count * length)),
             count,
@@ -59,6 +57,10 @@ class Phase:
             min(self.full, count),
             self.echoes // length,
         )
+
+    def most_segments(self, length: int) -> int:
+        """The most segments of a length that a roll-out has: those of a step's tokens, but never less than the fewest."""
+        return max(self.segments[0], min(self.segments[1], self.tokens // length))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
