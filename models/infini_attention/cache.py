@@ -221,7 +221,7 @@ def stacked(packs: Sequence[Pack]) -> Pack:
     """Several layers' tensors as one batch, layer after layer."""
     if len(packs) == 1:
         return packs[0]
-    columns = zip(*packs, strict=True)
+    columns: Any = zip(*packs, strict=True)
     return type(packs[0])(*(None if column[0] is None else torch.cat(column) for column in columns))
 
 

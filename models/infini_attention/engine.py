@@ -20,6 +20,7 @@ from .config import InfiniConfig
 from .decoding import decode, room_for_answer
 from .inject import injection, memory_off, memory_paths, memory_shard, new_cache
 from .memory import Memory
+from .segment_graph import segment_graph
 from .state import BEHIND, OPEN_IDS, MemoryState, Origin
 
 
@@ -185,15 +186,16 @@ class Engine:
         """
         if self.open_ids:
             raise ValueError("tokens wait in the open segment; a step reads a segment from its beginning")
-        with contextlib.nullcontext() if self.use_memory else memory_off(self.model):
-            outputs = self.model.get_decoder()(
-                input_ids=ids.to(self.device), past_key_values=self.cache if self.use_memory else None
-            )
+        ids = ids.to(self.device)
         if not self.use_memory:
+            with memory_off(self.model):
+                outputs = self.model.get_decoder()(input_ids=ids, past_key_values=None)
             self._count(ids.shape[1])
-        elif self.cache.open_tokens == 0:
+            return cast(Tensor, outputs.last_hidden_state)
+        hidden = self._through(ids)
+        if self.cache.open_tokens == 0:
             self._reread(ids)
-        return cast(Tensor, outputs.last_hidden_state)
+        return hidden
 
     @torch.inference_mode()
     def _write(self, ids: list[int]) -> None:
@@ -207,8 +209,15 @@ class Engine:
 
     def _close(self, ids: Tensor) -> None:
         """Reads a segment, and closes it though it may not be full."""
-        self.model.get_decoder()(input_ids=ids, past_key_values=self.cache)
+        self._through(ids)
         self.cache.close_segment()
+
+    def _through(self, ids: Tensor) -> Tensor:
+        """Reads ids into the cache; the decoder's last hidden states."""
+        graph = segment_graph(self.model, self.cache, ids)
+        if graph is not None:
+            return graph.read(self.cache, ids)
+        return cast(Tensor, self.model.get_decoder()(input_ids=ids, past_key_values=self.cache).last_hidden_state)
 
     def _reread(self, ids: Tensor) -> None:
         """Reads the segment that was just closed again, where it is the first; it counts once."""

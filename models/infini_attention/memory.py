@@ -20,6 +20,8 @@ from . import kernels
 from .config import UpdateRule
 
 CHUNK = 64
+# Binary digits of a number of times that is not known beforehand.
+COUNT_BITS = 9
 
 
 class Memory(NamedTuple):
@@ -144,13 +146,31 @@ class Transition(NamedTuple):
         """This map and another one after it, as one map."""
         return Transition(other.kept @ self.kept, other.apply(self.written))
 
-    def times(self, count: int) -> Transition:
-        """This map ``count`` times, at least once, as one map: squared where it can be, so thousands cost little."""
+    def times(self, count: int | Tensor) -> Transition:
+        """This map ``count`` times, as one map: squared where it can be, so thousands cost little.
+
+        Args:
+            count: at least 1. A tensor, of no axis, need not be known while this is computed, and is less than
+                ``2 ** COUNT_BITS``.
+        """
+        if isinstance(count, Tensor):
+            return self._times_unknown(count)
         if count == 1:
             return self
         half = self.times(count // 2)
         twice = half.then(half)
         return twice.then(self) if count % 2 else twice
+
+    def _times_unknown(self, count: Tensor) -> Transition:
+        identity = torch.eye(self.kept.shape[-1], dtype=self.kept.dtype, device=self.kept.device)
+        found = Transition(identity.expand_as(self.kept), torch.zeros_like(self.written))
+        power = self
+        for bit in range(COUNT_BITS):
+            taken = (count >> bit) & 1 == 1
+            found = Transition(*(torch.where(taken, *pair) for pair in zip(found.then(power), found, strict=True)))
+            if bit + 1 < COUNT_BITS:
+                power = power.then(power)
+        return found
 
     def roll(self, rows: int) -> Transition:
         """The same maps, each moved ``rows`` rows down the batch, the last ones to its top."""

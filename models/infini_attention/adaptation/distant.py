@@ -46,10 +46,13 @@ class DistantRecall:
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
         """Half of the plan's tokens go into segments with keys: the shorter these, the more keys there are."""
         corpus = self.corpus if rng.random() < self.book_share else None
-        draw = self._at_the_start if rng.random() < 0.3 else self._in_the_middle
-        return draw(plan, corpus, rng)
+        shapes = plan.shapes(rng)
+        draw = self._at_the_start if shapes.random() < 0.3 else self._in_the_middle
+        return draw(plan, corpus, rng, shapes)
 
-    def _at_the_start(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
+    def _at_the_start(
+        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+    ) -> list[Segment]:
         rows = min(max(MOST_ROWS, plan.batch), max(1, plan.batch * plan.segments // 2))
         keys = [self.passkey.draw(rng) for _ in range(rows)]
         stretches = []
@@ -63,50 +66,54 @@ class DistantRecall:
             stretches.append(torch.cat(self.passkey.hide(hay, key, depth)))
         ids = torch.stack(stretches)
         first, second = ids.split(plan.length, 1)
-        echoes, times = draw_echoes(plan, [1], corpus, rng)
-        full = bool(rng.random() < plan.full / 4)
+        echoes, times = draw_echoes(plan, [1], corpus, rng, shapes)
+        full = bool(shapes.random() < plan.full / 4)
         return [
             Segment(first, full=full),
             Segment(second, None, False, echoes, times),
-            self._question(keys, corpus, rng),
+            self._question(keys, corpus, rng, shapes),
         ]
 
-    def _in_the_middle(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
+    def _in_the_middle(
+        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+    ) -> list[Segment]:
         count = max(2, plan.segments - 1)
         hay = draw_hay(self.passkey, corpus, count * plan.length, rng)
         pieces = torch.cat([self.passkey.intro, hay])[: count * plan.length].split(plan.length)
         least = len(self.passkey.needle(10_000))
-        length = int(least * (plan.length / least) ** rng.random())
+        length = int(least * (plan.length / least) ** shapes.random())
         rows = min(max(MOST_ROWS, plan.batch), max(2, plan.batch * plan.segments * plan.length // (2 * length)))
         keys, stretches = [self.passkey.draw(rng) for _ in range(rows)], []
         # Segments end anywhere, within a key too: then all rows have theirs at one place.
-        torn = rng.random() < TORN
+        torn = shapes.random() < TORN
         places = (
-            np.full(rows, rng.integers(length - least + 1)) if torn else rng.integers(length - least + 1, size=rows)
+            np.full(rows, shapes.integers(length - least + 1)) if torn else rng.integers(length - least + 1, size=rows)
         )
         for key, place in zip(keys, places.tolist(), strict=True):
             around = draw_hay(self.passkey, corpus, length - least, rng)
             stretches.append(torch.cat([around[:place], self.passkey.needle(key), around[place:]]))
-        own = torch.stack(stretches).tensor_split([int(places[0] + rng.integers(1, least))] if torn else [], 1)
+        own = torch.stack(stretches).tensor_split([int(places[0] + shapes.integers(1, least))] if torn else [], 1)
         sources = list(range(count))
-        before = draw_echoes(plan, sources, corpus, rng) if rng.random() < 0.5 else ((), 1)
-        after = draw_echoes(plan, sources, corpus, rng)
+        before = draw_echoes(plan, sources, corpus, rng, shapes) if shapes.random() < 0.5 else ((), 1)
+        after = draw_echoes(plan, sources, corpus, rng, shapes)
         return [
             *(Segment(piece[None], full=False) for piece in pieces[:-1]),
             Segment(pieces[-1][None], None, False, *before),
-            *(Segment(piece, None, bool(rng.random() < plan.full / 4)) for piece in own[:-1]),
-            Segment(own[-1], None, bool(rng.random() < plan.full / 4), *after),
-            self._question(keys, corpus, rng),
+            *(Segment(piece, None, bool(shapes.random() < plan.full / 4)) for piece in own[:-1]),
+            Segment(own[-1], None, bool(shapes.random() < plan.full / 4), *after),
+            self._question(keys, corpus, rng, shapes),
         ]
 
-    def _question(self, keys: list[int], corpus: Corpus | None, rng: np.random.Generator) -> Segment:
-        rest = draw_hay(self.passkey, corpus, int((MOST_REST + 1) ** rng.random()), rng)
+    def _question(
+        self, keys: list[int], corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+    ) -> Segment:
+        rest = draw_hay(self.passkey, corpus, int((MOST_REST + 1) ** shapes.random()), rng)
         prompt = torch.cat([rest, self.passkey.question])
         return question_segment((prompt, self.passkey.answer(key)) for key in keys)
 
 
 def draw_echoes(
-    plan: Plan, hay: list[int], corpus: Corpus | None, rng: np.random.Generator
+    plan: Plan, hay: list[int], corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
 ) -> tuple[tuple[int, ...], int]:
     """Numbers of segments to write again, and how often. Every order of length counts, the longest ones more.
 
@@ -114,11 +121,17 @@ def draw_echoes(
         plan: says how many there may be.
         hay: numbers of the segments to choose from.
         corpus: where these were drawn from; ``None``: the filler.
-        rng: draws them.
+        rng: draws how often.
+        shapes: draws the numbers (see ``Plan.shapes``).
     """
     most = plan.echoes if corpus is None else plan.echoes // BOOK_FILLS
     if not most:
         return (), 1
-    count = int((most + 1) ** np.sqrt(rng.random()))
-    chapter = tuple(int(s) for s in rng.choice(hay, min(count, CHAPTER)))
-    return chapter, round(count / len(chapter))
+    if plan.form is None:
+        count = int((most + 1) ** np.sqrt(rng.random()))
+        chapter = min(count, CHAPTER)
+    else:
+        # Whatever the hay is, so much of it there may be.
+        chapter = min(int(shapes.choice([1, CHAPTER // 4, CHAPTER])), max(1, plan.echoes // BOOK_FILLS))
+        count = chapter * int((most // chapter + 1) ** np.sqrt(rng.random()))
+    return tuple(int(s) for s in shapes.choice(hay, chapter)), round(count / chapter)

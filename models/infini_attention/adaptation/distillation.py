@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from ..inject import memory_off
 
@@ -34,22 +34,24 @@ def teach(model: PreTrainedModel, segments: Sequence[Segment]) -> dict[int, Tens
     rows = len(segments[last].ids)
     seen = [segment.ids.repeat_interleave(rows // len(segment.ids), 0) for segment in segments[: last + 1]]
     with memory_off(model):
-        hidden = model.get_decoder()(input_ids=torch.cat(seen, 1), use_cache=False).last_hidden_state
+        # A cache tells the base that nothing is packed into its rows; without one, it waits for the device to find out.
+        cache = DynamicCache(config=model.config)
+        hidden = model.get_decoder()(input_ids=torch.cat(seen, 1), past_key_values=cache).last_hidden_state
     states, start = {}, 0
     for number, segment in enumerate(segments[: last + 1]):
         end = start + segment.ids.shape[1]
-        if segment.distil and segment.labelled is not None:
+        if segment.distil and (marks := segment.marked) is not None:
             own = hidden[:: rows // len(segment.ids), start:end]
-            states[number] = own[segment.labelled]
+            states[number] = own.flatten(0, 1).index_select(0, marks.places)
         start = end
     return states
 
 
 def divergence(teacher: Tensor, student: Tensor) -> Tensor:
-    """Sum over tokens of ``KL(teacher || student)``, in nats.
+    """``KL(teacher || student)`` of each token, in nats, ``[n]``.
 
     Args:
         teacher: logits ``[n, vocabulary]``, float32, without gradient.
         student: likewise, with one.
     """
-    return F.kl_div(student.log_softmax(-1), teacher.log_softmax(-1), reduction="sum", log_target=True)
+    return F.kl_div(student.log_softmax(-1), teacher.log_softmax(-1), reduction="none", log_target=True).sum(-1)

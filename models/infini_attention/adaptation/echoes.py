@@ -11,6 +11,7 @@ import functools
 from collections.abc import Collection, Sequence
 
 import torch
+from torch import Tensor
 
 from ..cache import InfiniCache, stacked, together
 from ..memory import Memory, Transition, transition
@@ -40,7 +41,7 @@ class Echoes:
             for group in self.groups
         ]
 
-    def replay(self, numbers: Sequence[int], times: int) -> None:
+    def replay(self, numbers: Sequence[int], times: int | Tensor) -> None:
         """Writes segments again, in this order, and all of that several times.
 
         The rows of a batch take turns, so that a row is not filled with nothing but its own text.

@@ -24,6 +24,8 @@ FACT_QUESTIONS = 4
 # Questions to a row of keys: another key of the same sentences has another value, so this must be found by its key and not
 # by the form of its sentence, which all share.
 KEY_QUESTIONS = 4
+# Draws that decide how long the rows of a form are.
+FORM_DRAWS = 40
 # Most sentences of the same form beside the one that is asked about.
 MOST_DISTRACTORS = 12
 # How often there is a text behind the sentences and between them, rather than the filler.
@@ -67,75 +69,108 @@ class HiddenRecall:
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
         """About half of the plan's tokens go into the rows' own segments."""
         corpus = self.corpus if rng.random() < BOOK_SHARE else None
+        shapes = plan.shapes(rng)
         if plan.segments == 2:
-            return self._alone(plan, corpus, rng)
-        draw = self._at_the_start if rng.random() < FIRST_SHARE else self._in_the_middle
-        return draw(plan, corpus, rng)
+            return self._alone(plan, corpus, rng, shapes)
+        draw = self._at_the_start if shapes.random() < FIRST_SHARE else self._in_the_middle
+        return draw(plan, corpus, rng, shapes)
 
-    def _alone(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
-        rows, hidden = self._rows(plan, corpus, rng)
-        own = [Segment(piece, None, self._fully(plan, rng)) for piece in rows.split(plan.length, 1)]
-        return [*own, self._questions(hidden, corpus, rng, 0)]
+    def _alone(
+        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+    ) -> list[Segment]:
+        rows, hidden = self._rows(plan, corpus, rng, shapes)
+        own = [Segment(piece, None, self._fully(plan, shapes)) for piece in rows.split(plan.length, 1)]
+        return [*own, self._questions(hidden, corpus, rng, shapes, 0)]
 
-    def _at_the_start(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
-        rows, hidden = self._rows(plan, corpus, rng)
+    def _at_the_start(
+        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+    ) -> list[Segment]:
+        rows, hidden = self._rows(plan, corpus, rng, shapes)
         own = rows.split(plan.length, 1)
         length = max(1, min(plan.length, _room(plan) // len(rows)))
         hay = draw_hay(self.passkey, corpus, length, rng).expand(len(rows), -1)
         return [
-            *(Segment(piece, None, self._fully(plan, rng)) for piece in own),
-            Segment(hay, None, False, *draw_echoes(plan, [len(own)], corpus, rng)),
-            self._questions(hidden, corpus, rng),
+            *(Segment(piece, None, self._fully(plan, shapes)) for piece in own),
+            Segment(hay, None, False, *draw_echoes(plan, [len(own)], corpus, rng, shapes)),
+            self._questions(hidden, corpus, rng, shapes),
         ]
 
-    def _in_the_middle(self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator) -> list[Segment]:
+    def _in_the_middle(
+        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+    ) -> list[Segment]:
         count = max(1, plan.segments - 2)
         hay = draw_hay(self.passkey, corpus, count * plan.length, rng).split(plan.length)
-        rows, hidden = self._rows(plan, corpus, rng)
+        rows, hidden = self._rows(plan, corpus, rng, shapes)
         sources = list(range(count))
-        before = draw_echoes(plan, sources, corpus, rng) if rng.random() < 0.5 else ((), 1)
+        before = draw_echoes(plan, sources, corpus, rng, shapes) if shapes.random() < 0.5 else ((), 1)
         own: list[Segment] = []
         for piece in rows.split(plan.length, 1):
             last = sum(segment.ids.shape[1] for segment in own) + piece.shape[1] == rows.shape[1]
-            after = draw_echoes(plan, sources, corpus, rng) if last or rng.random() < 0.5 else ((), 1)
-            own.append(Segment(piece, None, self._fully(plan, rng), *after))
+            after = draw_echoes(plan, sources, corpus, rng, shapes) if last or shapes.random() < 0.5 else ((), 1)
+            own.append(Segment(piece, None, self._fully(plan, shapes), *after))
         return [
             *(Segment(piece[None], full=False) for piece in hay[:-1]),
             Segment(hay[-1][None], None, False, *before),
             *own,
-            self._questions(hidden, corpus, rng),
+            self._questions(hidden, corpus, rng, shapes),
         ]
 
     @staticmethod
-    def _fully(plan: Plan, rng: np.random.Generator) -> bool:
-        return bool(rng.random() < plan.full / 4)
+    def _fully(plan: Plan, shapes: np.random.Generator) -> bool:
+        return bool(shapes.random() < plan.full / 4)
 
     def _rows(
-        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator
+        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
     ) -> tuple[Tensor, list[Sequence[Hidden]]]:
         # Hay between the sentences: of as many segments as the plan has beside those with hay alone and with questions.
-        spare = int((plan.length * max(1, plan.segments - 2) + 1) ** rng.random())
-        room = _room(plan)
+        spare = int((plan.length * max(1, plan.segments - 2) + 1) ** shapes.random())
+        room, most = _room(plan), max(MOST_ROWS, plan.batch)
         drawn: list[tuple[Sequence[Hidden], list[Tensor]]] = []
+        if plan.form is not None:
+            # As long as the longest of some, and the rest filled up with hay.
+            longest = max(_size(self._needles(shapes)[1]) for _ in range(FORM_DRAWS)) + spare
+            most = max(1, min(most, room // longest))
+            while len(drawn) < most:
+                row = self._needles(rng)
+                if _size(row[1]) <= longest:
+                    drawn.append(row)
+            return self._planted(drawn, longest, corpus, rng)
         longest = 0
-        while len(drawn) < max(MOST_ROWS, plan.batch):
-            hidden = self.draws[int(rng.integers(len(self.draws)))](rng)
-            needles = self.planter.needles(hidden[0])
-            longest = max(longest, sum(map(len, needles)) + spare)
+        while len(drawn) < most:
+            row = self._needles(rng)
+            longest = max(longest, _size(row[1]) + spare)
             if drawn and longest * (len(drawn) + 1) > room:
-                longest = max(sum(map(len, needles)) for _, needles in drawn) + spare
+                longest = max(_size(sentences) for _, sentences in drawn) + spare
                 break
-            drawn.append((hidden, needles))
+            drawn.append(row)
+        return self._planted(drawn, longest, corpus, rng)
+
+    def _needles(self, rng: np.random.Generator) -> tuple[Sequence[Hidden], list[Tensor]]:
+        hidden = self.draws[int(rng.integers(len(self.draws)))](rng)
+        return hidden, self.planter.needles(hidden[0])
+
+    def _planted(
+        self,
+        drawn: Sequence[tuple[Sequence[Hidden], list[Tensor]]],
+        length: int,
+        corpus: Corpus | None,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, list[Sequence[Hidden]]]:
         rows = []
-        for _, needles in drawn:
-            hay = draw_hay(self.passkey, corpus, longest - sum(map(len, needles)), rng)
-            rows.append(self.planter.plant(needles, hay, rng))
+        for _, sentences in drawn:
+            hay = draw_hay(self.passkey, corpus, length - _size(sentences), rng)
+            rows.append(self.planter.plant(sentences, hay, rng))
         return torch.stack(rows), [hidden for hidden, _ in drawn]
 
     def _questions(
-        self, rows: Sequence[Sequence[Hidden]], corpus: Corpus | None, rng: np.random.Generator, most: int = MOST_REST
+        self,
+        rows: Sequence[Sequence[Hidden]],
+        corpus: Corpus | None,
+        rng: np.random.Generator,
+        shapes: np.random.Generator,
+        most: int = MOST_REST,
     ) -> Segment:
-        rest = draw_hay(self.passkey, corpus, int((most + 1) ** rng.random()) if most else 0, rng)
+        rest = draw_hay(self.passkey, corpus, int((most + 1) ** shapes.random()) if most else 0, rng)
         encode = self.planter.encode
         return question_segment(
             (torch.cat([rest, torch.tensor(encode(hidden.prompt))]), torch.tensor(encode(hidden.answer)))
@@ -146,6 +181,10 @@ class HiddenRecall:
     def _chosen(self, asked: Sequence[Hidden], rng: np.random.Generator) -> list[Hidden]:
         order = rng.permutation(len(asked)).tolist()
         return [asked[order[number % len(asked)]] for number in range(self.questions)]
+
+
+def _size(sentences: Sequence[Tensor]) -> int:
+    return sum(map(len, sentences))
 
 
 def _room(plan: Plan) -> int:

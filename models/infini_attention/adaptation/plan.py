@@ -25,6 +25,7 @@ class Phase:
         tokens: tokens a step and process; decides the batch.
         full: last segments of a roll-out that learn through the whole network; those before learn what they write.
         echoes: most tokens of hay before a distant passkey, and after it (see ``distant``).
+        forms: how many shapes the roll-outs of a task have, so that a GPU can replay them (see ``replays``); 0: any number.
     """
 
     steps: int
@@ -34,6 +35,7 @@ class Phase:
     tokens: int = 2048
     full: int = 4
     echoes: int = 0
+    forms: int = 0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.tasks or sum(self.tasks.values()) <= 0:
@@ -48,7 +50,11 @@ class Phase:
         names = sorted(self.tasks)
         weights = np.asarray([self.tasks[name] for name in names], dtype=float)
         task = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-        length = int(rng.choice(self.lengths))
+        form = int(rng.integers(self.forms)) if self.forms else None
+        if form is None:
+            length = int(rng.choice(self.lengths))
+        else:
+            length, rng = self.lengths[form % len(self.lengths)], np.random.default_rng(form)
         count = int(rng.integers(self.segments[0], self.most_segments(length) + 1))
         return task, Plan(
             max(1, self.tokens // (count * length)),
@@ -56,6 +62,7 @@ class Phase:
             length,
             min(self.full, count),
             self.echoes // length,
+            form,
         )
 
     def most_segments(self, length: int) -> int:

@@ -27,6 +27,8 @@ MOST_REST = 128
 MOST_BESIDE = 2
 MOST_EVIDENCE = 400
 MOST_OTHER = 200
+# Parts of all texts, by length, that those of a form are drawn from one of.
+FORM_PARTS = 4
 # How often what is asked stands in another text, so that the right answer is to refuse one.
 UNANSWERABLE = 0.2
 
@@ -69,7 +71,7 @@ class Instructions:
 
     def __init__(self, name: str, examples: Sequence[Example], *, distil: bool = False) -> None:
         self.name, self.distil = name, distil
-        self.examples = sorted(examples, key=lambda example: len(example.text))
+        self.examples = sorted(examples, key=_length)
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
         """Texts in segments of the plan's length, and several instructions about each as rows of the last segment.
@@ -78,18 +80,17 @@ class Instructions:
         matter. They decide how many texts of about one length are read, at least one; shorter ones have the end of another
         before them.
         """
-        examples = self._draw(plan, rng)
-        longest = max(len(example.text) for example in examples)
+        shapes = plan.shapes(rng)
+        examples, longest, count = self._draw(plan, rng, shapes)
         texts = torch.stack(
             [_behind(examples[number - 1].text, example.text, longest) for number, example in enumerate(examples)]
         )
         # As when an answer has no room beside what waits in the open segment, or when it has.
-        rest = int(rng.integers(min(plan.length // 2, MOST_REST) + 1)) if rng.random() < 0.5 else 0
+        rest = int(shapes.integers(min(plan.length // 2, MOST_REST) + 1)) if shapes.random() < 0.5 else 0
         closed = max(1, longest - rest)
         pieces = texts[:, :closed].split(plan.length, 1)
-        learned = set(rng.choice(len(pieces), min(plan.full, len(pieces)), replace=False).tolist())
+        learned = set(shapes.choice(len(pieces), min(plan.full, len(pieces)), replace=False).tolist())
         segments = [Segment(piece, None, full=s in learned) for s, piece in enumerate(pieces)]
-        count = min(MOST_QUESTIONS, max(1, sum(len(example.turns) for example in examples) // len(examples)))
         turns = []
         for text, example in zip(texts, examples, strict=True):
             order = rng.permutation(len(example.turns)).tolist()
@@ -99,12 +100,24 @@ class Instructions:
                 turns.append((prompt, torch.tensor(any_answer(turn.answers, rng))))
         return [*segments, dataclasses.replace(question_segment(turns), distil=self.distil)]
 
-    def _draw(self, plan: Plan, rng: np.random.Generator) -> list[Example]:
-        first = int(rng.integers(len(self.examples)))
+    def _draw(
+        self, plan: Plan, rng: np.random.Generator, shapes: np.random.Generator
+    ) -> tuple[list[Example], int, int]:
+        """Texts of about one length, the length of the longest, and how many instructions each is given."""
         room = plan.batch * plan.segments * plan.length
+        first = int(shapes.integers(len(self.examples)))
         count = min(len(self.examples), max(1, room // len(self.examples[first].text)))
-        start = min(max(0, first - count // 2), len(self.examples) - count)
-        return [self.examples[start + int(place)] for place in rng.permutation(count)]
+        # Texts that may come with this form: more than a roll-out has, so that they are not always the same.
+        width = count if plan.form is None else min(len(self.examples), max(count, len(self.examples) // FORM_PARTS))
+        start = min(max(0, first - width // 2), len(self.examples) - width)
+        near = self.examples[start : start + width]
+        turns = sum(len(example.turns) for example in near) // width
+        examples = [near[int(place)] for place in rng.permutation(width)[:count]]
+        return examples, _length(near[-1]), min(MOST_QUESTIONS, max(1, turns))
+
+
+def _length(example: Example) -> int:
+    return len(example.text)
 
 
 def _behind(before: Tensor, text: Tensor, length: int) -> Tensor:

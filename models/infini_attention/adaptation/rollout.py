@@ -22,6 +22,16 @@ IGNORED = -100
 UNBOUNDED = 1 << 40
 
 
+class Marks(NamedTuple):
+    """The labelled tokens of a segment: their places in its rows, one after the other, ``[n]``, and their labels, ``[n]``.
+
+    A place with the label ``IGNORED`` does not count.
+    """
+
+    places: Tensor
+    labels: Tensor
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Segment:
     """A segment of a batch of sequences.
@@ -35,27 +45,36 @@ class Segment:
             cost, so that roll-outs can be long.
         echoes: numbers of segments, this one or earlier ones, that are written again after it, in this order: what a
             long text does to a memory, at the cost of a few small products (``deltanet`` only).
-        times: how often the echoes come.
+        times: how often the echoes come; a tensor need not be known beforehand (see ``Transition.times``).
         distil: the loss is the divergence from what the frozen base expects with all segments before in its context,
             not the surprise at the labels (see ``distillation``).
+        marks: what ``marked`` gives, where that is known already.
     """
 
     ids: Tensor
     labels: Tensor | None = None
     full: bool = True
     echoes: tuple[int, ...] = ()
-    times: int = 1
+    times: int | Tensor = 1
     distil: bool = False
+    marks: Marks | None = None
 
     def to(self, device: torch.device) -> Segment:
         """The same segment on a device."""
         labels = None if self.labels is None else self.labels.to(device)
-        return dataclasses.replace(self, ids=self.ids.to(device), labels=labels)
+        # Counted here: an accelerator would have to be waited for.
+        marks = self.marked
+        marks = None if marks is None else Marks(*(tensor.to(device) for tensor in marks))
+        return dataclasses.replace(self, ids=self.ids.to(device), labels=labels, marks=marks)
 
     @property
-    def labelled(self) -> Tensor | None:
-        """``[B, T]``, bool: which tokens count; ``None``: none."""
-        return None if self.labels is None else self.labels != IGNORED
+    def marked(self) -> Marks | None:
+        """Which tokens count; ``None``: none."""
+        if self.marks is not None or self.labels is None:
+            return self.marks
+        labels = self.labels.flatten()
+        places = (labels != IGNORED).nonzero().flatten()
+        return Marks(places, labels[places])
 
 
 class Outcome(NamedTuple):
@@ -102,8 +121,7 @@ class Tally:
 
     def __init__(self, head: nn.Module) -> None:
         self.head = head
-        self.loss: Tensor | None = None
-        self.correct, self.labelled = torch.zeros((), dtype=torch.long), 0
+        self.outcomes: list[Outcome] = []
 
     def add(self, segment: Segment, hidden: Tensor, taught: Tensor | None = None) -> None:
         """Counts a segment in.
@@ -113,20 +131,19 @@ class Tally:
             hidden: ``[B, T, C]``, the last hidden states of its tokens.
             taught: the teacher's hidden states of the labelled ones, where the segment is to be distilled.
         """
-        if segment.labels is None:
+        marks = segment.marked
+        if marks is None or not len(marks.places):
             return
-        wanted = segment.labelled
-        logits = self.head(hidden[wanted]).float()
-        labels = segment.labels[wanted]
+        logits = self.head(hidden.flatten(0, 1).index_select(0, marks.places)).float()
+        counted = marks.labels != IGNORED
         if taught is not None:
             with torch.no_grad():
                 expected = self.head(taught).float()
-            loss = divergence(expected, logits)
+            loss = (divergence(expected, logits) * counted).sum()
         else:
-            loss = F.cross_entropy(logits, labels, reduction="sum")
-        self.loss = loss if self.loss is None else self.loss + loss
-        self.correct = self.correct.to(labels.device) + (logits.detach().argmax(-1) == labels).sum()
-        self.labelled += labels.numel()
+            loss = F.cross_entropy(logits, marks.labels, reduction="sum", ignore_index=IGNORED)
+        correct = (logits.detach().argmax(-1) == marks.labels).sum()
+        self.outcomes.append(Outcome(loss, correct, counted.sum()))
 
     def outcome(self) -> Outcome:
         """Of all segments.
@@ -134,9 +151,14 @@ class Tally:
         Raises:
             ValueError: no segment had a label.
         """
-        if self.loss is None or not self.labelled:
+        if not self.outcomes:
             raise ValueError("a roll-out needs a label somewhere")
-        return Outcome(self.loss / self.labelled, self.correct, torch.tensor(self.labelled, device=self.correct.device))
+        device = self.outcomes[-1].loss.device
+        losses, correct, labelled = zip(*self.outcomes, strict=True)
+        total, hits, count = (
+            torch.stack([x.to(device) for x in column]).sum(0) for column in (losses, correct, labelled)
+        )
+        return Outcome(total / count, hits, count)
 
 
 class Rollout(nn.Module):

@@ -26,6 +26,7 @@ class Plan:
         length: tokens of a segment.
         full: how many last segments learn fully.
         echoes: how many more segments of hay may come before a key and after it.
+        form: roll-outs of one form have one shape, whatever is drawn into them; ``None``: each has a shape of its own.
     """
 
     batch: int
@@ -33,6 +34,11 @@ class Plan:
     length: int
     full: int
     echoes: int = 0
+    form: int | None = None
+
+    def shapes(self, rng: np.random.Generator) -> np.random.Generator:
+        """Draws what decides about a roll-out's shape; ``rng`` draws the rest."""
+        return rng if self.form is None else np.random.default_rng([7, self.form])
 
 
 class Task(Protocol):
@@ -98,9 +104,10 @@ class PasskeyRecall:
         return (segments - 1) * length >= self.hidden and length > self.asked
 
     def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        shapes = plan.shapes(rng)
         book = self.corpus is not None and rng.random() < self.book_share
         # The question's segment ends anywhere: after a short rest of the hay as well as after a long one.
-        rest = int(rng.integers(0, max(1, plan.length - self.asked)))
+        rest = int(shapes.integers(0, max(1, plan.length - self.asked)))
         rows, labels = [], []
         for _ in range(plan.batch):
             before = (plan.segments - 1) * plan.length + rest
@@ -118,7 +125,9 @@ class PasskeyRecall:
             start, end = s * plan.length, (s + 1) * plan.length
             if s + 1 < plan.segments:
                 # Where the hay matters is not known to the model, so every write is learned, but cheaply.
-                segments.append(Segment(ids[:, start:end], None, full=bool(rng.random() < plan.full / plan.segments)))
+                segments.append(
+                    Segment(ids[:, start:end], None, full=bool(shapes.random() < plan.full / plan.segments))
+                )
             else:
                 segments.append(Segment(ids[:, start:-1], wanted[:, start + 1 :], full=True))
         return segments

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from .checkpoint import load_checkpoint, save_checkpoint
 from .plan import TrainingPlan
-from .rollout import Learner, Part
+from .replays import Replays
+from .rollout import Learner, Part, Rollout, Segment
 from .tasks import Plan, Task
 
 CHECKPOINT = "checkpoint.pt"
@@ -86,7 +88,8 @@ def train(
     parameters = learner.trained()
     # Dropout belongs to the base's pretraining; a frozen base is used as it will be used.
     learner.model.eval()
-    optimiser = torch.optim.AdamW(_groups(parameters, plan), betas=(0.9, 0.95), weight_decay=0.0)
+    fused = next(iter(parameters.values())).device.type == "cuda"
+    optimiser = torch.optim.AdamW(_groups(parameters, plan), betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
     # Which parameters a step reaches depends on its roll-out (a decay needs two writes).
     accelerator = Accelerator(
         cpu=next(iter(parameters.values())).device.type == "cpu",
@@ -103,15 +106,20 @@ def train(
     if accelerator.device.type == "cuda":
         # Memories are written and read in float32, which is slow there. TF32 keeps more digits than the base's bfloat16.
         torch.set_float32_matmul_precision("high")
+    # What several processes do to each other's gradients is not recorded.
+    alone = accelerator.device.type == "cuda" and accelerator.num_processes == 1 and isinstance(learner, Rollout)
+    replays = Replays(learner, parameters) if alone else None
     began = time.monotonic()
     for step, batch in enumerate(_batches(tasks, plan, done, accelerator), done):
-        number, name, shape = batch.phase, batch.task, batch.shape
-        segments = [segment.to(accelerator.device) for segment in batch.parts]
+        number, name, shape, segments = batch.phase, batch.task, batch.shape, batch.parts
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * plan.rate_share(step)
-        outcome = rollout(segments)
-        optimiser.zero_grad()
-        accelerator.backward(outcome.loss)
+        if replays is not None and shape.form is not None:
+            outcome = replays(cast(Sequence[Segment], segments))
+        else:
+            outcome = rollout([segment.to(accelerator.device) for segment in segments])
+            optimiser.zero_grad()
+            accelerator.backward(outcome.loss)
         norm = accelerator.clip_grad_norm_(list(parameters.values()), plan.clip)
         if bool(torch.isfinite(norm)):
             optimiser.step()

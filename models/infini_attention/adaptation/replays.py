@@ -1,0 +1,130 @@
+"""Roll-outs and their gradients as CUDA graphs: recorded once a shape, then replayed with other tokens.
+
+A step of training is tens of thousands of small products and sums. Started one by one, by Python, they leave a GPU idle for
+more than nine tenths of the time; a graph is started at once. It can do only what it was recorded to do, with tensors that
+stay where they are, so roll-outs have to come in few shapes (``Phase.forms``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..memory import COUNT_BITS
+from ..recording import Recording, recorder
+from .rollout import IGNORED, Learner, Marks, Outcome, Segment
+
+# Rows of the last segment, which nothing follows, are padded to a multiple of so many tokens.
+ROUND = 64
+# Counts of labelled tokens are rounded up so far that they differ by about a share of one in so many.
+MARK_STEPS = 4
+
+
+class Replays:
+    """A learner's roll-outs with their gradients, replayed.
+
+    Args:
+        learner: what is trained; no host decides anything by what it computes.
+        parameters: of the learner, on the device.
+        record: how work is recorded; ``None``: as CUDA graphs.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        parameters: Mapping[str, nn.Parameter],
+        record: Callable[[Callable[[], None]], Recording] | None = None,
+    ) -> None:
+        self.learner, self.parameters = learner, list(parameters.values())
+        self.device = self.parameters[0].device
+        self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.known: dict[Hashable, tuple[list[Segment], Recording, Outcome]] = {}
+        self.record = record or recorder()
+
+    def __call__(self, segments: Sequence[Segment]) -> Outcome:
+        """A roll-out, and its gradients in the parameters; what it gives is overwritten by the next one.
+
+        Args:
+            segments: on the host.
+        """
+        segments = rounded(segments)
+        key = signature(segments)
+        if key not in self.known:
+            self.known[key] = self._record(segments)
+        held, recording, outcome = self.known[key]
+        for one, other in zip(held, segments, strict=True):
+            _fill(one, other)
+        recording.replay()
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            parameter.grad = gradient
+        return outcome
+
+    def _record(self, segments: Sequence[Segment]) -> tuple[list[Segment], Recording, Outcome]:
+        held = [_on(self.device, segment) for segment in segments]
+        if not self.known:
+            # Libraries set themselves up when they are first used, which cannot be recorded.
+            self._roll(held)
+        outcomes: list[Outcome] = []
+        recording = self.record(lambda: outcomes.append(self._roll(held)))
+        return held, recording, outcomes[-1]
+
+    def _roll(self, segments: list[Segment]) -> Outcome:
+        torch._foreach_zero_(self.gradients)
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            parameter.grad = gradient
+        outcome = self.learner(segments)
+        outcome.loss.backward()
+        return Outcome(*(tensor.detach() for tensor in outcome))
+
+
+def rounded(segments: Sequence[Segment]) -> list[Segment]:
+    """The same roll-out in a rounder shape, with the same loss and gradients."""
+    *before, last = segments
+    missing = -last.ids.shape[1] % ROUND
+    labels = None if last.labels is None else F.pad(last.labels, (0, missing), value=IGNORED)
+    padded = [*before, dataclasses.replace(last, ids=F.pad(last.ids, (0, missing)), labels=labels)]
+    return [dataclasses.replace(segment, marks=_rounded_marks(segment)) for segment in padded]
+
+
+def signature(segments: Sequence[Segment]) -> Hashable:
+    """What roll-outs must have in common to be replayed as each other."""
+    return tuple(
+        (
+            tuple(segment.ids.shape),
+            None if segment.marks is None else len(segment.marks.places),
+            segment.full,
+            segment.echoes,
+            segment.distil,
+        )
+        for segment in segments
+    )
+
+
+def _rounded_marks(segment: Segment) -> Marks | None:
+    marks = segment.marked
+    if marks is None:
+        return None
+    count = len(marks.places)
+    step = max(ROUND, 1 << max(0, count.bit_length() - MARK_STEPS.bit_length()))
+    missing = -count % step
+    return Marks(F.pad(marks.places, (0, missing)), F.pad(marks.labels, (0, missing), value=IGNORED))
+
+
+def _on(device: torch.device, segment: Segment) -> Segment:
+    """A segment with tensors of its own on a device, whose echoes come any number of times."""
+    marks = None if segment.marks is None else Marks(*(tensor.to(device, copy=True) for tensor in segment.marks))
+    times = torch.ones((), dtype=torch.long, device=device) if segment.echoes else 1
+    return dataclasses.replace(segment, ids=segment.ids.to(device, copy=True), labels=None, marks=marks, times=times)
+
+
+def _fill(held: Segment, segment: Segment) -> None:
+    held.ids.copy_(segment.ids)
+    if held.marks is not None and segment.marks is not None:
+        for one, other in zip(held.marks, segment.marks, strict=True):
+            one.copy_(other)
+    if isinstance(held.times, Tensor):
+        held.times.fill_(min(int(segment.times), (1 << COUNT_BITS) - 1))

@@ -1,0 +1,78 @@
+"""Whole segments read from a recording: the same memories and hidden states as read anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from infini_attention.engine import Engine
+from infini_attention.inject import injection, memory_paths
+from infini_attention.segment_graph import SegmentGraph, segment_graph
+
+from models import ORIGIN, RULES, SEGMENT, memory_model, stream, text
+
+
+class Again:
+    """Work that is done again in Python."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.work = work
+        work()
+
+    def replay(self) -> None:
+        self.work()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@torch.inference_mode()
+def test_a_recording_reads_what_the_decoder_reads(rule: str) -> None:
+    beside: dict[str, Any] = (
+        {"ngrams": (2, 3), "registers": (1,), "value_registers": (0,)} if rule == "deltanet" else {}
+    )
+    model, ids = memory_model(update_rule=rule, **beside), text(6 * SEGMENT)
+    engine = Engine(model)
+    engine.read(ids[0, : 2 * SEGMENT])
+    graph = SegmentGraph(model, engine.cache, ids[:, :SEGMENT], Again)
+    other = engine.fork()
+    kept = [layer.memory for layer in other.cache.memories.values()]
+    for start in range(2 * SEGMENT, 6 * SEGMENT, SEGMENT):
+        segment = ids[:, start : start + SEGMENT]
+        hidden = graph.read(engine.cache, segment)
+        assert torch.equal(hidden, other.step(segment))
+        assert (engine.cache.tokens, engine.cache.segments) == (other.cache.tokens, other.cache.segments)
+    one, two = engine.snapshot(ORIGIN), other.snapshot(ORIGIN)
+    assert one.tensors.keys() == two.tensors.keys()
+    assert all(torch.equal(tensor, two.tensors[name]) for name, tensor in one.tensors.items())
+    # A fork keeps what it had read.
+    assert all(memory is not None for memory in kept)
+    assert engine.generate([1, 2], 1) is not None
+
+
+def test_a_processor_has_no_recordings() -> None:
+    model = memory_model()
+    _, cache = stream(model, text(3 * SEGMENT), [])
+    with torch.inference_mode():
+        assert segment_graph(model, cache, text(SEGMENT)) is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("rule", RULES)
+def test_cuda_graphs_give_the_bits_that_were_read_before_they_were_recorded(rule: str) -> None:
+    beside: dict[str, Any] = (
+        {"ngrams": (2, 3), "registers": (1,), "value_registers": (0,)} if rule == "deltanet" else {}
+    )
+    model, ids = memory_model(update_rule=rule, dtype=torch.float32, **beside).to("cuda"), text(9 * SEGMENT)[0]
+    engine = Engine(model)
+    engine.read(ids)
+    record = injection(model)
+    assert record is not None and len(record.graphs) == 1
+    handles = [path.register_forward_hook(lambda *_: None) for path in memory_paths(model).values()]
+    other = Engine(model)
+    other.read(ids)
+    for handle in handles:
+        handle.remove()
+    one, two = engine.snapshot(ORIGIN), other.snapshot(ORIGIN)
+    for name, tensor in one.tensors.items():
+        torch.testing.assert_close(tensor, two.tensors[name], rtol=1e-4, atol=1e-5)
