@@ -13,7 +13,7 @@ from infini_attention.adaptation.distant import DistantRecall
 from infini_attention.adaptation.hidden import HiddenRecall
 from infini_attention.adaptation.plan import Phase
 from infini_attention.adaptation.questions import AskedTurn, Example, Instructions
-from infini_attention.adaptation.replays import ROUND, Replays, rounded, signature
+from infini_attention.adaptation.replays import LEAST_MARKS, LEAST_TOKENS, Replays, rounded, signature
 from infini_attention.adaptation.rollout import IGNORED, Rollout, Segment
 from infini_attention.adaptation.tasks import ContextDistillation, PasskeyRecall, Plan, Task
 from infini_attention.hiding import Planter
@@ -87,6 +87,23 @@ def test_a_replay_gives_the_loss_and_gradients_of_a_roll_out(distil: bool, monke
     assert len(made) == 1
 
 
+def test_a_smaller_shape_is_padded_to_a_larger_one() -> None:
+    learner = Rollout(memory_model())
+    replays = Replays(learner, learner.trained(), Again)
+    large, small = rollout_of(1), rollout_of(2)
+    wide = torch.nn.functional.pad(large[-1].ids, (0, LEAST_TOKENS))
+    large[-1] = Segment(wide, torch.where(torch.arange(wide.shape[1]) < 3, wide, IGNORED))
+    replays(large)
+    replays(small)
+    replays(large)
+    assert len(replays.known) == 1
+    # The other way round, the larger one needs a recording of its own.
+    other = Replays(learner, learner.trained(), Again)
+    other(small)
+    other(large)
+    assert len(other.known) == 2
+
+
 def test_another_shape_is_recorded_anew_and_both_are_kept() -> None:
     learner = Rollout(memory_model())
     replays = Replays(learner, learner.trained(), Again)
@@ -98,10 +115,10 @@ def test_another_shape_is_recorded_anew_and_both_are_kept() -> None:
 
 def test_rounding_pads_what_nothing_follows() -> None:
     segments = rounded(rollout_of(1))
-    assert [segment.ids.shape[1] for segment in segments] == [SEGMENT, SEGMENT, ROUND]
+    assert [segment.ids.shape[1] for segment in segments] == [SEGMENT, SEGMENT, LEAST_TOKENS]
     marks = segments[-1].marks
-    assert marks is not None and len(marks.places) == ROUND
-    assert (marks.labels != IGNORED).tolist() == [True] * 5 + [False] * (ROUND - 5)
+    assert marks is not None and len(marks.places) == LEAST_MARKS
+    assert (marks.labels != IGNORED).tolist() == [True] * 5 + [False] * (LEAST_MARKS - 5)
     # The places are those of the padded rows.
     assert torch.equal(segments[-1].ids.flatten()[marks.places[:5]], rollout_of(1)[-1].ids.flatten()[:5])
 

@@ -29,6 +29,8 @@ MOST_EVIDENCE = 400
 MOST_OTHER = 200
 # Parts of all texts, by length, that those of a form are drawn from one of.
 FORM_PARTS = 4
+# The most segments and tokens of a text of a form.
+FORM_PIECES, FORM_TOKENS = 8, 8192
 # How often what is asked stands in another text, so that the right answer is to refuse one.
 UNANSWERABLE = 0.2
 
@@ -88,7 +90,10 @@ class Instructions:
         # As when an answer has no room beside what waits in the open segment, or when it has.
         rest = int(shapes.integers(min(plan.length // 2, MOST_REST) + 1)) if shapes.random() < 0.5 else 0
         closed = max(1, longest - rest)
-        pieces = texts[:, :closed].split(plan.length, 1)
+        length = plan.length
+        while plan.form is not None and length * FORM_PIECES < closed:
+            length *= 2
+        pieces = texts[:, :closed].split(length, 1)
         learned = set(shapes.choice(len(pieces), min(plan.full, len(pieces)), replace=False).tolist())
         segments = [Segment(piece, None, full=s in learned) for s, piece in enumerate(pieces)]
         turns = []
@@ -105,11 +110,15 @@ class Instructions:
     ) -> tuple[list[Example], int, int]:
         """Texts of about one length, the length of the longest, and how many instructions each is given."""
         room = plan.batch * plan.segments * plan.length
-        first = int(shapes.integers(len(self.examples)))
-        count = min(len(self.examples), max(1, room // len(self.examples[first].text)))
+        number = len(self.examples)
+        if plan.form is not None:
+            # Longer ones would take segments longer than any that is read.
+            number = max(1, sum(_length(example) <= FORM_TOKENS for example in self.examples))
+        first = int(shapes.integers(number))
+        count = min(number, max(1, room // _length(self.examples[first])))
         # Texts that may come with this form: more than a roll-out has, so that they are not always the same.
-        width = count if plan.form is None else min(len(self.examples), max(count, len(self.examples) // FORM_PARTS))
-        start = min(max(0, first - width // 2), len(self.examples) - width)
+        width = count if plan.form is None else min(number, max(count, number // FORM_PARTS))
+        start = min(max(0, first - width // 2), number - width)
         near = self.examples[start : start + width]
         turns = sum(len(example.turns) for example in near) // width
         examples = [near[int(place)] for place in rng.permutation(width)[:count]]

@@ -8,7 +8,7 @@ stay where they are, so roll-outs have to come in few shapes (``Phase.forms``).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,10 +18,13 @@ from ..memory import COUNT_BITS
 from ..recording import Recording, recorder
 from .rollout import IGNORED, Learner, Marks, Outcome, Segment
 
-# Rows of the last segment, which nothing follows, are padded to a multiple of so many tokens.
-ROUND = 64
-# Counts of labelled tokens are rounded up so far that they differ by about a share of one in so many.
-MARK_STEPS = 4
+# The fewest tokens that rows of the last segment are padded to, and the fewest labelled tokens of a segment; larger numbers
+# are rounded up to a power of two.
+LEAST_TOKENS, LEAST_MARKS = 64, 512
+
+
+# Of a segment: shape of its ids, labelled tokens, and what else decides what is computed.
+Shape = tuple[tuple[int, ...], int, bool, tuple[int, ...], bool]
 
 
 class Replays:
@@ -42,7 +45,7 @@ class Replays:
         self.learner, self.parameters = learner, list(parameters.values())
         self.device = self.parameters[0].device
         self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.known: dict[Hashable, tuple[list[Segment], Recording, Outcome]] = {}
+        self.known: dict[tuple[Shape, ...], tuple[list[Segment], Recording, Outcome]] = {}
         self.record = record or recorder()
 
     def __call__(self, segments: Sequence[Segment]) -> Outcome:
@@ -51,7 +54,7 @@ class Replays:
         Args:
             segments: on the host.
         """
-        segments = rounded(segments)
+        segments = self._fitted(segments)
         key = signature(segments)
         if key not in self.known:
             self.known[key] = self._record(segments)
@@ -62,6 +65,22 @@ class Replays:
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
             parameter.grad = gradient
         return outcome
+
+    def _fitted(self, segments: Sequence[Segment]) -> list[Segment]:
+        """In the shape of the smallest recording that they can be padded to, or else in a round one."""
+        *stem, last = signature(segments)
+        fitting = [
+            (shape[0][1], shape[1])
+            for *other, shape in self.known
+            if other == stem
+            and shape[2:] == last[2:]
+            and shape[0][0] == last[0][0]
+            and shape[0][1] >= last[0][1]
+            and shape[1] >= last[1]
+        ]
+        if fitting:
+            return padded(segments, *min(fitting))
+        return rounded(segments)
 
     def _record(self, segments: Sequence[Segment]) -> tuple[list[Segment], Recording, Outcome]:
         held = [_on(self.device, segment) for segment in segments]
@@ -81,21 +100,34 @@ class Replays:
         return Outcome(*(tensor.detach() for tensor in outcome))
 
 
-def rounded(segments: Sequence[Segment]) -> list[Segment]:
-    """The same roll-out in a rounder shape, with the same loss and gradients."""
+def padded(segments: Sequence[Segment], tokens: int, marks: int) -> list[Segment]:
+    """The same roll-out, with as many tokens in the rows of its last segment, and places that do not count.
+
+    Args:
+        segments: of a roll-out.
+        tokens: at least as many as there are; nothing follows them that could see it.
+        marks: places of the last segment, likewise.
+    """
     *before, last = segments
-    missing = -last.ids.shape[1] % ROUND
+    missing = tokens - last.ids.shape[1]
     labels = None if last.labels is None else F.pad(last.labels, (0, missing), value=IGNORED)
-    padded = [*before, dataclasses.replace(last, ids=F.pad(last.ids, (0, missing)), labels=labels)]
-    return [dataclasses.replace(segment, marks=_rounded_marks(segment)) for segment in padded]
+    last = dataclasses.replace(last, ids=F.pad(last.ids, (0, missing)), labels=labels)
+    return [*(dataclasses.replace(one, marks=one.marked) for one in before), _with_marks(last, marks)]
 
 
-def signature(segments: Sequence[Segment]) -> Hashable:
+def rounded(segments: Sequence[Segment]) -> list[Segment]:
+    """The same roll-out in a shape that is not much larger, and that many others have."""
+    marks = segments[-1].marked
+    places = 0 if marks is None else len(marks.places)
+    return padded(segments, _power(segments[-1].ids.shape[1], LEAST_TOKENS), _power(places, LEAST_MARKS))
+
+
+def signature(segments: Sequence[Segment]) -> tuple[Shape, ...]:
     """What roll-outs must have in common to be replayed as each other."""
     return tuple(
         (
             tuple(segment.ids.shape),
-            None if segment.marks is None else len(segment.marks.places),
+            0 if (marks := segment.marked) is None else len(marks.places),
             segment.full,
             segment.echoes,
             segment.distil,
@@ -104,14 +136,17 @@ def signature(segments: Sequence[Segment]) -> Hashable:
     )
 
 
-def _rounded_marks(segment: Segment) -> Marks | None:
+def _power(number: int, least: int) -> int:
+    return max(least, 1 << (number - 1).bit_length())
+
+
+def _with_marks(segment: Segment, count: int) -> Segment:
     marks = segment.marked
     if marks is None:
-        return None
-    count = len(marks.places)
-    step = max(ROUND, 1 << max(0, count.bit_length() - MARK_STEPS.bit_length()))
-    missing = -count % step
-    return Marks(F.pad(marks.places, (0, missing)), F.pad(marks.labels, (0, missing), value=IGNORED))
+        return segment
+    missing = count - len(marks.places)
+    padded_marks = Marks(F.pad(marks.places, (0, missing)), F.pad(marks.labels, (0, missing), value=IGNORED))
+    return dataclasses.replace(segment, marks=padded_marks)
 
 
 def _on(device: torch.device, segment: Segment) -> Segment:
