@@ -20,8 +20,14 @@ def _chunk_gated_delta_rule() -> Any:
 
 
 def fits(keys: Tensor) -> bool:
-    """Whether the kernel can take what a segment writes: half precision, on CUDA, without a need for exact float32."""
-    return keys.is_cuda and keys.dtype in (torch.bfloat16, torch.float16) and _chunk_gated_delta_rule() is not None
+    """Whether the kernel is to take what a segment writes: half precision, on CUDA, to be learned from kernel by kernel.
+
+    It compiles and tries itself out for longer than many a text takes to be read, and cannot do so while work is recorded;
+    and what is read is to have the same bits whether it is recorded or not.
+    """
+    if not keys.is_cuda or keys.dtype not in (torch.bfloat16, torch.float16) or not torch.is_grad_enabled():
+        return False
+    return not torch.cuda.is_current_stream_capturing() and _chunk_gated_delta_rule() is not None
 
 
 def fused_gated_delta_rule(

@@ -45,6 +45,9 @@ class TokenSigns:
 
     def __call__(self, embedded: Tensor) -> Tensor:
         """``[B, T, C]`` input embeddings to ``[B, T, H, D]``, -1 or 1, float32."""
+        if self.mean.device != embedded.device:
+            # The model was moved after its memory path was put in.
+            self.mean, self.projection = self.mean.to(embedded.device), self.projection.to(embedded.device)
         projected = (embedded.detach().float() - self.mean) @ self.projection
         return torch.where(projected > 0, 1.0, -1.0).reshape(*projected.shape[:2], *self.shape)
 

@@ -18,6 +18,8 @@ from infini_attention.adaptation.catalogue import TASKS
 from infini_attention.adaptation.plan import Phase, TrainingPlan
 from infini_attention.recipes import HERE, read
 
+# Tokens that the base of the default model takes at once.
+BASE_CONTEXT = 8192
 PLAN = TrainingPlan(
     (
         Phase(30, {"language_modelling": 1.0}, lengths=(128, 256), segments=(2, 6), tokens=2048),
@@ -54,6 +56,13 @@ def test_a_draw_keeps_to_its_phase(seed: int, tokens: int, full: int) -> None:
     assert shape.batch == 1 or shape.batch * shape.segments * shape.length <= tokens
     # A step's tokens are exceeded only by the fewest segments that a roll-out can have.
     assert shape.segments == 2 or shape.segments * shape.length <= tokens
+
+
+def test_a_plan_with_forms_draws_few_shapes_and_every_length() -> None:
+    phase = dataclasses.replace(PLAN.phases[0], lengths=(64, 128, 256), forms=3)
+    drawn = {phase.draw(np.random.default_rng(seed))[1] for seed in range(60)}
+    assert {plan.form for plan in drawn} == {0, 1, 2} and len(drawn) == 3
+    assert {plan.length for plan in drawn} == {64, 128, 256}
 
 
 def test_tasks_are_drawn_by_their_weights() -> None:
@@ -124,6 +133,9 @@ def test_every_plan_that_ships_can_be_run(file: Path) -> None:
     plan = TrainingPlan.from_dict(recipe.training)
     assert plan.steps > 0
     assert {name for phase in plan.phases for name in phase.tasks} <= set(TASKS)
+    for phase in plan.phases:
+        if "context_distillation" in phase.tasks:
+            assert max(phase.most_segments(length) * length for length in phase.lengths) <= BASE_CONTEXT
     # One adapter goes through all stages; how an engine reads with it may change, and n-grams and registers came to it.
     shipped = read(file.parent)
     came = ("ngrams", "registers", "value_registers")
