@@ -243,8 +243,8 @@ def attention_layer(
                 values.append(plain["v"][t, g] + h @ down["value"] @ weights["value_up"][:, span])
             if index in config.value_registers:
                 logits = segment @ weights["register_value_weight"][:, g] + weights["register_value_bias"][g]
-                held = register(torch.stack(values), logits)
-                values = [v + weights["register_value_scale"][g] * r for v, r in zip(values, held, strict=False)]
+                earlier = register(torch.stack(values), logits)[:-1]
+                values = [v + weights["register_value_scale"][g] * r for v, r in zip(values, earlier, strict=True)]
             if config.update_rule == "deltanet":
                 strength = torch.sigmoid(segment @ weights["strength_weight"][:, g] + weights["strength_bias"][g])
                 decay = torch.sigmoid(segment @ weights["decay_weight"][:, g] + weights["decay_bias"][g]).log()

@@ -222,7 +222,8 @@ def stacked(packs: Sequence[Pack]) -> Pack:
     if len(packs) == 1:
         return packs[0]
     columns: Any = zip(*packs, strict=True)
-    return type(packs[0])(*(None if column[0] is None else torch.cat(column) for column in columns))
+    joined: list[Any] = [None if column[0] is None else torch.cat(column) for column in columns]
+    return type(packs[0])(*joined)
 
 
 def _parts(memory: Memory, count: int) -> list[Memory]:
