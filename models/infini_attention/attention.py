@@ -6,6 +6,7 @@ and write the layer's memory; the gated read is added to local attention before 
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -212,7 +213,7 @@ class MemoryPath(nn.Module):
             parts.append(unit_norm(held.transpose(1, 2)) * self.register_scale[:, None])
         if not parts:
             return None
-        return self.shard.of(torch.stack(parts).sum(0), 2).to(inputs.hidden.dtype)
+        return self.shard.of(functools.reduce(torch.add, parts), 2).to(inputs.hidden.dtype)
 
     def _gate_logits(self, low: dict[str, Tensor]) -> Tensor:
         """``[B, T, Hq]``, or ``[Hq]`` for the convex gate, which sees no token."""

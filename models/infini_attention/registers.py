@@ -30,17 +30,22 @@ def hold(values: Tensor, logits: Tensor, before: Tensor | None = None) -> Tensor
     tokens = values.shape[2]
     chunk = min(CHUNK, tokens)
     pad = -tokens % chunk
-    values = F.pad(values.to(logits.dtype), (0, 0, 0, pad)).unflatten(2, (-1, chunk))
-    # Padding is taken in, but no token before it knows.
-    logits = F.pad(logits, (0, pad)).unflatten(2, (-1, chunk))
+    values = values.to(logits.dtype)
+    if pad:
+        # Padding is taken in, but no token before it knows.
+        values, logits = F.pad(values, (0, 0, 0, pad)), F.pad(logits, (0, pad))
+    values, logits = values.unflatten(2, (-1, chunk)), logits.unflatten(2, (-1, chunk))
     own, left = _held(values, F.logsigmoid(logits), F.logsigmoid(-logits))
     # What a chunk holds at its end, of its own tokens alone, is in its turn what a register of chunks takes in.
-    ends, kept = own[..., -1, :], left[..., -1]
-    ends, kept = _held(ends, torch.zeros_like(kept), kept)
-    if before is not None:
-        ends = ends + kept.exp()[..., None] * before[:, :, None]
-    first = torch.zeros_like(ends[:, :, :1]) if before is None else before[:, :, None].to(ends.dtype)
-    found = own + left.exp()[..., None] * torch.cat([first, ends[:, :, :-1]], 2)[..., None, :]
+    first = torch.zeros_like(own[:, :, :1, -1]) if before is None else before[:, :, None].to(own.dtype)
+    earlier = first
+    if own.shape[2] > 1:
+        taken, kept = own[:, :, :-1, -1], left[:, :, :-1, -1]
+        ends, kept = _held(taken, torch.zeros_like(kept), kept)
+        if before is not None:
+            ends = ends + kept.exp()[..., None] * first
+        earlier = torch.cat([first, ends], 2)
+    found = own + left.exp()[..., None] * earlier[..., None, :]
     return found.flatten(2, 3)[:, :, :tokens]
 
 
@@ -62,7 +67,13 @@ def _held(values: Tensor, taken: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         What is held, ``[..., T, D]``, and the logarithm of what is left of anything held before, ``[..., T]``.
     """
     left = kept.cumsum(-1)
-    later = torch.ones(values.shape[-2], values.shape[-2], dtype=torch.bool, device=values.device).triu(1)
     # Only what came earlier counts; the rest would overflow in exp, and in its gradient.
-    since = (left[..., :, None] - left[..., None, :] + taken[..., None, :]).masked_fill(later, -torch.inf)
+    since = (left[..., :, None] - left[..., None, :] + taken[..., None, :]).masked_fill(
+        _later(values.shape[-2], values.device), -torch.inf
+    )
     return since.exp() @ values, left
+
+
+def _later(size: int, device: torch.device) -> Tensor:
+    """``[size, size]``, bool: whether the second token comes after the first."""
+    return torch.ones(size, size, dtype=torch.bool, device=device).triu(1)
