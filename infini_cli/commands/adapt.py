@@ -109,9 +109,15 @@ def adapt(
         if path is not None and not path.exists():
             raise InputError(f"{path} does not exist", "Give a text file, or a folder of texts.")
     chosen = _recipe(recipe or run.settings.model)
+    if recipe is None and system == "memory":
+        chosen = chosen.for_own_texts()
     plan = _plan(chosen, steps, seed)
+    if recipe is None and (data is not None or questions is not None):
+        plan, left_out = _with_texts(plan, data, questions)
+        if left_out and first:
+            run.console.note(f"left out for want of texts: {', '.join(left_out)}")
     form = run.settings.format
-    if dry_run and _lacks_texts(plan, data, questions):
+    if dry_run and _lacking(plan, data, questions):
         if first:
             run.console.note("pass --data or --questions, as for the training, to have its time and memory measured")
             _tell_plan(plan, None, form)
@@ -206,11 +212,25 @@ def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
     return plan if seed is None else dataclasses.replace(plan, seed=seed)
 
 
-def _lacks_texts(plan: TrainingPlan, data: Path | None, questions: Path | None) -> bool:
+def _with_texts(plan: TrainingPlan, data: Path | None, questions: Path | None) -> tuple[TrainingPlan, list[str]]:
+    """The plan without the tasks whose texts were not given, and these; as it is where a phase would lose all it has."""
+    lacking = _lacking(plan, data, questions)
+    phases = tuple(
+        dataclasses.replace(phase, tasks={name: share for name, share in phase.tasks.items() if name not in lacking})
+        for phase in plan.phases
+        if any(share > 0 for name, share in phase.tasks.items() if name not in lacking)
+    )
+    if not lacking or len(phases) < len(plan.phases):
+        return plan, []
+    return dataclasses.replace(plan, phases=phases), sorted(lacking)
+
+
+def _lacking(plan: TrainingPlan, data: Path | None, questions: Path | None) -> frozenset[str]:
     from infini_attention.adaptation.catalogue import ASKED, OWNED, TEXTS
 
-    asked = plan.tasks & ({*ASKED, *OWNED} - set(TEXTS))
-    return bool((data is None and plan.tasks & set(TEXTS)) or (questions is None and asked))
+    long = frozenset(TEXTS) if data is None else frozenset()
+    asked = frozenset({*ASKED, *OWNED} - set(TEXTS)) if questions is None else frozenset()
+    return plan.tasks & (long | asked)
 
 
 def _tell_plan(plan: TrainingPlan, measured: Estimate | None, form: str) -> None:

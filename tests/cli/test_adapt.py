@@ -4,6 +4,7 @@ import functools
 import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,31 @@ def with_tasks(model: str, folder: Path, **tasks: float) -> Path:
     lines = [f"{name} = {weight}\n" for name, weight in tasks.items()]
     (folder / "recipe.toml").write_text(plan + "[training.phases.tasks]\n" + "".join(lines))
     return folder
+
+
+def test_tasks_without_texts_are_left_out_unless_a_recipe_asks_for_them(
+    infini: Infini, data: Path, tmp_path: Path, model: str
+) -> None:
+    folder = with_tasks(model, tmp_path / "plan", language_modelling=1, questions=1)
+    command = ("adapt", "-o", tmp_path / "out", "--data", data, "--steps", "2")
+    outcome = infini(*command, "--model", folder)
+    assert outcome.code == 0 and "left out for want of texts: questions" in outcome.err
+    log = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    assert {record["task"] for record in log} == {"language_modelling"}
+    assert_error(infini(*command, "--recipe", folder), 1, "the task questions needs texts")
+    # Nothing would be left of the plan.
+    only = with_tasks(model, tmp_path / "only", questions=1)
+    assert_error(infini(*command, "--model", only), 1, "the task questions needs texts")
+
+
+def test_a_model_may_have_a_plan_for_texts_of_ones_own(infini: Infini, data: Path, tmp_path: Path, model: str) -> None:
+    folder = with_tasks(model, tmp_path / "plan", language_modelling=1)
+    own = (folder / "recipe.toml").read_text().replace("[training]", "[training]\nseed = 77", 1)
+    (folder / "adapt.toml").write_text(own)
+    for out, chosen, seed in (("own", "--model", 77), ("recipe", "--recipe", 0)):
+        outcome = infini("adapt", "-o", tmp_path / out, "--data", data, "--steps", "1", chosen, folder)
+        assert outcome.code == 0, outcome.err
+        assert tomllib.loads((tmp_path / out / "recipe.toml").read_text())["training"]["seed"] == seed
 
 
 def test_distils_the_bases_own_context_where_it_has_room(

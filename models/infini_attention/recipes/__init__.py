@@ -19,6 +19,8 @@ from ..errors import ModelUnavailable
 HERE = Path(__file__).parent
 DEFAULT = "smollm2-135m"
 RECIPE = "recipe.toml"
+# Beside it, where a model has one: a plan for texts of one's own, which any machine can follow.
+OWN_TEXTS = "adapt.toml"
 ADAPTER = "adapter.safetensors"
 # Beside the adapter, where a model has them: its judge of passages, its reader and its writer.
 JUDGE_WEIGHTS, READER_WEIGHTS, WRITER_WEIGHTS = "judge.safetensors", "reader.safetensors", "writer.safetensors"
@@ -101,6 +103,14 @@ class Recipe:
         if self.folder is None:
             return self.base.name if self.base.source == "directory" else self.name
         return self.name if self.folder.parent == HERE else str(self.folder.resolve())
+
+    def for_own_texts(self) -> Recipe:
+        """The same with a training plan for texts of one's own, where there is one.
+
+        Raises:
+            ModelUnavailable: it cannot be read.
+        """
+        return self if self.folder is None or file_in(self.folder, OWN_TEXTS) is None else read(self.folder, OWN_TEXTS)
 
     def adapter(self) -> dict[str, Tensor] | None:
         """The adapter's tensors, or ``None`` if the recipe has none yet.
