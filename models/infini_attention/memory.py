@@ -21,7 +21,7 @@ from .config import UpdateRule
 
 CHUNK = 64
 # Binary digits of a number of times that is not known beforehand.
-COUNT_BITS = 9
+COUNT_BITS = 12
 
 
 class Memory(NamedTuple):
