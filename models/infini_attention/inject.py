@@ -37,9 +37,8 @@ class Injection:
     taps: dict[int, _Tap]
     signs: TokenSigns | None = None
     enabled: bool = True
-    # Recordings of whole segments, and how many segments might have been read from one (see ``segment_graph``).
+    # Recordings of whole segments by kind, or how many of a kind were read without one (see ``segment_graph``).
     graphs: dict[Any, Any] = dataclasses.field(default_factory=dict)
-    whole_segments: int = 0
 
 
 class _Tap:

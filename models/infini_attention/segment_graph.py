@@ -38,17 +38,16 @@ class SegmentGraph:
         self.ids = ids.clone()
         self.before = [tensor.clone() for tensor in _tensors(cache)]
         self.behind = None if cache.local.behind is None else cache.local.behind.clone()
-        self.hidden = self.after_behind = self.ids
+        self.hidden = self.ids
         self.after: list[Tensor] = []
+        self.after_behind: Tensor | None = None
         self.recording = record(self._run)
 
     def _run(self) -> None:
         cache = new_cache(self.model)
         _put(cache, self.before, self.behind)
         self.hidden = self.model.get_decoder()(input_ids=self.ids, past_key_values=cache).last_hidden_state
-        self.after = _tensors(cache)
-        if cache.local.behind is not None:
-            self.after_behind = cache.local.behind
+        self.after, self.after_behind = _tensors(cache), cache.local.behind
 
     def read(self, cache: InfiniCache, ids: Tensor) -> Tensor:
         """Reads a segment into a cache.
@@ -63,9 +62,8 @@ class SegmentGraph:
             self.behind.copy_(cache.local.behind)
         self.recording.replay()
         # What was recorded stands in one place, and is overwritten by the next segment.
-        _put(
-            cache, [tensor.clone() for tensor in self.after], None if self.behind is None else self.after_behind.clone()
-        )
+        behind = None if self.after_behind is None else self.after_behind.clone()
+        _put(cache, [tensor.clone() for tensor in self.after], behind)
         cache.tokens += ids.shape[1]
         cache.segments += 1
         return self.hidden.clone()
@@ -74,7 +72,7 @@ class SegmentGraph:
 def segment_graph(model: PreTrainedModel, cache: InfiniCache, ids: Tensor) -> SegmentGraph | None:
     """A recording that reads these ids into this cache; ``None`` where they have to be read kernel by kernel."""
     record = injection(model)
-    if record is None or not ids.is_cuda or torch.is_grad_enabled() or cache.open_tokens:
+    if record is None or not _on_cuda(ids) or torch.is_grad_enabled() or cache.open_tokens:
         return None
     if ids.shape[1] != cache.config.segment_length or cache.config != record.config:
         return None
@@ -86,13 +84,17 @@ def segment_graph(model: PreTrainedModel, cache: InfiniCache, ids: Tensor) -> Se
     hooked = any(path._forward_hooks or path._forward_pre_hooks for path in memory_paths(model).values())
     if len(devices) > 1 or hooked or hasattr(model, "_hf_hook"):
         return None
-    record.whole_segments += 1
-    key = (len(ids), ids.device)
-    if key not in record.graphs and record.whole_segments > FIRST:
-        record.graphs[key] = SegmentGraph(model, cache, ids, recorder())
-    found = record.graphs.get(key)
-    assert found is None or isinstance(found, SegmentGraph)
-    return found
+    # A text's beginning, read again, has nothing behind it.
+    key = (len(ids), ids.device, cache.local.behind is None)
+    seen = record.graphs.get(key, 0)
+    if isinstance(seen, SegmentGraph):
+        return seen
+    record.graphs[key] = seen + 1 if seen < FIRST else SegmentGraph(model, cache, ids, recorder())
+    return record.graphs[key] if seen == FIRST else None
+
+
+def _on_cuda(ids: Tensor) -> bool:
+    return ids.is_cuda
 
 
 def _tensors(cache: InfiniCache) -> list[Tensor]:
