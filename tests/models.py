@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -126,6 +127,17 @@ def memory_model(
     inject(model, small_config(**changes))
     stir(model)
     return model
+
+
+class Again:
+    """Work that is done again in Python, where a GPU would replay a recording of it."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.work = work
+        work()
+
+    def replay(self) -> None:
+        self.work()
 
 
 def text(tokens: int, *, batch: int = 1, seed: int = 3) -> Tensor:

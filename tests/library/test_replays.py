@@ -20,18 +20,7 @@ from infini_attention.hiding import Planter
 from infini_attention.memory import COUNT_BITS, Transition
 from letters import CORPUS, PASSKEY, encode
 
-from models import SEGMENT, Model, memory_model, text
-
-
-class Again:
-    """Work that is done again in Python."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self.work = work
-        work()
-
-    def replay(self) -> None:
-        self.work()
+from models import SEGMENT, Again, Model, memory_model, text
 
 
 def rollout_of(seed: int, *, distil: bool = False, times: int = 3, marked: int = 5) -> list[Segment]:

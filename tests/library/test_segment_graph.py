@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,18 +11,7 @@ from infini_attention.engine import Engine
 from infini_attention.inject import injection, memory_paths
 from infini_attention.segment_graph import SegmentGraph, segment_graph
 
-from models import ORIGIN, RULES, SEGMENT, memory_model, stream, text
-
-
-class Again:
-    """Work that is done again in Python."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self.work = work
-        work()
-
-    def replay(self) -> None:
-        self.work()
+from models import ORIGIN, RULES, SEGMENT, Again, memory_model, stream, text
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -22,7 +22,6 @@ from .rollout import IGNORED, Learner, Marks, Outcome, Segment
 # are rounded up to a power of two.
 LEAST_TOKENS, LEAST_MARKS = 64, 512
 
-
 # Of a segment: shape of its ids, labelled tokens, and what else decides what is computed.
 Shape = tuple[tuple[int, ...], int, bool, tuple[int, ...], bool]
 
