@@ -25,6 +25,7 @@ from infini_attention.device import peak_bytes
 from infini_attention.inject import new_cache
 from infini_attention.loading import Loaded
 from infini_attention.passkey import Passkey
+from infini_attention.segment_graph import read_segment
 from torch import Tensor
 
 # Rows of the square matrices whose product tells the device's rate.
@@ -77,7 +78,8 @@ def measure(loaded: Loaded, length: int, batch: int = 1) -> dict[str, object]:
             engine.read(filler[start:end])
             return
         with torch.inference_mode():
-            loaded.model.get_decoder()(input_ids=rows[:, start:end], past_key_values=cache)  # type: ignore[no-untyped-call]
+            for ids in rows[:, start:end].split(segment, 1):
+                read_segment(loaded.model, cache, ids)
 
     plain = [prefill(loaded, rows[:, :segment])]
     spent, step = 0.0, max(segment, length // 8 // segment * segment)

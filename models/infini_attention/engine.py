@@ -20,7 +20,7 @@ from .config import InfiniConfig
 from .decoding import decode, room_for_answer
 from .inject import injection, memory_off, memory_paths, memory_shard, new_cache
 from .memory import Memory
-from .segment_graph import segment_graph
+from .segment_graph import read_segment
 from .state import BEHIND, OPEN_IDS, MemoryState, Origin
 
 
@@ -192,7 +192,7 @@ class Engine:
                 outputs = self.model.get_decoder()(input_ids=ids, past_key_values=None)
             self._count(ids.shape[1])
             return cast(Tensor, outputs.last_hidden_state)
-        hidden = self._through(ids)
+        hidden = read_segment(self.model, self.cache, ids)
         if self.cache.open_tokens == 0:
             self._reread(ids)
         return hidden
@@ -209,15 +209,8 @@ class Engine:
 
     def _close(self, ids: Tensor) -> None:
         """Reads a segment, and closes it though it may not be full."""
-        self._through(ids)
+        read_segment(self.model, self.cache, ids)
         self.cache.close_segment()
-
-    def _through(self, ids: Tensor) -> Tensor:
-        """Reads ids into the cache; the decoder's last hidden states."""
-        graph = segment_graph(self.model, self.cache, ids)
-        if graph is not None:
-            return graph.read(self.cache, ids)
-        return cast(Tensor, self.model.get_decoder()(input_ids=ids, past_key_values=self.cache).last_hidden_state)
 
     def _reread(self, ids: Tensor) -> None:
         """Reads the segment that was just closed again, where it is the first; it counts once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ class SegmentGraph:
         record: Callable[[Callable[[], None]], Recording],
     ) -> None:
         self.model = model
+        self.places = [(parameter, parameter.data_ptr()) for parameter in model.parameters()]
         self.ids = ids.clone()
         self.before = [tensor.clone() for tensor in _tensors(cache)]
         self.behind = None if cache.local.behind is None else cache.local.behind.clone()
@@ -48,6 +50,11 @@ class SegmentGraph:
         _put(cache, self.before, self.behind)
         self.hidden = self.model.get_decoder()(input_ids=self.ids, past_key_values=cache).last_hidden_state
         self.after, self.after_behind = _tensors(cache), cache.local.behind
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the weights stand where they stood: a model that was moved away and back has left the recording."""
+        return all(parameter.data_ptr() == place for parameter, place in self.places)
 
     def read(self, cache: InfiniCache, ids: Tensor) -> Tensor:
         """Reads a segment into a cache.
@@ -69,6 +76,23 @@ class SegmentGraph:
         return self.hidden.clone()
 
 
+def read_segment(model: PreTrainedModel, cache: InfiniCache, ids: Tensor) -> Tensor:
+    """Reads a segment, or a part of one, into a cache: from a recording where one fits, else kernel by kernel.
+
+    Args:
+        model: a language model with a memory path.
+        cache: of what was read before, with room for the ids in its open segment.
+        ids: ``[B, T]``.
+
+    Returns:
+        ``[B, T, C]``, the decoder's last hidden states.
+    """
+    graph = segment_graph(model, cache, ids)
+    if graph is not None:
+        return graph.read(cache, ids)
+    return cast(Tensor, model.get_decoder()(input_ids=ids, past_key_values=cache).last_hidden_state)
+
+
 def segment_graph(model: PreTrainedModel, cache: InfiniCache, ids: Tensor) -> SegmentGraph | None:
     """A recording that reads these ids into this cache; ``None`` where they have to be read kernel by kernel."""
     record = injection(model)
@@ -79,18 +103,24 @@ def segment_graph(model: PreTrainedModel, cache: InfiniCache, ids: Tensor) -> Se
     memories = [layer.memory for layer in cache.memories.values()]
     if any(memory is None for memory in memories) or memory_shard(model).size > 1:
         return None
-    devices = {parameter.device for parameter in model.parameters()}
     # Hooks, such as those of a measurement or of offloading, are Python.
     hooked = any(path._forward_hooks or path._forward_pre_hooks for path in memory_paths(model).values())
-    if len(devices) > 1 or hooked or hasattr(model, "_hf_hook"):
+    if hooked or hasattr(model, "_hf_hook"):
         return None
     # A text's beginning, read again, has nothing behind it.
     key = (len(ids), ids.device, cache.local.behind is None)
     seen = record.graphs.get(key, 0)
     if isinstance(seen, SegmentGraph):
-        return seen
-    record.graphs[key] = seen + 1 if seen < FIRST else SegmentGraph(model, cache, ids, recorder())
-    return record.graphs[key] if seen == FIRST else None
+        if seen.in_place:
+            return seen
+        seen = FIRST
+    if seen < FIRST:
+        record.graphs[key] = seen + 1
+        return None
+    if len({parameter.device for parameter in model.parameters()}) > 1:
+        return None
+    record.graphs[key] = SegmentGraph(model, cache, ids, recorder())
+    return cast(SegmentGraph, record.graphs[key])
 
 
 def _on_cuda(ids: Tensor) -> bool:

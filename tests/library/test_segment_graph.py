@@ -8,8 +8,8 @@ import pytest
 import torch
 from infini_attention import segment_graph as segment_graph_module
 from infini_attention.engine import Engine
-from infini_attention.inject import injection, memory_paths
-from infini_attention.segment_graph import SegmentGraph, segment_graph
+from infini_attention.inject import injection, memory_paths, new_cache
+from infini_attention.segment_graph import SegmentGraph, read_segment, segment_graph
 
 from models import ORIGIN, RULES, SEGMENT, Again, memory_model, stream, text
 
@@ -46,15 +46,21 @@ def test_a_processor_has_no_recordings() -> None:
         assert segment_graph(model, cache, text(SEGMENT)) is None
 
 
-def test_documents_one_after_the_other_read_the_same_with_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments are read from recordings, as on CUDA."""
+    monkeypatch.setattr(segment_graph_module, "_on_cuda", lambda ids: True)
+    monkeypatch.setattr(segment_graph_module, "recorder", lambda: Again)
+
+
+def test_documents_one_after_the_other_read_the_same_with_recordings(request: pytest.FixtureRequest) -> None:
     model = memory_model(ngrams=(2, 3), registers=(1,), reread_first=True)
     record = injection(model)
     assert record is not None
     read = []
     for recorded in (False, True):
         if recorded:
-            monkeypatch.setattr(segment_graph_module, "_on_cuda", lambda ids: True)
-            monkeypatch.setattr(segment_graph_module, "recorder", lambda: Again)
+            request.getfixturevalue("recorded")
         engines = [Engine(model) for _ in range(5)]
         for number, engine in enumerate(engines):
             engine.read(text(5 * SEGMENT + 3, seed=number)[0])
@@ -64,6 +70,38 @@ def test_documents_one_after_the_other_read_the_same_with_recordings(monkeypatch
     for plain, replayed in zip(*read, strict=True):
         assert plain.keys() == replayed.keys()
         assert all(torch.equal(tensor, replayed[name]) for name, tensor in plain.items())
+
+
+@torch.inference_mode()
+def test_documents_side_by_side_read_the_same_with_recordings(recorded: None) -> None:
+    model, ids = memory_model(ngrams=(2, 3), registers=(1,), value_registers=(0,)), text(6 * SEGMENT, batch=3)
+    record = injection(model)
+    assert record is not None
+    one, other = new_cache(model), new_cache(model)
+    for segment in ids.split(SEGMENT, 1):
+        plain = model.get_decoder()(input_ids=segment, past_key_values=other).last_hidden_state
+        assert torch.equal(read_segment(model, one, segment), plain)
+    assert [type(graph) for graph in record.graphs.values()] == [SegmentGraph]
+    assert one.tokens == other.tokens == 6 * SEGMENT
+
+
+@torch.inference_mode()
+def test_a_model_that_was_moved_is_recorded_anew(recorded: None) -> None:
+    model, ids = memory_model(ngrams=(2,)), text(6 * SEGMENT)
+    engine, other = Engine(model), Engine(model)
+    engine.read(ids[0])
+    record = injection(model)
+    assert record is not None
+    (before,) = record.graphs.values()
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
+    assert not before.in_place
+    other.read(ids[0])
+    (after,) = record.graphs.values()
+    assert after is not before and after.in_place
+    assert engine.snapshot(ORIGIN).tensors.keys() == other.snapshot(ORIGIN).tensors.keys()
+    for name, tensor in engine.snapshot(ORIGIN).tensors.items():
+        assert torch.equal(tensor, other.snapshot(ORIGIN).tensors[name])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
