@@ -78,7 +78,7 @@ def measure(loaded: Loaded, length: int, batch: int = 1) -> dict[str, object]:
             engine.read(filler[start:end])
             return
         with torch.inference_mode():
-            for ids in rows[:, start:end].split(segment, 1):
+            for ids in torch.split(rows[:, start:end], segment, 1):
                 read_segment(loaded.model, cache, ids)
 
     plain = [prefill(loaded, rows[:, :segment])]

@@ -160,9 +160,10 @@ def adapt(
     )
     learner = learner_of(loaded, system, fresh=fresh)
     if dry_run:
-        from infini_attention.adaptation.estimate import estimate
+        from infini_attention.adaptation.estimate import estimate, tokens_to_time
 
-        measured = estimate(learner, tasks, plan)
+        with run.console.progress(tokens_to_time(plan), "timing each task") as advance:
+            measured = estimate(learner, tasks, plan, on_tokens=advance)
         if first:
             _tell_plan(plan, measured, form)
         return

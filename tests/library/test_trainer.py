@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from infini_attention.adaptation.estimate import estimate, tokens_to_time
 from infini_attention.adaptation.plan import TrainingPlan
 from infini_attention.adaptation.rollout import Outcome, Rollout, Segment
 from infini_attention.adaptation.tasks import Plan
@@ -90,6 +91,16 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(stop: int, every: int, tmp_
     assert [(p.loss, p.gradient, p.tokens) for p in rest] == [(p.loss, p.gradient, p.tokens) for p in whole[saved:]]
     checkpoints = [torch.load(tmp_path / run / CHECKPOINT, weights_only=True)["parameters"] for run in ("whole", "cut")]
     assert all(torch.equal(checkpoints[0][name], checkpoints[1][name]) for name in checkpoints[0])
+
+
+def test_an_estimate_tells_how_far_it_is_and_leaves_the_parameters_alone() -> None:
+    model, plan = untrained(), short_plan(10)
+    before, told = values(model), list[int]()
+    found = estimate(Rollout(model), {"task": Announced()}, plan, on_tokens=told.append)
+    assert sum(told) == tokens_to_time(plan) > 0
+    assert found.tokens > 0 and found.seconds > 0
+    assert all(torch.equal(before[name], tensor) for name, tensor in values(model).items())
+    assert all(parameter.grad is None for parameter in memory_parameters(model).values())
 
 
 class Echoing(Announced):

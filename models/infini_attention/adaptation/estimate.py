@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from ..device import peak_bytes
 from .plan import TrainingPlan
 from .rollout import Learner
 from .tasks import Task
+
+# Roll-outs of each task and phase that are timed.
+DRAWS = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,14 +35,25 @@ class Estimate:
     bytes: int
 
 
-def estimate(learner: Learner, tasks: Mapping[str, Task], plan: TrainingPlan, *, draws: int = 2) -> Estimate:
+def tokens_to_time(plan: TrainingPlan) -> int:
+    """About how many tokens the roll-outs have that an estimate times."""
+    return sum(DRAWS * phase.tokens for phase in plan.phases for weight in phase.tasks.values() if weight > 0)
+
+
+def estimate(
+    learner: Learner,
+    tasks: Mapping[str, Task],
+    plan: TrainingPlan,
+    *,
+    on_tokens: Callable[[int], None] = lambda tokens: None,
+) -> Estimate:
     """Times roll-outs of every task of every phase, forwards and backwards, and adds them up by their weights.
 
     Args:
         learner: what is to be trained; its parameters do not change.
         tasks: the plan's tasks by name.
         plan: what is to be trained.
-        draws: roll-outs of each task and phase.
+        on_tokens: called after each roll-out with the tokens of ``tokens_to_time`` that it stands for.
     """
     parameters = learner.trained()
     device = next(iter(parameters.values())).device
@@ -50,7 +64,7 @@ def estimate(learner: Learner, tasks: Mapping[str, Task], plan: TrainingPlan, *,
             if weight <= 0:
                 continue
             steps = phase.steps * weight / total
-            for draw in range(draws):
+            for draw in range(DRAWS):
                 rng = np.random.default_rng([plan.seed, number, draw])
                 _, shape = phase.draw(rng)
                 segments = [segment.to(device) for segment in tasks[name].sample(shape, rng)]
@@ -58,8 +72,9 @@ def estimate(learner: Learner, tasks: Mapping[str, Task], plan: TrainingPlan, *,
                 learner(segments).loss.backward()
                 if device.type == "cuda":
                     torch.cuda.synchronize(device)
-                seconds += steps / draws * (time.monotonic() - began)
-                tokens += steps / draws * sum(segment.ids.numel() for segment in segments)
+                seconds += steps / DRAWS * (time.monotonic() - began)
+                tokens += steps / DRAWS * sum(segment.ids.numel() for segment in segments)
                 for parameter in parameters.values():
                     parameter.grad = None
+                on_tokens(phase.tokens)
     return Estimate(math.ceil(tokens), seconds, peak_bytes(device))
