@@ -15,7 +15,7 @@ from infini_attention.adaptation.estimate import estimate, tokens_to_time
 from infini_attention.adaptation.plan import TrainingPlan
 from infini_attention.adaptation.rollout import Outcome, Rollout, Segment
 from infini_attention.adaptation.tasks import Plan
-from infini_attention.adaptation.trainer import CHECKPOINT, LOG, Progress, _batches, train
+from infini_attention.adaptation.trainer import CHECKPOINT, LOG, Progress, _batches, quick_products, train
 from infini_attention.errors import InfiniError
 from infini_attention.inject import inject, memory_parameters
 
@@ -101,6 +101,16 @@ def test_an_estimate_tells_how_far_it_is_and_leaves_the_parameters_alone() -> No
     assert found.tokens > 0 and found.seconds > 0
     assert all(torch.equal(before[name], tensor) for name, tensor in values(model).items())
     assert all(parameter.grad is None for parameter in memory_parameters(model).values())
+
+
+def test_products_are_quick_while_a_gpu_learns_and_exact_after_it() -> None:
+    before = torch.get_float32_matmul_precision()
+    with pytest.raises(KeyboardInterrupt), quick_products(torch.device("cuda")):
+        assert torch.get_float32_matmul_precision() == "high"
+        raise KeyboardInterrupt
+    assert torch.get_float32_matmul_precision() == before == "highest"
+    with quick_products(torch.device("cpu")):
+        assert torch.get_float32_matmul_precision() == before
 
 
 class Echoing(Announced):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -103,56 +104,69 @@ def train(
     if done == plan.steps and accelerator.is_main_process:
         # Cut between its last checkpoint and what was to follow it, perhaps.
         on_checkpoint()
-    if accelerator.device.type == "cuda":
-        # Memories are written and read in float32, which is slow there. TF32 keeps more digits than the base's bfloat16.
-        torch.set_float32_matmul_precision("high")
     # What several processes do to each other's gradients is not recorded.
     alone = accelerator.device.type == "cuda" and accelerator.num_processes == 1 and isinstance(learner, Rollout)
     replays = Replays(learner, parameters) if alone else None
-    began = time.monotonic()
-    for step, batch in enumerate(_batches(tasks, plan, done, accelerator), done):
-        number, name, shape, segments = batch.phase, batch.task, batch.shape, batch.parts
-        for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * plan.rate_share(step)
-        if replays is not None and shape.form is not None:
-            outcome = replays(cast(Sequence[Segment], segments))
-        else:
-            outcome = rollout([segment.to(accelerator.device) for segment in segments])
-            optimiser.zero_grad()
-            accelerator.backward(outcome.loss)
-        norm = accelerator.clip_grad_norm_(list(parameters.values()), plan.clip)
-        if bool(torch.isfinite(norm)):
-            optimiser.step()
-        counts = torch.stack([outcome.loss.detach().float(), outcome.correct.float(), outcome.labelled.float()]).to(
-            accelerator.device
-        )
-        counts = accelerator.gather(counts[None])
-        if accelerator.is_main_process:
-            tokens = sum(segment.ids.numel() for segment in segments) * accelerator.num_processes
-            read += tokens
-            progress = Progress(
-                step + 1,
-                plan.steps,
-                name,
-                round(float(counts[:, 0].mean()), 4),
-                round(float(counts[:, 1].sum() / counts[:, 2].sum()), 4),
-                read,
-                round(tokens / (time.monotonic() - began), 1),
-                optimiser.param_groups[0]["lr"],
-                round(float(norm), 4),
-                shape.segments,
-                shape.length,
-                shape.batch,
+    with quick_products(accelerator.device):
+        began = time.monotonic()
+        for step, batch in enumerate(_batches(tasks, plan, done, accelerator), done):
+            number, name, shape, segments = batch.phase, batch.task, batch.shape, batch.parts
+            for group in optimiser.param_groups:
+                group["lr"] = group["peak"] * plan.rate_share(step)
+            if replays is not None and shape.form is not None:
+                outcome = replays(cast(Sequence[Segment], segments))
+            else:
+                outcome = rollout([segment.to(accelerator.device) for segment in segments])
+                optimiser.zero_grad()
+                accelerator.backward(outcome.loss)
+            norm = accelerator.clip_grad_norm_(list(parameters.values()), plan.clip)
+            if bool(torch.isfinite(norm)):
+                optimiser.step()
+            counts = torch.stack([outcome.loss.detach().float(), outcome.correct.float(), outcome.labelled.float()]).to(
+                accelerator.device
             )
-            with (out / LOG).open("a") as log:
-                log.write(json.dumps({**dataclasses.asdict(progress), "phase": number}) + "\n")
-            if (step + 1) % every == 0 or step + 1 == plan.steps:
-                save_checkpoint(path, step + 1, parameters, optimiser, identity)
-                on_checkpoint()
-            on_step(progress)
-            began = time.monotonic()
+            counts = accelerator.gather(counts[None])
+            if accelerator.is_main_process:
+                tokens = sum(segment.ids.numel() for segment in segments) * accelerator.num_processes
+                read += tokens
+                progress = Progress(
+                    step + 1,
+                    plan.steps,
+                    name,
+                    round(float(counts[:, 0].mean()), 4),
+                    round(float(counts[:, 1].sum() / counts[:, 2].sum()), 4),
+                    read,
+                    round(tokens / (time.monotonic() - began), 1),
+                    optimiser.param_groups[0]["lr"],
+                    round(float(norm), 4),
+                    shape.segments,
+                    shape.length,
+                    shape.batch,
+                )
+                with (out / LOG).open("a") as log:
+                    log.write(json.dumps({**dataclasses.asdict(progress), "phase": number}) + "\n")
+                if (step + 1) % every == 0 or step + 1 == plan.steps:
+                    save_checkpoint(path, step + 1, parameters, optimiser, identity)
+                    on_checkpoint()
+                on_step(progress)
+                began = time.monotonic()
     accelerator.wait_for_everyone()
     return plan.steps - done
+
+
+@contextlib.contextmanager
+def quick_products(device: torch.device) -> Iterator[None]:
+    """Inside, products of float32 tensors are made of TF32 on a GPU that has it.
+
+    Memories are written and read in float32, which is slow there; TF32 keeps more digits than the base's bfloat16.
+    """
+    before = torch.get_float32_matmul_precision()
+    try:
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
