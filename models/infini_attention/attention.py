@@ -156,8 +156,13 @@ class MemoryPath(nn.Module):
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() or layer.learn_writes):
             low = self._project(inputs.hidden)
-            beside = self._beside(inputs, low, layer)
-            layer.pending.append(self._write(inputs, low, layer, beside))
+            values = self._values(inputs, low)
+            held_signs, held_values = self._held(inputs, low, values, layer)
+            beside = self._beside(inputs, held_signs)
+            if held_values is not None:
+                scale = self.shard.of(self.register_value_scale)[:, None, None]
+                values = (values + scale * held_values[:, :, :-1]).to(values.dtype)
+            layer.pending.append(self._write(inputs, low, layer, beside, values))
         if layer.memory is None:
             return local
         query = inputs.query + (low["query"] @ self.shard.of(self.query_up).to(local.dtype)).view_as(inputs.query)
@@ -193,7 +198,40 @@ class MemoryPath(nn.Module):
         product = hidden @ torch.cat(weights, 1).to(hidden.dtype)
         return dict(zip(names, product.split(sizes, -1), strict=True))
 
-    def _beside(self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory) -> Tensor | None:
+    def _values(self, inputs: Projected, low: dict[str, Tensor]) -> Tensor:
+        """The tokens' own, ``[B, H, T, V]``."""
+        change = low["value"] @ self.shard.of(self.value_up).to(inputs.hidden.dtype)
+        return (inputs.value + change.view_as(inputs.value)).transpose(1, 2)
+
+    def _held(
+        self, inputs: Projected, low: dict[str, Tensor], values: Tensor, layer: LayerMemory
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """What the registers of signs and of values hold: ``[B, H, T + 1, D]``, before the first token and after each.
+
+        Both are computed at once: a register takes many small operations.
+        """
+        taken: list[Tensor] = []
+        logits: list[Tensor] = []
+        if self.register:
+            assert inputs.signs is not None
+            taken.append(inputs.signs.to(inputs.hidden.device).transpose(1, 2))
+            logits.append(accumulator(low["register"]) + self.register_bias)
+        if self.holds_values:
+            taken.append(values)
+            logits.append(self.shard.of(accumulator(low["held_value"]) + self.register_value_bias))
+        if not taken:
+            return None, None
+        before = [held for held in (layer.register, layer.held_value) if held is not None]
+        first = torch.cat(before, 1) if before else None
+        held = held_before_and_after(torch.cat(taken, 1), torch.cat(logits, 2).transpose(1, 2), first)
+        signs, values = held.tensor_split([taken[0].shape[1] if self.register else 0], 1)
+        if self.register:
+            layer.register = signs[:, :, -1]
+        if self.holds_values:
+            layer.held_value = values[:, :, -1]
+        return signs if self.register else None, values if self.holds_values else None
+
+    def _beside(self, inputs: Projected, held_signs: Tensor | None) -> Tensor | None:
         """What stands in keys and queries beside hidden states: n-grams and the register.
 
         Returns:
@@ -204,13 +242,8 @@ class MemoryPath(nn.Module):
         if inputs.ngrams is not None:
             found = torch.stack([inputs.ngrams[n, :, :, head] for head, n in enumerate(self.ngram_of_head)], 2)
             parts.append(found.to(inputs.hidden.device) * self.ngram_scale[:, None])
-        if self.register:
-            assert inputs.signs is not None
-            logits = accumulator(low["register"]) + self.register_bias
-            signs = inputs.signs.to(inputs.hidden.device).transpose(1, 2)
-            held = held_before_and_after(signs, logits.transpose(1, 2), layer.register)
-            layer.register = held[:, :, -1]
-            parts.append(unit_norm(held.transpose(1, 2)) * self.register_scale[:, None])
+        if held_signs is not None:
+            parts.append(unit_norm(held_signs.transpose(1, 2)) * self.register_scale[:, None])
         if not parts:
             return None
         return self.shard.of(functools.reduce(torch.add, parts), 2).to(inputs.hidden.dtype)
@@ -221,7 +254,9 @@ class MemoryPath(nn.Module):
             return self.gate_bias
         return accumulator(low["gate"]) + self.gate_bias
 
-    def _write(self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory, beside: Tensor | None) -> Write:
+    def _write(
+        self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory, beside: Tensor | None, values: Tensor
+    ) -> Write:
         dtype = inputs.hidden.dtype
         change = low["key"] @ self.shard.of(self.key_up).to(dtype)
         if self.config.key_shift:
@@ -233,14 +268,6 @@ class MemoryPath(nn.Module):
         if beside is not None:
             keys = unit_norm(keys) + beside[:, :-1]
         keys = keys.transpose(1, 2)
-        change = low["value"] @ self.shard.of(self.value_up).to(dtype)
-        values = (inputs.value + change.view_as(inputs.value)).transpose(1, 2)
-        if self.holds_values:
-            logits = self.shard.of(accumulator(low["held_value"]) + self.register_value_bias).transpose(1, 2)
-            held = held_before_and_after(values, logits, layer.held_value)
-            layer.held_value = held[:, :, -1]
-            weighed = self.shard.of(self.register_value_scale)[:, None, None] * held[:, :, :-1]
-            values = (values + weighed).to(values.dtype)
         if self.config.update_rule != "deltanet":
             return Write(keys, values)
         strength = torch.sigmoid(self.shard.of(accumulator(low["strength"]) + self.strength_bias))

@@ -41,7 +41,7 @@ def hold(values: Tensor, logits: Tensor, before: Tensor | None = None) -> Tensor
     earlier = first
     if own.shape[2] > 1:
         taken, kept = own[:, :, :-1, -1], left[:, :, :-1, -1]
-        ends, kept = _held(taken, torch.zeros_like(kept), kept)
+        ends, kept = _held(taken, None, kept)
         if before is not None:
             ends = ends + kept.exp()[..., None] * first
         earlier = torch.cat([first, ends], 2)
@@ -55,25 +55,20 @@ def held_before_and_after(values: Tensor, logits: Tensor, before: Tensor | None 
     return torch.cat([first[:, :, None], hold(values, logits, first)], 2)
 
 
-def _held(values: Tensor, taken: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+def _held(values: Tensor, taken: Tensor | None, kept: Tensor) -> tuple[Tensor, Tensor]:
     """One chunk, or many side by side: what a register that was empty before it holds after each value.
 
     Args:
         values: ``[..., T, D]``.
-        taken: logarithm of the share of each value that is taken in, ``[..., T]``.
+        taken: logarithm of the share of each value that is taken in, ``[..., T]``; ``None`` where that is all of it.
         kept: logarithm of the share that each leaves of what was held before it, likewise.
 
     Returns:
         What is held, ``[..., T, D]``, and the logarithm of what is left of anything held before, ``[..., T]``.
     """
     left = kept.cumsum(-1)
+    since = left[..., :, None] - left[..., None, :]
+    if taken is not None:
+        since = since + taken[..., None, :]
     # Only what came earlier counts; the rest would overflow in exp, and in its gradient.
-    since = (left[..., :, None] - left[..., None, :] + taken[..., None, :]).masked_fill(
-        _later(values.shape[-2], values.device), -torch.inf
-    )
-    return since.exp() @ values, left
-
-
-def _later(size: int, device: torch.device) -> Tensor:
-    """``[size, size]``, bool: whether the second token comes after the first."""
-    return torch.ones(size, size, dtype=torch.bool, device=device).triu(1)
+    return since.tril().exp().tril() @ values, left
