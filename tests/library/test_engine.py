@@ -373,3 +373,33 @@ def test_a_first_segment_that_is_not_full_is_read_again_when_it_closes() -> None
     for layer, other in zip(engine.cache.memories.values(), twice.cache.memories.values(), strict=True):
         assert layer.memory is not None and other.memory is not None
         assert torch.equal(layer.memory.matrix, other.memory.matrix)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("before", [0, 3, 2 * SEGMENT + 5])
+@pytest.mark.parametrize("reread", [False, True])
+def test_documents_read_side_by_side_are_as_if_each_was_read_alone(rule: str, before: int, reread: bool) -> None:
+    beside: dict[str, Any] = (
+        {"ngrams": (2, 3), "registers": (0, 1), "value_registers": (0, 1)} if rule == "deltanet" else {}
+    )
+    engine = Engine(memory_model(update_rule=rule, reread_first=reread, **beside))
+    if before:
+        engine.read(text(before)[0])
+    kept = engine.snapshot(ORIGIN)
+    documents = [text(tokens, seed=tokens)[0] for tokens in (4 * SEGMENT + 1, 3 * SEGMENT, 6 * SEGMENT + 7)]
+    for document, found in zip(documents, engine.read_each(documents), strict=True):
+        alone = engine.fork()
+        alone.read(document)
+        one, other = found.snapshot(ORIGIN), alone.snapshot(ORIGIN)
+        assert (one.tokens, one.segments) == (other.tokens, other.segments)
+        assert one.tensors.keys() == other.tensors.keys()
+        for name, tensor in one.tensors.items():
+            torch.testing.assert_close(tensor, other.tensors[name], msg=name)
+    assert_same_state(engine.snapshot(ORIGIN), kept)
+
+
+def test_side_by_side_without_memory_each_keeps_its_open_segment() -> None:
+    engine, documents = Engine(memory_model(), use_memory=False), [text(SEGMENT + 3)[0], text(2, seed=1)[0]]
+    one, other = engine.read_each(documents)
+    assert (one.open_ids, other.open_ids) == (documents[0][SEGMENT:].tolist(), documents[1].tolist())
+    assert (one.tokens_read, other.tokens_read, engine.tokens_read) == (SEGMENT + 3, 2, 0)

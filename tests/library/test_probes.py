@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
 import torch
+from infini_attention.engine import Engine
 from infini_attention.evaluation.probes import Probe, Scores, Series, run
+
+from models import SEGMENT, memory_model, text
 
 
 class Counting:
@@ -56,3 +59,52 @@ def test_trials_on_one_text_read_it_once_if_they_come_one_after_the_other(text_b
         (10, "half", (54.5, 104.5)),
     ]
     assert sorted(map(repr, told)) == sorted(map(repr, found))
+
+
+class Noted(dict[tuple[int, int], Mapping[str, float]]):
+    """A record in memory."""
+
+    def get(self, series: int, trial: int) -> Mapping[str, float] | None:  # type: ignore[override]
+        return super().get((series, trial))
+
+    def put(self, series: int, trial: int, scores: Mapping[str, float]) -> None:
+        assert (series, trial) not in self
+        self[series, trial] = scores
+
+
+def hidden(shared: int) -> Series:
+    """Texts of different lengths that begin alike, for so many tokens; the answer is scored as it is."""
+
+    def draw(trial: int) -> Probe:
+        own = text(2 * SEGMENT + 3 * trial, seed=10 + trial)[0]
+        pieces = (text(shared)[0], own) if shared else (own,)
+        return Probe(pieces, (1, 2), 3, lambda answer: {"answer": float(answer)})
+
+    return Series({"shared": shared}, 5, draw, 5 * SEGMENT)
+
+
+@pytest.mark.parametrize("known", [(), ((0, 0),), ((0, 2), (1, 1), (1, 4))])
+def test_trials_side_by_side_score_what_they_score_one_by_one(
+    known: tuple[tuple[int, int], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, series = Engine(memory_model(ngrams=(2,), reread_first=True)), [hidden(3 * SEGMENT + 2), hidden(0)]
+    groups: list[int] = []
+    read_each = Engine.read_each
+
+    def watched(engine: Engine, documents: Sequence[torch.Tensor]) -> list[Engine]:
+        groups.append(len(documents))
+        return read_each(engine, documents)
+
+    monkeypatch.setattr(Engine, "read_each", watched)
+
+    def decode(ids: list[int]) -> str:
+        return "".join(f"{token:02d}" for token in ids)
+
+    told: list[int] = []
+    alone = run(engine, decode, series, side_by_side=1)
+    assert groups == [] and run(engine, decode, series) == alone and groups == []
+    assert len({score for scores in alone for score in scores.scores}) > 5
+    record = Noted({(number, trial): {"answer": alone[number].scores[trial]} for number, trial in known})
+    assert run(engine, decode, series, record=record, on_tokens=told.append, side_by_side=3) == alone
+    assert len(record) == len(told) == 10
+    assert groups == {0: [3, 2, 3, 2], 1: [3, 3, 2], 3: [2, 2, 2]}[len(known)]

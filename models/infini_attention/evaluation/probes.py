@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import torch
@@ -11,7 +11,13 @@ from torch import Tensor
 from transformers import LogitsProcessorList
 
 from ..choosing import Answering
+from ..engine import Engine
 
+# Trials that an engine on an accelerator reads at once.
+SIDE_BY_SIDE = 8
+
+# A trial: the number of its series, and its own.
+Place = tuple[int, int]
 Label = str | int | float
 
 
@@ -107,6 +113,7 @@ def run(
     on_series: Callable[[Scores], None] = lambda scores: None,
     on_tokens: Callable[[int], None] = lambda tokens: None,
     text_by_text: bool = False,
+    side_by_side: int | None = None,
 ) -> list[Scores]:
     """Measures.
 
@@ -119,32 +126,53 @@ def run(
         on_tokens: called after each trial with the number of its tokens.
         text_by_text: the first trial of each series, then the second of each: where these are on the same text and each
             reads on where the one before has stopped, it is read once.
+        side_by_side: trials of a series that an engine reads at once; by default one on a processor, which gains nothing by
+            it, and several elsewhere.
     """
+    if side_by_side is None:
+        side_by_side = SIDE_BY_SIDE if isinstance(start, Engine) and start.device.type != "cpu" else 1
     reader = _PrefixReader(start)
     order = [(number, trial) for number, one in enumerate(series) for trial in range(one.trials)]
     if text_by_text:
         order.sort(key=lambda pair: pair[::-1])
     found: list[list[Mapping[str, float]]] = [[] for _ in series]
     results: list[list[Scores]] = [[] for _ in series]
-    for number, trial in order:
-        one = series[number]
-        scores = None if record is None else record.get(number, trial)
-        if scores is None:
-            scores = _scores(reader, decode, one.draw(trial))
-            if record is not None:
-                record.put(number, trial, scores)
-        found[number].append(scores)
-        on_tokens(one.tokens // one.trials)
-        if len(found[number]) == one.trials:
-            for measure in scores:
-                labels = {**one.labels, "measure": measure} if len(scores) > 1 else one.labels
-                results[number].append(Scores(labels, tuple(each[measure] for each in found[number])))
-                on_series(results[number][-1])
+    known = {} if record is None else {place: scores for place in order if (scores := record.get(*place)) is not None}
+    for group in _groups(order, known, side_by_side):
+        probes = {place: series[place[0]].draw(place[1]) for place in group if place not in known}
+        systems = iter(reader.read([probe.document for probe in probes.values()]) if probes else [])
+        for number, trial in group:
+            one = series[number]
+            if probe := probes.get((number, trial)):
+                scores = _scores(next(systems), decode, probe)
+                if record is not None:
+                    record.put(number, trial, scores)
+            else:
+                scores = known[number, trial]
+            found[number].append(scores)
+            on_tokens(one.tokens // one.trials)
+            if len(found[number]) == one.trials:
+                for measure in scores:
+                    labels = {**one.labels, "measure": measure} if len(scores) > 1 else one.labels
+                    results[number].append(Scores(labels, tuple(each[measure] for each in found[number])))
+                    on_series(results[number][-1])
     return [scores for own in results for scores in own]
 
 
-def _scores(reader: _PrefixReader, decode: Callable[[list[int]], str], probe: Probe) -> Mapping[str, float]:
-    system = reader.read(probe.document)
+def _groups(order: Sequence[Place], known: Collection[Place], most: int) -> Iterator[list[Place]]:
+    """Trials that are to be read at once, in order: neighbours of one series, none of which is known."""
+    group: list[Place] = []
+    for place in order:
+        joins = bool(group) and len(group) < most and place[0] == group[0][0]
+        if group and (not joins or place in known or group[0] in known):
+            yield group
+            group = []
+        group.append(place)
+    if group:
+        yield group
+
+
+def _scores(system: System, decode: Callable[[list[int]], str], probe: Probe) -> Mapping[str, float]:
     if probe.prepare is not None:
         system = probe.prepare(system)
     ids = system.generate(list(probe.prompt), probe.new_tokens, stop=probe.stop, processors=probe.processors)
@@ -158,15 +186,24 @@ class _PrefixReader:
         self.start = start
         self.system, self.seen = start.fork(), torch.empty(0, dtype=torch.long)
 
-    def read(self, document: tuple[Tensor, ...]) -> System:
-        """A system that has read the document; the first piece is kept for the next one."""
-        first = document[0]
+    def read(self, documents: Sequence[tuple[Tensor, ...]]) -> list[System]:
+        """Systems that have read one document each; the first piece, where they share it, is kept for the next ones.
+
+        Several are for an engine alone.
+        """
+        first, *others = (document[0] for document in documents)
+        rests = [document[1:] for document in documents]
+        if not all(torch.equal(first, other) for other in others):
+            first, rests = first[:0], list(documents)
         known = len(self.seen)
         if len(first) < known or not torch.equal(first[:known], self.seen):
             self.system, known = self.start.fork(), 0
         self.system.read(first[known:])
         self.seen = first
+        if len(documents) > 1:
+            assert isinstance(self.system, Engine)
+            return list(self.system.read_each([torch.cat([first[:0], *rest]) for rest in rests]))
         system = self.system.fork()
-        for piece in document[1:]:
+        for piece in rests[0]:
             system.read(piece)
-        return system
+        return [system]
