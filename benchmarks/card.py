@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infini_attention.recipes import DEFAULT, HERE, read
+from infini_attention.model.recipe import DEFAULT, HERE, read
 
 from benchmarks.shared import put_between
 from infini_cli.output import figure

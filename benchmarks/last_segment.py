@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from infini_attention import load
-from infini_attention.adaptation.texts import load_corpus
-from infini_attention.base import cache_dir
-from infini_attention.evaluation.perplexity import last_segment
+from infini_attention.data.corpus import load_corpus
+from infini_attention.evaluate.perplexity import last_segment
+from infini_attention.model.weights import cache_dir
 
 from benchmarks.shared import about
 from infini_cli.evaluating import cells_of

@@ -21,11 +21,11 @@ from typing import Any
 
 import torch
 from infini_attention import Engine, load, memory_off
-from infini_attention.device import peak_bytes
-from infini_attention.inject import new_cache
-from infini_attention.loading import Loaded
-from infini_attention.passkey import Passkey
-from infini_attention.segment_graph import read_segment
+from infini_attention.data.passkey import Passkey
+from infini_attention.memory.inject import new_cache
+from infini_attention.memory.segment_graph import read_segment
+from infini_attention.model.device import peak_bytes
+from infini_attention.model.loading import Loaded
 from torch import Tensor
 
 # Rows of the square matrices whose product tells the device's rate.

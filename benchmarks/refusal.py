@@ -12,12 +12,11 @@ import json
 from pathlib import Path
 
 from infini_attention import load
-from infini_attention.adaptation.stories import Story, load_stories
-from infini_attention.evaluation.probes import run
-from infini_attention.evaluation.refusals import refusals
-
-from infini_cli import prompts
-from infini_cli.lookback.measuring import supporting
+from infini_attention.data.stories import Story, load_stories
+from infini_attention.evaluate.probes import run
+from infini_attention.evaluate.refusals import refusals
+from infini_attention.evaluate.retrieval import supporting
+from infini_attention.model import prompts
 
 
 def threshold_at(answerable: list[float], most: float) -> float:

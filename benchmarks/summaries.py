@@ -20,22 +20,22 @@ from pathlib import Path
 from typing import Any
 
 from infini_attention import Engine, Loaded, load
-from infini_attention.adaptation.stories import Story, load_stories
-from infini_attention.baselines import system
-from infini_attention.evaluation.probes import Scores
-from infini_attention.evaluation.scores import rouge
-from infini_attention.evaluation.stories import spread
+from infini_attention.data.stories import Story, load_stories
+from infini_attention.documents.reading import DOCUMENT_END
+from infini_attention.evaluate.baselines import system
+from infini_attention.evaluate.probes import Scores
+from infini_attention.evaluate.scores import rouge
+from infini_attention.evaluate.story_probes import spread
+from infini_attention.model import prompts
+from infini_attention.qa.turn import GRACE, Turn, tokens_for
+from infini_attention.summary.chapters import chapters
+from infini_attention.summary.notes import Writer
+from infini_attention.summary.whole import note_words, summary
+from infini_attention.text.kept import KeptText
 
 from benchmarks.shared import about
-from infini_cli import prompts
-from infini_cli.answering import GRACE, Turn, tokens_for
 from infini_cli.evaluating import cells_of
-from infini_cli.lookback.kept import KeptText
 from infini_cli.output import emit_json
-from infini_cli.reading import DOCUMENT_END
-from infini_cli.summaries.chapters import chapters
-from infini_cli.summaries.notes import Writer
-from infini_cli.summaries.whole import note_words, summary
 
 Summarise = Callable[[Loaded, KeptText, int], str]
 

@@ -25,14 +25,14 @@ from typing import Any
 import numpy as np
 import torch
 from infini_attention import Loaded, load
-from infini_attention.adaptation.texts import load_corpus
-from infini_attention.base import cache_dir
-from infini_attention.baselines import system
-from infini_attention.evaluation.journal import Journal
-from infini_attention.evaluation.passkey import grid
-from infini_attention.evaluation.perplexity import cache_bytes, losses
-from infini_attention.evaluation.probes import run
-from infini_attention.passkey import Passkey
+from infini_attention.data.corpus import load_corpus
+from infini_attention.data.passkey import Passkey
+from infini_attention.evaluate.baselines import system
+from infini_attention.evaluate.journal import Journal
+from infini_attention.evaluate.passkeys import grid
+from infini_attention.evaluate.perplexity import cache_bytes, losses
+from infini_attention.evaluate.probes import run
+from infini_attention.model.weights import cache_dir
 from torch import Tensor
 
 from benchmarks.shared import put_between

@@ -9,11 +9,12 @@ from importlib import import_module
 from typing import Annotated
 
 import typer
+from infini_attention.errors import UsageFailure
 from typer.main import get_command
 
 from infini_cli.commands.options import Flags, help_and_exit
 from infini_cli.completion import COMPLETE, words_to_complete
-from infini_cli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UsageFailure, exit_code_of, report
+from infini_cli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of, report
 from infini_cli.output import closed_pipe_ends_quietly
 
 # Module, function or group in it, and what the list of commands says. A command is imported and built only when it is

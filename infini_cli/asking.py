@@ -7,20 +7,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from infini_cli import prompts
-from infini_cli.answering import Turn, tell_limit
-from infini_cli.documents import Document
-from infini_cli.lookback import citations
-from infini_cli.lookback.answer import Answer
-from infini_cli.lookback.kept import KeptText
+from infini_attention.documents import Document
+from infini_attention.model import prompts
+from infini_attention.qa import cite as citations
+from infini_attention.qa.answer import Answer
+from infini_attention.qa.turn import Turn
+from infini_attention.reporting import Reporter
+from infini_attention.session import Session
+from infini_attention.text.kept import KeptText
+
 from infini_cli.output import emit_json, write_answer
-from infini_cli.session import Session
 
 if TYPE_CHECKING:
     from infini_attention import Engine, Source
-    from infini_attention.changes import LowRankChanges
-
-    from infini_cli.lookback.finder import LookBack
+    from infini_attention.model.adapters import LowRankChanges
+    from infini_attention.qa.retrieve import LookBack
 
 SCHEMA = "infini.ask/1"
 
@@ -61,21 +62,20 @@ class Asker:
         self.texts = [*session.texts, *(KeptText(document.name, document.blocks) for document in documents)]
         self._unread = documents
         if look_back and self.texts:
-            from infini_attention.changes import load_changes
-            from infini_attention.judge import load_judge
-
-            from infini_cli.lookback.finder import LookBack
+            from infini_attention.model.adapters import load_changes
+            from infini_attention.qa.reranker import load_judge
+            from infini_attention.qa.retrieve import LookBack
 
             loaded = session.loaded
             self.reader = load_changes(loaded.model, loaded.recipe.reader_file)
             self.back = LookBack(loaded, self.texts, load_judge(loaded.model, loaded.recipe.judge_file))
         elif look_back:
-            session.console.note("the state carries no text to look back at: answers come from the memory alone")
+            session.reporter.note("the state carries no text to look back at: answers come from the memory alone")
         if self.reader is None or update is not None:
             self.remembered()
         elif documents:
             names = ", ".join(document.name for document in documents)
-            session.console.note(f"{names}: searched, and read only if no passage speaks for a question")
+            session.reporter.note(f"{names}: searched, and read only if no passage speaks for a question")
 
     def remembered(self) -> Engine:
         """What the session has read; documents that were only searched so far are read now.
@@ -137,11 +137,11 @@ class Asker:
             yield f" {citations.line(answer.found, self.texts)}"
 
     def _end(self, answer: Answer) -> None:
-        tell_limit(answer.turn, self.session.console, "--max-tokens")
+        tell_limit(answer.turn, self.session.reporter, "--max-tokens")
         if self.update is not None:
             self.session.remember(answer.turn.transcript(), _source(answer.question, answer.turn))
             self.session.snapshot().save(self.update)
-            self.session.console.note(f"{self.update}: the question and its answer were added")
+            self.session.reporter.note(f"{self.update}: the question and its answer were added")
 
 
 def _source(question: str, turn: Turn) -> Source:
@@ -149,3 +149,10 @@ def _source(question: str, turn: Turn) -> Source:
 
     digest = hashlib.sha256(question.encode()).hexdigest()
     return Source("question and answer", "dialogue", digest, None, len(turn.transcript()), "infini ask")
+
+
+def tell_limit(turn: Turn, reporter: Reporter, option: str) -> None:
+    """Say so where the limit ended an answer."""
+    if turn.limit_reached:
+        where = ", in the middle of a sentence" if turn.mid_sentence else ""
+        reporter.note(f"the answer ended at its limit of {turn.limit} tokens{where}; {option} sets it")

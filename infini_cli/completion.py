@@ -60,7 +60,7 @@ def schemas(incomplete: str) -> list[str]:
 
 def prompts(incomplete: str) -> list[str]:
     """Prompts."""
-    from infini_cli.prompts import names
+    from infini_attention.model.prompts import names
 
     return names()
 

@@ -9,20 +9,21 @@ from typing import IO
 
 from infini_cli.asking import Asker
 from infini_cli.errors import one_line
+from infini_cli.output import Console
 
 HELP = "/sources shows the sentences that the last answer rests on; /quit or Ctrl-D leaves"
 _PROMPT = "> "
 
 
-def talk(asker: Asker, form: str, out: IO[str]) -> None:
+def talk(asker: Asker, console: Console, form: str, out: IO[str]) -> None:
     """Answer questions until the person leaves. Ctrl-C ends an answer; where none is being given, it leaves.
 
     Args:
         asker: What is asked.
+        console: Where the prompt and notes go.
         form: Of the answers: `text`, `json` or `jsonl`.
         out: Where answers go; everything else goes to stderr.
     """
-    console = asker.session.console
     console.note(HELP)
     for line in _lines(console.stderr):
         if line == "/quit":

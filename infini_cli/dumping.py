@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from infini_cli.documents import Document
+from infini_attention.documents import Document
+from infini_attention.documents.reading import DOCUMENT_END
+
 from infini_cli.output import emit_json
-from infini_cli.reading import DOCUMENT_END
 
 SCHEMA = "infini.text/1"
 

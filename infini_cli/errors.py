@@ -7,41 +7,10 @@ from typing import TextIO
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
-EXIT_INPUT = 3
 EXIT_PARTIAL = 6
 EXIT_INTERRUPTED = 130
 
 _UNFORESEEN_HINT = "This looks like a bug in infini: please report it together with the command that you ran."
-
-
-class CliError(Exception):
-    """A failure that is explained to the person.
-
-    Args:
-        message: What went wrong; one sentence without a full stop.
-        hint: What the person can do about it.
-        exit_code: Exit status of the process.
-    """
-
-    def __init__(self, message: str, hint: str, exit_code: int = EXIT_FAILURE) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.exit_code = exit_code
-
-
-class UsageFailure(CliError):
-    """The command was given something it cannot mean (exit 2)."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message, hint, EXIT_USAGE)
-
-
-class InputError(CliError):
-    """An input cannot be read or has no text (exit 3)."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message, hint, EXIT_INPUT)
 
 
 def exit_code_of(exception: BaseException) -> int:
@@ -66,7 +35,7 @@ def explanation(error: BaseException) -> tuple[str, str]:
     """What went wrong and what to do about it, a line each, for any exception.
 
     Args:
-        error: A `CliError`, an error of the library (both carry `message` and `hint`), or anything else.
+        error: An `InfiniError`, which carries `message` and `hint`, or anything else.
     """
     message = getattr(error, "message", None)
     hint = getattr(error, "hint", None)

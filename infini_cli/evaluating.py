@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from infini_attention.errors import UsageFailure
+
 from infini_cli.commands.options import Run
-from infini_cli.errors import UsageFailure
 from infini_cli.output import answer_file, emit_json, figure, write_table
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
-    from infini_attention.evaluation.journal import Journal
-    from infini_attention.evaluation.perplexity import StreamedLoss
-    from infini_attention.evaluation.probes import Scores, Series
+    from infini_attention.evaluate.journal import Journal
+    from infini_attention.evaluate.perplexity import StreamedLoss
+    from infini_attention.evaluate.probes import Scores, Series
     from torch import Tensor
 
 SCHEMA = "infini.eval/1"
@@ -45,7 +46,7 @@ def chosen_system(system: str, memory: str) -> str:
     Raises:
         UsageFailure: If one of them is unknown, or they contradict each other.
     """
-    from infini_attention.baselines import SYSTEMS
+    from infini_attention.evaluate.baselines import SYSTEMS
 
     if system not in SYSTEMS:
         raise UsageFailure(f"'{system}' is not a system", f"Use one of {', '.join(SYSTEMS)}.")
@@ -91,8 +92,8 @@ def evaluate(
 def _measure(
     run: Run, loaded: Loaded, series: Sequence[Series], system_name: str, record: Journal, text_by_text: bool
 ) -> list[Scores]:
-    from infini_attention.baselines import system
-    from infini_attention.evaluation import probes
+    from infini_attention.evaluate import probes
+    from infini_attention.evaluate.baselines import system
 
     def tell(scores: Scores) -> None:
         labels = ", ".join(f"{name} {value}" for name, value in scores.labels.items())
@@ -121,8 +122,8 @@ def measure_loss(run: Run, loaded: Loaded, texts: Sequence[Tensor], system_name:
         system_name: The system to measure it on.
         record: Figures of an earlier, interrupted run, and where to note new ones.
     """
-    from infini_attention.baselines import system
-    from infini_attention.evaluation.perplexity import streamed
+    from infini_attention.evaluate.baselines import system
+    from infini_attention.evaluate.perplexity import streamed
 
     with run.console.progress(sum(map(len, texts)), "measuring") as advance:
         return streamed(loaded, system(loaded, system_name), texts, record=record, on_tokens=advance)
@@ -130,7 +131,7 @@ def measure_loss(run: Run, loaded: Loaded, texts: Sequence[Tensor], system_name:
 
 def cells_of(results: Sequence[Scores]) -> list[dict[str, Any]]:
     """Scores with their confidence intervals, where there are trials enough for one, as rows of a report."""
-    from infini_attention.evaluation.scores import interval
+    from infini_attention.evaluate.scores import interval
 
     rows = []
     for scores in results:
@@ -171,8 +172,8 @@ def journal(run: Run, loaded: Loaded, about: Mapping[str, Any]) -> Iterator[Jour
         loaded: The model.
         about: Everything that the figures depend on beside the model.
     """
-    from infini_attention.base import cache_dir
-    from infini_attention.evaluation.journal import Journal
+    from infini_attention.evaluate.journal import Journal
+    from infini_attention.model.weights import cache_dir
 
     record = Journal(cache_dir() / "evaluations", loaded.origin, about)
     if len(record):

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from infini_cli.errors import CliError, one_line
+from infini_attention.files import atomic_writer
+from infini_attention.reporting import Advance
+
+from infini_cli.errors import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
 # Wider than any terminal.
 _WIDE = 10_000
-_UNWRITABLE_HINT = "Free some space or choose another place with -o; a file that was there before is unchanged."
-
-
-class Advance(Protocol):
-    """Told of tokens that were just done, and where in the document that is, such as `p. 112 of 400`."""
-
-    def __call__(self, tokens: int, place: str = "", /) -> None: ...
 
 
 class Console:
@@ -166,40 +159,6 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], file: IO[
 
 
 @contextlib.contextmanager
-def atomic_writer(path: str | os.PathLike[str], *, binary: bool = False) -> Iterator[IO[Any]]:
-    """Write a file that appears whole or not at all.
-
-    It is written under a temporary name in the same directory, fsynced and renamed. If anything fails, what
-    was there before is unchanged. A new file gets the usual permissions, a replaced one keeps its own; a link
-    is followed; a device or a pipe is written directly.
-
-    Raises:
-        CliError: If it cannot be written (no space, no permission, no such directory).
-    """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file() and not target.is_dir():
-        with _explained(path), _opened(os.open(target, os.O_WRONLY), binary) as file:
-            yield file
-        return
-    with _explained(path):
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
-        try:
-            with _opened(descriptor, binary) as file:
-                yield file
-                file.flush()
-                os.fchmod(file.fileno(), _mode_for(target))
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        _sync_directory(target.parent)
-
-
-@contextlib.contextmanager
 def answer_file(path: str | os.PathLike[str] | None) -> Iterator[IO[str]]:
     """The place for the answer: stdout if `path` is None or `-`, else an atomic text file."""
     if path is None or os.fspath(path) == "-":
@@ -222,49 +181,6 @@ def closed_pipe_ends_quietly() -> Iterator[None]:
             os.dup2(null, sys.stdout.fileno())
             os.close(null)
         raise SystemExit(0) from None
-
-
-def _opened(descriptor: int, binary: bool) -> IO[Any]:
-    if binary:
-        return os.fdopen(descriptor, "wb")
-    return os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
-
-
-@contextlib.contextmanager
-def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if error.filename is not None and not _beside(error.filename, path):
-            raise  # It is about another file that the caller had in hand.
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CliError(f"no space left while writing {os.fspath(path)}", _UNWRITABLE_HINT) from error
-        reason = error.strerror or error
-        raise CliError(f"{os.fspath(path)} cannot be written: {reason}", _UNWRITABLE_HINT) from error
-
-
-def _beside(one: str | bytes | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    return Path(os.path.realpath(os.fsdecode(one))).parent == Path(os.path.realpath(other)).parent
-
-
-def _mode_for(target: Path) -> int:
-    with contextlib.suppress(OSError):
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
-def _sync_directory(directory: Path) -> None:
-    # The rename itself has to reach the disk; some file systems and Windows cannot sync a directory.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _count(done: int, total: int | None, speed: float | None) -> str:

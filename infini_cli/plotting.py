@@ -7,11 +7,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infini_cli.errors import CliError, UsageFailure
-from infini_cli.output import atomic_writer
+from infini_attention.errors import InfiniError, UsageFailure
+from infini_attention.files import atomic_writer
 
 if TYPE_CHECKING:
-    from infini_attention.evaluation.passkey import Cell
+    from infini_attention.evaluate.passkeys import Cell
     from matplotlib.figure import Figure
 
 # What a line runs over, best first, and its words.
@@ -24,16 +24,16 @@ def check_plot(path: Path) -> None:
 
     Raises:
         UsageFailure: If the name's ending is not that of an image.
-        CliError: If matplotlib is not installed, or the folder does not exist.
+        InfiniError: If matplotlib is not installed, or the folder does not exist.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageFailure(f"{path} is not the name of an image", f"End it with {', '.join(SUFFIXES)}.")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise CliError("--plot needs matplotlib, which is not installed", "pip install 'infini[plot]'") from None
+        raise InfiniError("--plot needs matplotlib, which is not installed", "pip install 'infini[plot]'") from None
     if not path.parent.is_dir():
-        raise CliError(f"the directory {path.parent} does not exist", f"Make it first: mkdir -p {path.parent}")
+        raise InfiniError(f"the directory {path.parent} does not exist", f"Make it first: mkdir -p {path.parent}")
 
 
 def draw_grid(path: Path, cells: list[Cell], title: str) -> None:

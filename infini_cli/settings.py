@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from infini_cli.errors import UsageFailure
+from infini_attention.errors import UsageFailure
 
 FORMATS = ("text", "json", "jsonl")
 PDF_BACKENDS = ("pypdf", "pdfium")

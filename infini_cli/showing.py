@@ -93,7 +93,7 @@ def _spans(tokens: Sequence[int], state: MemoryState, waiting: int) -> list[list
 
 
 def _memories(state: MemoryState) -> list[dict[str, Any]]:
-    from infini_attention.occupancy import occupancy
+    from infini_attention.memory.occupancy import occupancy
 
     held = occupancy(state)
     return [

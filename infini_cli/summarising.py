@@ -6,15 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 from typing import IO, Any
 
-from infini_cli import prompts
-from infini_cli.answering import Turn, tell_limit, tokens_for
-from infini_cli.documents import Document
-from infini_cli.lookback.citations import place_record
+from infini_attention.documents import Document
+from infini_attention.model import prompts
+from infini_attention.qa.cite import place_record
+from infini_attention.qa.turn import Turn, tokens_for
+from infini_attention.session import Session
+from infini_attention.summary.notes import Note, Writer
+from infini_attention.summary.taking import NoteTaker
+from infini_attention.summary.whole import note_words, summary
+
+from infini_cli.asking import tell_limit
 from infini_cli.output import emit_json, write_answer
-from infini_cli.session import Session
-from infini_cli.summaries.notes import Note, Writer
-from infini_cli.summaries.taking import NoteTaker
-from infini_cli.summaries.whole import note_words, summary
 
 SCHEMA = "infini.summarize/1"
 PARAGRAPH, BULLETS, OUTLINE = STYLES = ("paragraph", "bullets", "outline")
@@ -61,13 +63,13 @@ class Summariser:
                     out.write(self._shown(note))
                     out.flush()
                 else:
-                    self.session.console.detail(self._shown(note).rstrip())
+                    self.session.reporter.detail(self._shown(note).rstrip())
 
             notes = self.taker.take(told)
             if self.style != OUTLINE:
                 out.write(("\n" if self.shows_notes else "") + self._whole(notes) + "\n")
         tally = self.writer.tally
-        self.session.console.detail(
+        self.session.reporter.detail(
             f"{tally.kept} of {tally.written} sentences that the model wrote are borne out by the text and kept"
         )
 
@@ -115,7 +117,7 @@ def from_memory(session: Session, words: int, form: str, out: IO[str]) -> None:
     else:
         value = {**_read_by(session), "summary": "".join(pieces).strip(), "chapters": [], "sentences": None}
         emit_json(value, out, jsonl=form == "jsonl")
-    tell_limit(turn, session.console, "--length")
+    tell_limit(turn, session.reporter, "--length")
 
 
 def _read_by(session: Session) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from infini_cli.output import Console
 
 if TYPE_CHECKING:
-    from infini_attention.adaptation.trainer import Progress
+    from infini_attention.train.trainer import Progress
 
 _LINES = 50
 

@@ -28,7 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = [item for item in items if item.get_closest_marker("slow")]
     if not slow:
         return
-    from infini_attention import base, recipes
+    from infini_attention.model import recipe as recipes
+    from infini_attention.model import weights as base
 
     if base.local_path(recipes.find(recipes.DEFAULT).base) is None:
         for item in slow:

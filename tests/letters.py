@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from infini_attention.adaptation.rollout import IGNORED, Segment
-from infini_attention.adaptation.texts import Corpus
-from infini_attention.passkey import Passkey
+from infini_attention.data.corpus import Corpus
+from infini_attention.data.passkey import Passkey
+from infini_attention.train.rollout import IGNORED, Segment
 from torch import Tensor
 
 

@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from infini_attention.adaptation.plan import Phase, TrainingPlan
-from infini_attention.adaptation.rollout import Segment
-from infini_attention.adaptation.tasks import Plan
-from infini_attention.cache import InfiniCache
-from infini_attention.changes import LowRankChanges
-from infini_attention.config import InfiniConfig, UpdateRule
-from infini_attention.inject import inject, memory_parameters, new_cache
-from infini_attention.state import Origin
+from infini_attention.memory.cache import InfiniCache
+from infini_attention.memory.config import InfiniConfig, UpdateRule
+from infini_attention.memory.inject import inject, memory_parameters, new_cache
+from infini_attention.memory.state import Origin
+from infini_attention.model.adapters import LowRankChanges
+from infini_attention.train.plan import Phase, TrainingPlan
+from infini_attention.train.rollout import Segment
+from infini_attention.train.tasks import Plan
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig
 from transformers.models.gemma3 import Gemma3TextConfig

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import torch
-from infini_attention.config import InfiniConfig
-from infini_attention.memory import Memory, Write
+from infini_attention.memory.config import InfiniConfig
+from infini_attention.memory.rules import Memory, Write
 from torch import Tensor
 
 Head = tuple[Tensor, Tensor]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from infini_attention.errors import InfiniError
 
 from infini_cli.batch.manifest import Manifest, Record, latest, parse, read_folder
 from infini_cli.batch.plan import Shard, Wanted, manifest_name, plan
-from infini_cli.errors import CliError
 from infini_cli.output import Console
 
 
@@ -139,7 +139,7 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
 
 def test_a_manifest_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").mkdir()
-    with pytest.raises(CliError, match="cannot be written"):
+    with pytest.raises(InfiniError, match="cannot be written"):
         Manifest(tmp_path / "manifest.jsonl")
-    with pytest.raises(CliError, match="cannot be read"):
+    with pytest.raises(InfiniError, match="cannot be read"):
         read_folder(tmp_path, Console())

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from infini_attention.adaptation.stories import load_stories
-from infini_attention.adaptation.texts import digest
-from infini_attention.recipes import find, names
-from infini_attention.state import fingerprint
+from infini_attention.data.corpus import digest
+from infini_attention.data.stories import load_stories
+from infini_attention.memory.state import fingerprint
+from infini_attention.model.recipe import find, names
 
 from benchmarks import curves
 from benchmarks.card import BEGIN, END, written

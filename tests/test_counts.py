@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from infini_cli.lookback.counts import numbers_for
+from infini_attention.qa.counts import numbers_for
 
 TEXT = (
     "The Hag was six hundred and eleven feet high. In 1871 Mr. A. bound sixty-four leaves,\n"

@@ -5,8 +5,9 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from infini_attention.errors import InfiniError, InputError, UsageFailure
 
-from infini_cli.errors import CliError, InputError, UsageFailure, exit_code_of, report
+from infini_cli.errors import exit_code_of, report
 
 
 class LibraryError(Exception):
@@ -20,8 +21,8 @@ class LibraryError(Exception):
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (CliError("a", "b"), 1),
-        (CliError("a", "b", 6), 6),
+        (InfiniError("a", "b"), 1),
+        (InfiniError("a", "b", 6), 6),
         (UsageFailure("a", "b"), 2),
         (InputError("a", "b"), 3),
         (LibraryError(), 5),
@@ -51,7 +52,7 @@ def test_an_unforeseen_error_has_two_lines_too() -> None:
 @given(st.text(), st.text())
 def test_any_message_gives_two_printable_lines(message: str, hint: str) -> None:
     stream = io.StringIO()
-    report(CliError(message, hint), stream)
+    report(InfiniError(message, hint), stream)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("error: ")

@@ -7,15 +7,14 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from infini_cli.documents import Block
-from infini_cli.errors import CliError
-from infini_cli.lookback import citations
-from infini_cli.lookback.finder import Found
-from infini_cli.lookback.kept import KeptText, pack, unpack
-from infini_cli.lookback.passages import Passage, Sentence, passages, sentences
-from infini_cli.lookback.search import Search, best_sentence
-from infini_cli.lookback.view import InView, in_view
+from infini_attention.documents import Block
+from infini_attention.errors import InfiniError
+from infini_attention.qa import cite as citations
+from infini_attention.qa.retrieve import Found
+from infini_attention.qa.view import InView, in_view
+from infini_attention.text.kept import KeptText, pack, unpack
+from infini_attention.text.passages import Passage, Sentence, passages, sentences
+from infini_attention.text.search import Search, best_sentence
 
 words = st.sampled_from(["Ann", "went", "to", "the", "mill.", "Why?", "Mr.", "42", '"Yes."', "(no.)", "\n\n"])
 blocks = st.builds(
@@ -43,7 +42,7 @@ def test_text_kept_before_there_were_labels_is_read() -> None:
 
 
 def test_text_of_another_release_is_refused() -> None:
-    with pytest.raises(CliError, match="version 9"):
+    with pytest.raises(InfiniError, match="version 9"):
         unpack(zlib.compress(b'{"version": 9}'))
 
 

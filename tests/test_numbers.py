@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from infini_attention.adaptation.questions import AskedTurn
-from infini_attention.adaptation.reading import NUMBERED_TOKENS, PASSAGES, Readable, ReadingNumbers
-from infini_attention.adaptation.tasks import Plan
-from infini_attention.adaptation.texts import Corpus
+from infini_attention.data.corpus import Corpus
 from infini_attention.errors import InfiniError
+from infini_attention.train.number_questions import number_question
+from infini_attention.train.passage_reading import NUMBERED_TOKENS, PASSAGES, Readable, ReadingNumbers
+from infini_attention.train.questions import AskedTurn
+from infini_attention.train.tasks import Plan
 from torch import Tensor
-
-from infini_cli.lookback.numbers import number_question
 
 SENTENCE = "Old Brannock carried twenty-four ropes from the quay to the chapel."
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from infini_attention.errors import InfiniError
+from infini_attention.files import atomic_writer
 
-from infini_cli.errors import CliError
-from infini_cli.output import Console, answer_file, atomic_writer, emit_json, write_answer
+from infini_cli.output import Console, answer_file, emit_json, write_answer
 
 
 class Terminal(io.StringIO):
@@ -133,7 +134,7 @@ def test_a_replaced_file_keeps_its_permissions_and_links(tmp_path: Path) -> None
 def test_a_failure_keeps_the_old_file(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "out.txt"
     path.write_text("old")
-    with pytest.raises((CliError, KeyboardInterrupt)), atomic_writer(path) as file:
+    with pytest.raises((InfiniError, KeyboardInterrupt)), atomic_writer(path) as file:
         file.write("half")
         raise error
     assert path.read_text() == "old"
@@ -148,7 +149,7 @@ def test_disk_full_while_syncing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CliError, match="no space left") as caught, atomic_writer(path) as file:
+    with pytest.raises(InfiniError, match="no space left") as caught, atomic_writer(path) as file:
         file.write("new")
     assert caught.value.exit_code == 1
     assert "unchanged" in caught.value.hint
@@ -158,13 +159,13 @@ def test_disk_full_while_syncing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_full_device() -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
-    with pytest.raises(CliError, match="no space left"), atomic_writer("/dev/full") as file:
+    with pytest.raises(InfiniError, match="no space left"), atomic_writer("/dev/full") as file:
         file.write("x" * 100_000)
 
 
 @pytest.mark.parametrize("name", ["", "none/out.txt"])
 def test_places_that_cannot_be_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(CliError, match="cannot be written"), atomic_writer(tmp_path / name):
+    with pytest.raises(InfiniError, match="cannot be written"), atomic_writer(tmp_path / name):
         pass
 
 

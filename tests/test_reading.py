@@ -8,11 +8,11 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from infini_attention.documents import Block, Document
+from infini_attention.documents.reading import Pages, blocks_within
 
 from infini_cli import output
-from infini_cli.documents import Block, Document
 from infini_cli.output import Console
-from infini_cli.reading import Pages, blocks_within
 
 BLOCKS = (Block("one", 2), Block("four five", 2), Block("six", 5), Block("seven", 9))
 TEXT = "\n\n".join(block.text for block in BLOCKS)

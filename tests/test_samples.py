@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from infini_attention.base import local_path
-from infini_attention.recipes import DEFAULT, find
+from infini_attention.model.recipe import DEFAULT, find
+from infini_attention.model.weights import local_path
 from pypdf import PdfReader
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from infini_attention.errors import UsageFailure
 
-from infini_cli.errors import UsageFailure
 from infini_cli.settings import Settings, config_path, load
 
 

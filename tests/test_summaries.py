@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from infini_cli.documents import Block
-from infini_cli.lookback.kept import KeptText
-from infini_cli.summaries.central import centrality, chosen, ranked
-from infini_cli.summaries.chapters import LEAST_WORDS, MOST, PART_WORDS, Chapter, chapters
-from infini_cli.summaries.notes import Note, is_whole, parts
-from infini_cli.summaries.support import NEAR, Support
-from infini_cli.summaries.whole import summary
+from infini_attention.documents import Block
+from infini_attention.summary.chapters import LEAST_WORDS, MOST, PART_WORDS, Chapter, chapters
+from infini_attention.summary.check import NEAR, Support
+from infini_attention.summary.notes import Note, is_whole, parts
+from infini_attention.summary.whole import summary
+from infini_attention.text.central import centrality, chosen, ranked
+from infini_attention.text.kept import KeptText
 
 LONG = " ".join(["The miller went down to the river and counted the boats."] * 20)
 SHORT = "A few words only."

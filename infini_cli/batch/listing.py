@@ -6,11 +6,12 @@ import json
 import sys
 from pathlib import Path, PurePath
 
+from infini_attention.documents import PageSelection
+from infini_attention.documents.pages import format_pages
+from infini_attention.errors import InputError, UsageFailure
+
 from infini_cli.batch.manifest import Key
 from infini_cli.batch.plan import Wanted
-from infini_cli.documents import PageSelection
-from infini_cli.documents.pages import format_pages
-from infini_cli.errors import InputError, UsageFailure
 
 STATE_SUFFIXES = (".pt", ".safetensors")
 _KEYS = ("source", "state", "pages")

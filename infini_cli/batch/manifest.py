@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from infini_cli.errors import CliError
-from infini_cli.output import Console, atomic_writer
+from infini_attention.errors import InfiniError
+from infini_attention.files import atomic_writer
+
+from infini_cli.output import Console
 
 SCHEMA = "infini.batch/1"
 _FILES = "manifest*.jsonl"
@@ -93,7 +95,7 @@ def read_folder(folder: Path, console: Console) -> list[Record]:
     """The latest record of each document in all manifests of a folder; lines that are none are told of.
 
     Raises:
-        CliError: If a manifest cannot be read.
+        InfiniError: If a manifest cannot be read.
     """
     return latest(record for path in sorted(folder.glob(_FILES)) for record in _records(path, console))
 
@@ -102,7 +104,7 @@ def _records(path: Path, console: Console) -> Iterator[Record]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise CliError(f"{path} cannot be read: {error.strerror}", "Correct its permissions.") from error
+        raise InfiniError(f"{path} cannot be read: {error.strerror}", "Correct its permissions.") from error
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -136,7 +138,7 @@ class Manifest:
         path: Its file; made if it is not there.
 
     Raises:
-        CliError: If it cannot be written, or another run writes it.
+        InfiniError: If it cannot be written, or another run writes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -152,7 +154,7 @@ class Manifest:
         """Write a record; it is on the disk afterwards.
 
         Raises:
-            CliError: If it cannot be written.
+            InfiniError: If it cannot be written.
         """
         with self._explained():
             self._write(_encoded(record))
@@ -162,7 +164,7 @@ class Manifest:
         """Leave one record a document, the latest, and let other runs write.
 
         Raises:
-            CliError: If it cannot be written; the records are all there then.
+            InfiniError: If it cannot be written; the records are all there then.
         """
         try:
             lines = self.path.read_bytes().splitlines(keepends=True)
@@ -184,7 +186,7 @@ class Manifest:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(file)
-                raise CliError(
+                raise InfiniError(
                     f"another run is writing {self.path}", "Wait for it, or give each run a --shard of its own."
                 ) from None
             except OSError:
@@ -204,6 +206,6 @@ class Manifest:
         try:
             yield
         except OSError as error:
-            raise CliError(
+            raise InfiniError(
                 f"{self.path} cannot be written: {error.strerror}", "Free some space or choose another folder with -o."
             ) from error

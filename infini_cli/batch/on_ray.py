@@ -16,9 +16,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from infini_attention.errors import InfiniError
+
 from infini_cli.batch.plan import Task, content_hash
 from infini_cli.batch.worker import Job, NoModel, Outcome, Reader, failure
-from infini_cli.errors import CliError
 from infini_cli.session import PASSWORD_VARIABLE
 
 # More would only make Ray plan for longer.
@@ -69,7 +70,7 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
         What became of each document, as they are done.
 
     Raises:
-        CliError: If Ray is not installed or cannot be reached, or the model cannot be loaded.
+        InfiniError: If Ray is not installed or cannot be reached, or the model cannot be loaded.
     """
     ray, job = _ray(), _anywhere(job)
     context = ray.data.DataContext.get_current()
@@ -111,7 +112,7 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
                 yield answer
     except ray.exceptions.RayError as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CliError(f"the Ray cluster gave up: {first}", _CLUSTER_HINT) from error
+        raise InfiniError(f"the Ray cluster gave up: {first}", _CLUSTER_HINT) from error
     for task in left.values():
         message = "nothing came back from the cluster: the process that read it came to its end"
         hint = "See Ray's logs; memory may have run out."
@@ -120,7 +121,7 @@ def read_all(tasks: Sequence[Task], job: Job, actors: int | None = None) -> Iter
 
 def _anywhere(job: Job) -> Job:
     """The same job for processes that run in another folder."""
-    from infini_attention.recipes import DEFAULT, names
+    from infini_attention.model.recipe import DEFAULT, names
 
     model = job.settings.model or DEFAULT
     if model not in names() and os.path.exists(model):
@@ -133,12 +134,12 @@ def _ray() -> Any:
         import ray
         import ray.data
     except ImportError as error:
-        raise CliError("Ray is not installed", "Install it with the extra: pip install 'infini[ray]'") from error
+        raise InfiniError("Ray is not installed", "Install it with the extra: pip install 'infini[ray]'") from error
     if not ray.is_initialized():
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise CliError(
+            raise InfiniError(
                 f"no Ray cluster can be used: {error}", "Check RAY_ADDRESS, or unset it to start Ray on this machine."
             ) from error
     return ray

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from infini_attention.errors import UsageFailure
+
 from infini_cli.batch.manifest import Key, Record
-from infini_cli.errors import UsageFailure
 
 _SHARD = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 _HASH_DIGITS = 10

@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 
+from infini_attention.documents.reading import ReadingInterrupted
+from infini_attention.errors import InfiniError
+
 from infini_cli.batch.plan import Task, content_hash
 from infini_cli.batch.worker import Job, NoModel, Outcome, Reader, failure
-from infini_cli.errors import CliError
-from infini_cli.reading import ReadingInterrupted
 
 # Seconds between two looks at whether the person wants to stop.
 _GLANCE = 0.2
@@ -44,14 +45,14 @@ def outcomes(
         What became of each document, as they are done. A document that takes its process down fails like any other.
 
     Raises:
-        CliError: If the model cannot be loaded.
+        InfiniError: If the model cannot be loaded.
     """
     import torch
 
     threads, gpus = max(1, torch.get_num_threads() // jobs), torch.cuda.device_count()
     waiting, said = deque(tasks), {""}
     pool: list[_Worker] = []
-    fatal: CliError | None = None
+    fatal: InfiniError | None = None
     try:
         for index in range(min(jobs, len(tasks))):
             pool.append(_Worker(index, on_device(job, index, gpus), threads))
@@ -78,7 +79,7 @@ def outcomes(
                         pool.remove(worker)
                         how = worker.end()
                         if worker.model is None and not worker.stopped:
-                            fatal = CliError(f"a process {how} while it loaded the model", _DEATH_HINT)
+                            fatal = InfiniError(f"a process {how} while it loaded the model", _DEATH_HINT)
                         elif worker.model is not None and worker.task is not None and not worker.stopped:
                             if waiting:
                                 pool.append(_Worker(worker.index, worker.job, threads))

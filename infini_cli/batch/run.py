@@ -8,13 +8,15 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+from infini_attention.documents.reading import ReadingInterrupted
+from infini_attention.errors import InfiniError
+
 from infini_cli.batch.manifest import Manifest, Record, read_folder
 from infini_cli.batch.plan import Shard, Task, Wanted, manifest_name, plan
 from infini_cli.batch.worker import Job, Outcome, Reader
-from infini_cli.errors import EXIT_PARTIAL, CliError
+from infini_cli.errors import EXIT_PARTIAL
 from infini_cli.interrupt import deferred_interrupt
 from infini_cli.output import Console
-from infini_cli.reading import ReadingInterrupted
 
 SUMMARY_SCHEMA = "infini.batch-summary/1"
 
@@ -76,11 +78,11 @@ class Tally:
         """Tell that documents failed, if any did.
 
         Raises:
-            CliError: With exit status 6.
+            InfiniError: With exit status 6.
         """
         if self.failed:
             done = "document" if self.total == 1 else "documents"
-            raise CliError(
+            raise InfiniError(
                 f"{self.failed} of {self.total} {done} could not be read",
                 f"See {self.manifest}; run the same command again when they are mended: what is done is skipped.",
                 EXIT_PARTIAL,
@@ -100,7 +102,7 @@ def run(
         told: Called with the record of each document, after it was written.
 
     Raises:
-        CliError: If the folder cannot be written or the model cannot be loaded; not if documents cannot be read.
+        InfiniError: If the folder cannot be written or the model cannot be loaded; not if documents cannot be read.
     """
     _make(job.folder)
     records = read_folder(job.folder, console)
@@ -160,8 +162,8 @@ def _outcomes(
 
 def _fetch(job: Job, console: Console) -> None:
     """Fetch a model's weights once, before many processes want them."""
-    from infini_attention.base import pull
-    from infini_attention.recipes import DEFAULT, find
+    from infini_attention.model.recipe import DEFAULT, find
+    from infini_attention.model.weights import pull
 
     pull(find(job.settings.model or DEFAULT).base, console.note)
 
@@ -187,8 +189,8 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except FileNotFoundError:
-        raise CliError(
+        raise InfiniError(
             f"the directory {folder.parent} does not exist", f"Make it first: mkdir -p {folder.parent}"
         ) from None
     except OSError as error:
-        raise CliError(f"{folder} cannot be made: {error.strerror}", "Choose another folder with -o.") from error
+        raise InfiniError(f"{folder} cannot be made: {error.strerror}", "Choose another folder with -o.") from error

@@ -10,13 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infini_attention.documents import PageSelection
+from infini_attention.errors import InfiniError
+from infini_attention.session import Session
+from infini_attention.text.kept import ATTACHMENT
+
 from infini_cli.batch.manifest import Record
 from infini_cli.batch.plan import Task, content_hash
-from infini_cli.documents import PageSelection
-from infini_cli.errors import CliError, exit_code_of, explanation
-from infini_cli.lookback.kept import ATTACHMENT
+from infini_cli.errors import exit_code_of, explanation
 from infini_cli.output import Console
-from infini_cli.session import Session, load_model, open_documents
+from infini_cli.session import load_model, open_documents
 from infini_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,9 +71,9 @@ class NoModel:
         """What can be sent of an error."""
         return cls(*explanation(error), exit_code_of(error))
 
-    def error(self) -> CliError:
+    def error(self) -> InfiniError:
         """The error again, for the person."""
-        return CliError(self.message, self.hint, self.exit_code)
+        return InfiniError(self.message, self.hint, self.exit_code)
 
 
 class Reader:
@@ -201,7 +204,7 @@ def _refuse_foreign(path: Path, sha256: str | None) -> None:
             return
     except StateError:
         pass
-    raise CliError(
+    raise InfiniError(
         f"{path} is there already and was not made from this document", "Move it away, or choose another folder."
     )
 

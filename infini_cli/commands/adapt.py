@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from infini_attention.errors import InputError, UsageFailure
+from infini_attention.model import prompts
 
-from infini_cli import completion, prompts
+from infini_cli import completion
 from infini_cli.commands import options
-from infini_cli.errors import InputError, UsageFailure
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import load_model
 from infini_cli.training import training_progress
 
 if TYPE_CHECKING:
-    from infini_attention.adaptation.estimate import Estimate
-    from infini_attention.adaptation.plan import Phase, TrainingPlan
-    from infini_attention.recipes import Recipe
+    from infini_attention.model.recipe import Recipe
+    from infini_attention.train.estimate import Estimate
+    from infini_attention.train.plan import Phase, TrainingPlan
 
 
 def adapt(
@@ -99,7 +100,7 @@ def adapt(
     )
     # Set before torch is imported: its notes about unused parameters, one a process, help nobody here.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from infini_attention.adaptation.catalogue import SYSTEMS, Cuts, Prompts, tasks_of
+    from infini_attention.train.catalogue import SYSTEMS, Cuts, Prompts, tasks_of
 
     if system not in SYSTEMS:
         raise UsageFailure(f"'{system}' is not trained", f"Use one of {', '.join(SYSTEMS)}.")
@@ -132,11 +133,10 @@ def adapt(
         untrained=fresh,
         needs_adapter=system == "memory",
     )
-    from infini_attention.adaptation.run import adapt as train
-    from infini_attention.adaptation.run import learner_of
-
-    from infini_cli.lookback.teaching import choosable, numbered, readable
-    from infini_cli.summaries.teaching import writable
+    from infini_attention.train.adaptation import adapt as train
+    from infini_attention.train.adaptation import learner_of
+    from infini_attention.train.note_cuts import writable
+    from infini_attention.train.passage_cuts import choosable, numbered, readable
 
     asked = Prompts(
         lambda question: prompts.fill("ask", question=question),
@@ -160,7 +160,7 @@ def adapt(
     )
     learner = learner_of(loaded, system, fresh=fresh)
     if dry_run:
-        from infini_attention.adaptation.estimate import estimate, tokens_to_time
+        from infini_attention.train.estimate import estimate, tokens_to_time
 
         with run.console.progress(tokens_to_time(plan), "timing each task") as advance:
             measured = estimate(learner, tasks, plan, on_tokens=advance)
@@ -190,13 +190,13 @@ def _own_device() -> str | None:
 
 
 def _recipe(name: str | None) -> Recipe:
-    from infini_attention.recipes import DEFAULT, find
+    from infini_attention.model.recipe import DEFAULT, find
 
     return find(name or DEFAULT)
 
 
 def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
-    from infini_attention.adaptation.plan import TrainingPlan
+    from infini_attention.train.plan import TrainingPlan
 
     if not recipe.training:
         raise UsageFailure(
@@ -227,7 +227,7 @@ def _with_texts(plan: TrainingPlan, data: Path | None, questions: Path | None) -
 
 
 def _lacking(plan: TrainingPlan, data: Path | None, questions: Path | None) -> frozenset[str]:
-    from infini_attention.adaptation.catalogue import ASKED, OWNED, TEXTS
+    from infini_attention.train.catalogue import ASKED, OWNED, TEXTS
 
     long = frozenset(TEXTS) if data is None else frozenset()
     asked = frozenset({*ASKED, *OWNED} - set(TEXTS)) if questions is None else frozenset()
@@ -269,12 +269,12 @@ def _in_figures(plan: TrainingPlan, measured: Estimate | None) -> dict[str, Any]
 
 
 def _counts_tokens(phase: Phase) -> bool:
-    from infini_attention.adaptation.catalogue import OWNED
+    from infini_attention.train.catalogue import OWNED
 
     return not set(phase.tasks) <= set(OWNED)
 
 
 def _has_segments(phase: Phase) -> bool:
-    from infini_attention.adaptation.catalogue import JUDGE, OWN
+    from infini_attention.train.catalogue import JUDGE, OWN
 
     return not set(phase.tasks) <= set(OWN[JUDGE])

@@ -6,12 +6,12 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from infini_attention.documents.folder import expand
+from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli.asking import SCHEMA, Asker
 from infini_cli.commands import options
 from infini_cli.dialogue import talk
-from infini_cli.documents.folder import expand
-from infini_cli.errors import InputError, UsageFailure
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import open_documents, open_session, open_state
 
@@ -91,7 +91,7 @@ def ask(
     )
     with answer_file(output) as out:
         if talking:
-            talk(asker, form, out)
+            talk(asker, run.console, form, out)
         elif form == "json":
             answers = [asker.record(asked) for asked in questions]
             emit_json(_one_or_many(answers, question is not None), out)

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli import completion
 from infini_cli.commands import options
-from infini_cli.errors import InputError, UsageFailure
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import load_model, open_documents
 
 if TYPE_CHECKING:
-    from infini_attention.recipes import Recipe
+    from infini_attention.model.recipe import Recipe
 
 Name = Annotated[
     str | None,
@@ -47,7 +47,7 @@ def list_models(
     Says for each whether its weights are here, and whether it has a trained adapter.
     """
     run = options.start(format=format, quiet=quiet, verbose=verbose)
-    from infini_attention.recipes import find, names
+    from infini_attention.model.recipe import find, names
 
     recipes = [find(name) for name in names()]
     with answer_file(output) as file:
@@ -77,7 +77,7 @@ def pull(
     Afterwards it works without a network.
     """
     run = options.start(model=model, format=format, quiet=quiet, verbose=verbose)
-    from infini_attention.base import pull as fetch
+    from infini_attention.model.weights import pull as fetch
 
     recipe = _recipe(name or run.settings.model)
     folder = fetch(recipe.base, run.console.note)
@@ -141,8 +141,8 @@ def _draw_heads(run: options.Run, name: str | None, plot: Path, text: str | None
     check_plot(plot)
     document = None if text is None else open_documents([text], None, run.console, run.settings.pdf_backend)[0]
     loaded = load_model(run.settings, run.console, name)
-    from infini_attention.evaluation.usage import gate_scores, usage
-    from infini_attention.inject import memory_paths
+    from infini_attention.evaluate.gate_usage import gate_scores, usage
+    from infini_attention.memory.inject import memory_paths
 
     if document is None:
         shares, unit = gate_scores(loaded), "sigmoid of the gate's bias"
@@ -159,13 +159,13 @@ def _draw_heads(run: options.Run, name: str | None, plot: Path, text: str | None
 
 
 def _recipe(name: str | None) -> Recipe:
-    from infini_attention.recipes import DEFAULT, find
+    from infini_attention.model.recipe import DEFAULT, find
 
     return find(name or DEFAULT)
 
 
 def _summary(recipe: Recipe) -> dict[str, Any]:
-    from infini_attention.base import local_path
+    from infini_attention.model.weights import local_path
 
     return {
         "name": recipe.name,
@@ -177,7 +177,7 @@ def _summary(recipe: Recipe) -> dict[str, Any]:
 
 
 def _details(recipe: Recipe) -> dict[str, Any]:
-    from infini_attention.base import local_path
+    from infini_attention.model.weights import local_path
 
     base = recipe.base
     files = recipe.adapter_file, recipe.judge_file, recipe.reader_file, recipe.writer_file

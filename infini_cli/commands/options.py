@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from infini_attention.errors import UsageFailure
 
 from infini_cli import completion, settings
-from infini_cli.errors import EXIT_USAGE, UsageFailure
+from infini_cli.errors import EXIT_USAGE
 from infini_cli.output import Console
 
 if TYPE_CHECKING:
-    from infini_cli.documents import PageSelection
+    from infini_attention.documents import PageSelection
 
 
 @dataclass
@@ -161,7 +162,7 @@ def start(
 
 def page_selection(pages: str | None) -> PageSelection | None:
     """The `--pages` option, read."""
-    from infini_cli.documents import PageSelection
+    from infini_attention.documents import PageSelection
 
     return None if pages is None else PageSelection.parse(pages)
 
@@ -181,7 +182,7 @@ def inputs(ctx: typer.Context, files: list[str] | None) -> list[str]:
         help_and_exit(ctx)
     if files and files.count("-") > 1:
         raise UsageFailure("stdin can be read only once", "Give - one time.")
-    from infini_cli.documents.folder import expand
+    from infini_attention.documents.folder import expand
 
     return expand(files or ["-"])
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
+from infini_attention.errors import UsageFailure
 
 from infini_cli import completion
 from infini_cli.commands import options
-from infini_cli.errors import UsageFailure
 from infini_cli.output import answer_file, emit_json, write_table
 from infini_cli.session import load_model, model_of_state, open_documents, open_state
 
 if TYPE_CHECKING:
-    from infini_attention.evaluation.passkey import Cell
+    from infini_attention.evaluate.passkeys import Cell
 
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 _DEPTHS = {"start": 0.0, "middle": 50.0, "end": 100.0}
@@ -77,7 +77,7 @@ def passkey_test(
     )
     loaded = load_model(run.settings, run.console, None if state is None else model_of_state(state, model))
     hay = None if document is None else loaded.encode(document.text)
-    from infini_attention.evaluation.passkey import run as run_test
+    from infini_attention.evaluate.passkeys import run as run_test
 
     def tell(cell: Cell) -> None:
         run.console.detail(f"{cell.length:,} tokens, depth {cell.depth:g}%: {cell.exact:.0%} of {cell.trials}")
@@ -147,7 +147,7 @@ def parse_depths(text: str) -> list[float]:
 
 
 def _report(cells: list[Cell], about: dict[str, Any]) -> dict[str, Any]:
-    from infini_attention.evaluation.passkey import report
+    from infini_attention.evaluate.passkeys import report
 
     return {**report(cells), **about}
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from infini_attention.model import prompts
 
-from infini_cli import completion, prompts
+from infini_cli import completion
 from infini_cli.commands import options
 from infini_cli.output import answer_file, emit_json, write_answer
 

@@ -9,25 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from infini_attention.documents.reading import ReadingInterrupted
+from infini_attention.errors import UsageFailure
 
 from infini_cli.commands import options
 from infini_cli.dumping import dump
-from infini_cli.errors import EXIT_INTERRUPTED, UsageFailure
+from infini_cli.errors import EXIT_INTERRUPTED
 from infini_cli.output import answer_file, emit_json
-from infini_cli.reading import ReadingInterrupted
-from infini_cli.session import (
-    check_state_output,
-    open_documents,
-    open_session,
-    open_state,
-)
+from infini_cli.session import check_state_output, open_documents, open_session, open_state
 
 if TYPE_CHECKING:
+    from infini_attention.documents import PageSelection
+
     from infini_cli.batch.manifest import Record
     from infini_cli.batch.plan import Wanted
     from infini_cli.batch.run import Where
     from infini_cli.batch.worker import Job
-    from infini_cli.documents import PageSelection
 
 
 def read(

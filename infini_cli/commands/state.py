@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from infini_attention.errors import InputError
 
 from infini_cli import completion
 from infini_cli.commands import options
-from infini_cli.errors import InputError
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import open_state
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from infini_attention.documents.folder import expand
+from infini_attention.errors import UsageFailure
 
 from infini_cli.commands import options
-from infini_cli.documents.folder import expand
-from infini_cli.errors import UsageFailure
 from infini_cli.output import answer_file
 from infini_cli.session import open_documents, open_session, open_state
 from infini_cli.summarising import STYLES, Summariser, from_memory

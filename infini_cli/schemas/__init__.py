@@ -6,7 +6,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from infini_cli.errors import UsageFailure
+from infini_attention.errors import UsageFailure
 
 _SUFFIX = ".json"
 

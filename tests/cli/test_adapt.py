@@ -11,14 +11,13 @@ import pytest
 import torch
 from cli_helpers import SENTENCES, Infini, assert_error, write_recipe
 from infini_attention import Engine, load
-from infini_attention.adaptation.plan import Phase, TrainingPlan
-from infini_attention.adaptation.stories import load_stories
-from infini_attention.changes import load_changes
-from infini_attention.evaluation.stories import questions, right_part
+from infini_attention.data.stories import load_stories
+from infini_attention.evaluate.story_probes import questions, right_part
+from infini_attention.model.adapters import load_changes
+from infini_attention.qa.turn import Turn
+from infini_attention.summary.notes import OPENINGS
+from infini_attention.train.plan import Phase, TrainingPlan
 from safetensors.torch import load_file, save_file
-
-from infini_cli.answering import Turn
-from infini_cli.summaries.notes import OPENINGS
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 from cli_helpers import OTHER, STORY, Infini, assert_error
 from infini_attention import Engine, MemoryState
-
-from infini_cli.answering import Turn
+from infini_attention.qa.turn import Turn
 
 
 @pytest.fixture
@@ -209,7 +208,7 @@ def test_an_answer_ends_with_its_sentence(model: str) -> None:
 
 def test_an_answer_may_not_end_before_its_least(model: str) -> None:
     from infini_attention import load
-    from infini_attention.chat import stop_ids
+    from infini_attention.model.chat import stop_ids
 
     loaded = load(model, device="cpu", dtype="fp32")
     turn = Turn(loaded, "Speak.", 100, least=3)
@@ -252,7 +251,7 @@ def test_words_that_are_unsaid_do_not_stand_together(model: str) -> None:
 
 def test_generation_crosses_segments_and_stops_at_the_end_of_turn(model: str) -> None:
     from infini_attention import load
-    from infini_attention.chat import stop_ids
+    from infini_attention.model.chat import stop_ids
 
     loaded = load(model, device="cpu", dtype="fp32")
     tokenizer = loaded.tokenizer

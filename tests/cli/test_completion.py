@@ -100,10 +100,11 @@ def test_models_and_states_beside_the_word(complete: Complete, tmp_path: Path, m
 
 
 def test_values_are_those_that_are_taken() -> None:
-    from infini_attention import baselines, recipes
-    from infini_attention.adaptation import catalogue
-    from infini_attention.config import UpdateRule
-    from infini_attention.device import DTYPES
+    from infini_attention.evaluate import baselines
+    from infini_attention.memory.config import UpdateRule
+    from infini_attention.model import recipe as recipes
+    from infini_attention.model.device import DTYPES
+    from infini_attention.train import catalogue
 
     assert get_args(UpdateRule) == completion.RULES
     assert ("auto", *DTYPES) == completion.DTYPES

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from infini_attention.base import local_path
-from infini_attention.recipes import DEFAULT, find
+from infini_attention.model.recipe import DEFAULT, find
+from infini_attention.model.weights import local_path
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "samples" / "four-pounds-of-lead.pdf"

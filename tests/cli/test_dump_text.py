@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from cli_helpers import STORY, Infini, assert_error
 from document_helpers import make_pdf
+from infini_attention.documents import load_document
 from pdf_kinds import manual, single_column
 
 from infini_cli import session
-from infini_cli.documents import load_document
 
 
 @pytest.fixture

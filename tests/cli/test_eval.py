@@ -172,7 +172,7 @@ def test_the_table_says_what_was_measured(infini: Infini) -> None:
 
 
 def test_a_stopped_measurement_goes_on(infini: Infini, monkeypatch: pytest.MonkeyPatch) -> None:
-    from infini_attention.engine import Engine
+    from infini_attention.memory.engine import Engine
 
     shape = ("passkey", "--length", "160", "--depth", "0,100", "--limit", "2")
     whole = measured(infini, *shape)
@@ -217,7 +217,7 @@ def test_figures_of_other_texts_or_of_a_failed_report_are_not_mixed_up(
 
 
 def test_intervals_need_trials() -> None:
-    from infini_attention.evaluation.scores import interval
+    from infini_attention.evaluate.scores import interval
 
     low, high = interval([1.0]) or (0, 0)
     assert 0.15 < low < 0.3 and high == 1

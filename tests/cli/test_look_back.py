@@ -11,13 +11,12 @@ import pytest
 import torch
 from cli_helpers import OTHER, STORY, Infini, write_recipe
 from infini_attention import Engine, MemoryState, load
-from infini_attention.evidence import REFUSAL, without_refusal
+from infini_attention.qa.evidence import REFUSAL, without_refusal
+from infini_attention.qa.retrieve import CHOSEN, LookBack
+from infini_attention.qa.turn import Turn
+from infini_attention.text.kept import KeptText
 from pdf_kinds import manual
 from torch import Tensor
-
-from infini_cli.answering import Turn
-from infini_cli.lookback.finder import CHOSEN, LookBack
-from infini_cli.lookback.kept import KeptText
 
 QUESTION = "Who found a letter under the bridge?"
 

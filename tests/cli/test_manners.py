@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from cli_helpers import STORY, Infini, assert_error
+from infini_attention.qa import turn
 
-from infini_cli import answering
 from infini_cli.app import ALIASES, COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +138,7 @@ def test_traceback_only_for_debug(infini: Infini, tmp_path: Path, monkeypatch: p
     def fall_over(*arguments: object, **options: object) -> None:
         raise RuntimeError("the sky\nfell")
 
-    monkeypatch.setattr(answering.Turn, "__init__", fall_over)
+    monkeypatch.setattr(turn.Turn, "__init__", fall_over)
     assert_error(infini("summarize", stdin=STORY.encode()), 1, "RuntimeError: the sky fell", "bug")
 
 
@@ -146,7 +146,7 @@ def test_interrupt_while_answering_is_quiet(infini: Infini, monkeypatch: pytest.
     def stop(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(answering.Turn, "__init__", stop)
+    monkeypatch.setattr(turn.Turn, "__init__", stop)
     outcome = infini("summarize", "-q", stdin=STORY.encode())
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from cli_helpers import STORY, Infini, assert_error
+from infini_attention.errors import UsageFailure
 
 from infini_cli.commands.passkey import parse_depths, parse_lengths
-from infini_cli.errors import UsageFailure
 
 SMALL = ("passkey-test", "--length", "120,160", "--depth", "0,100", "--trials", "2", "--seed", "3")
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 from cli_helpers import STORY, Infini, assert_error
-
-from infini_cli import prompts
+from infini_attention.model import prompts
 
 NAMES = ["ask", "note", "note-focus", "summarize"]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from cli_helpers import OTHER, STORY
 from infini_attention import Engine, Loaded, load
-from infini_attention.chat import stop_ids
+from infini_attention.model.chat import stop_ids
 from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor
 
 

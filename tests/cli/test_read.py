@@ -13,11 +13,12 @@ import torch
 from cli_helpers import OTHER, STORY, Infini, assert_error
 from document_helpers import encrypt, make_pdf
 from infini_attention import MemoryState
+from infini_attention.documents import Document
+from infini_attention.reporting import Advance
+from infini_attention.session import Session
 
 from infini_cli.commands import options
-from infini_cli.documents import Document
-from infini_cli.output import Advance, Console
-from infini_cli.session import Session
+from infini_cli.output import Console
 
 PAGES = [["The miller came to the river in the morning", f"and saw a boat with {n} lamps."] for n in range(6)]
 

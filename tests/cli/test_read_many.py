@@ -15,12 +15,12 @@ import torch
 from cli_helpers import OTHER, SEGMENT, STORY, Infini, Outcome, assert_error, write_recipe
 from document_helpers import make_pdf
 from infini_attention import MemoryState
+from infini_attention.documents import Document
+from infini_attention.reporting import Advance
+from infini_attention.session import Session
+from infini_attention.text.kept import ATTACHMENT
 
 from infini_cli.batch.manifest import SCHEMA
-from infini_cli.documents import Document
-from infini_cli.lookback.kept import ATTACHMENT
-from infini_cli.output import Advance
-from infini_cli.session import Session
 
 PAGES = [["The miller came to the river in the morning", f"and saw a boat with {n} lamps."] for n in range(6)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cli_helpers import OTHER, STORY, Infini, assert_error
 from infini_attention import MemoryState
-from infini_attention.occupancy import occupancy
+from infini_attention.memory.occupancy import occupancy
 
 from infini_cli import showing
 

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from cli_helpers import SENTENCES, Infini, assert_error
 from infini_attention import Engine
-
-from infini_cli.documents import Block
-from infini_cli.lookback.passages import sentences
-from infini_cli.session import Session
-from infini_cli.summaries.notes import Writer
-from infini_cli.summaries.telling import telling
-from infini_cli.summaries.whole import note_words
+from infini_attention.documents import Block
+from infini_attention.session import Session
+from infini_attention.summary.notes import Writer
+from infini_attention.summary.whole import note_words
+from infini_attention.text.passages import sentences
+from infini_attention.text.telling import telling
 
 CHAPTERS = [" ".join(SENTENCES[first : first + 3] * 5) for first in (0, 2, 4)]
 
@@ -134,7 +133,7 @@ def test_sentences_that_name_somebody_tell_more_than_speech_and_pronouns() -> No
 def test_what_the_model_writes_is_kept_where_the_text_bears_it_out(
     infini: Infini, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from infini_cli.answering import Turn
+    from infini_attention.qa.turn import Turn
 
     def pieces(turn: Turn, engine: Engine) -> list[str]:
         return ["Marta found the letter under the bridge. Nobody was named Peregrine in 1812."]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from infini_attention import Loaded, load
+from infini_attention.documents import Block
+from infini_attention.qa.turn import GRACE
+from infini_attention.text.kept import KeptText
+from infini_attention.text.passages import sentences
 
 from benchmarks.summaries import SYSTEMS
-from infini_cli.answering import GRACE
-from infini_cli.documents import Block
-from infini_cli.lookback.kept import KeptText
-from infini_cli.lookback.passages import sentences
 
 STORY = KeptText.of(
     "text",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from infini_attention import load
-from infini_attention.evaluation.perplexity import losses
+from infini_attention.evaluate.perplexity import losses
 
 from benchmarks.systems import BEGIN, END, Competitor, measured, table, written
 
@@ -35,7 +35,7 @@ def test_each_system_has_a_row_and_a_second_run_measures_nothing_anew(
     assert (rows[0]["state_bytes"], rows[0]["compression"]) == (0, None)
     assert rows[1]["state_bytes"] > 0 and rows[1]["compression"] > 0 and rows[1]["tokens_per_second"] > 0
     monkeypatch.setattr("benchmarks.systems.losses", None)
-    monkeypatch.setattr("infini_attention.evaluation.probes._scores", None)
+    monkeypatch.setattr("infini_attention.evaluate.probes._scores", None)
     assert measured(race, texts, 1, 3) == rows
     assert [row["passkeys"] for row in measured(race, texts, 1, 3, ["local"])] == [None, rows[1]["passkeys"]]
 

@@ -7,11 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from infini_attention.documents import Document, load_document
 from pypdf import PdfReader, PdfWriter
 from reportlab.lib.pagesizes import A5  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
-
-from infini_cli.documents import Document, load_document
 
 Page = Sequence[str]
 

@@ -4,8 +4,7 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from infini_cli.documents.clean import CleanReport, clean_pages, normalise, told
+from infini_attention.documents.clean import CleanReport, clean_pages, normalise, told
 
 WORDS = st.text(alphabet="abcdefgäßxyzABC019.,!-•", min_size=1, max_size=9)
 LINES = st.lists(WORDS, max_size=9).map(" ".join)

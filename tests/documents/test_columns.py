@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from infini_cli.documents.columns import Line, in_columns
+from infini_attention.documents.columns import Line, in_columns
 
 LEFT = [
     "Kelp was burned on these",

@@ -3,9 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from infini_cli.documents.folder import expand
-from infini_cli.errors import InputError
+from infini_attention.documents.folder import expand
+from infini_attention.errors import InputError
 
 
 def test_a_folder_is_its_documents_in_the_order_of_a_reader(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-
-from infini_cli.documents.footnotes import take_marks
+from infini_attention.documents.footnotes import take_marks
 
 TEXT = ["The flood rose in the night,", "and fell again before the sun was up.", "Nobody had counted the boats."]
 

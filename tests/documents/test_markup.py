@@ -8,9 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
-from infini_cli.documents import load_document, markup
-from infini_cli.errors import InputError, UsageFailure
+from infini_attention.documents import load_document, markup
+from infini_attention.errors import InputError, UsageFailure
 
 PAGE = """<!DOCTYPE html><html><head><title>Tale</title><style>p {color: red}</style></head><body>
 <script>alert("evil")</script>
@@ -133,7 +132,7 @@ def test_what_unfolds_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest
 def test_no_text_no_pages_and_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="has no text"):
         load_document(save(tmp_path, "empty.html", "<!doctype html><html><body><script>x</script></body></html>"))
-    from infini_cli.documents import PageSelection
+    from infini_attention.documents import PageSelection
 
     with pytest.raises(UsageFailure, match="no pages"):
         load_document(save(tmp_path, "page.html", PAGE), pages=PageSelection.parse("1"))

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from infini_cli.documents import PageSelection, format_pages
-from infini_cli.errors import UsageFailure
+from infini_attention.documents import PageSelection, format_pages
+from infini_attention.errors import UsageFailure
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ import pytest
 from document_helpers import break_page_content, break_page_object, cut_page_content, encrypt, load, make_pdf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from infini_cli.documents import PageSelection, load_document
-from infini_cli.errors import CliError, InputError, UsageFailure
+from infini_attention.documents import PageSelection, load_document
+from infini_attention.errors import InfiniError, InputError, UsageFailure
 
 NUMBERS = ["one", "two", "three", "four", "five", "six"]
 STORY = [[f"On day {word} the miller came to the river and he saw", f"a boat with {word} lamps."] for word in NUMBERS]
@@ -176,7 +175,7 @@ def test_any_damage_gives_a_document_or_an_explained_error(start: int, length: i
     damaged = PLAIN[:start] + filler * length + PLAIN[start + length :]
     try:
         document = load(damaged)
-    except CliError as error:
+    except InfiniError as error:
         assert error.hint
         return
     assert document.blocks

@@ -8,9 +8,8 @@ from importlib.util import find_spec
 
 import pytest
 from document_helpers import load
+from infini_attention.documents import OutlineItem
 from pdf_kinds import KINDS
-
-from infini_cli.documents import OutlineItem
 
 BACKENDS = [
     "pypdf",

@@ -17,9 +17,8 @@ from document_helpers import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from infini_cli.documents import PageSelection
-from infini_cli.errors import CliError, InputError
+from infini_attention.documents import PageSelection
+from infini_attention.errors import InfiniError, InputError
 
 NUMBERS = ["one", "two", "three", "four", "five", "six"]
 STORY = [[f"On day {word} the miller came to the river and he saw", f"a boat with {word} lamps."] for word in NUMBERS]
@@ -119,7 +118,7 @@ class TestPdfium:
         damaged = PLAIN[:start] + filler * length + PLAIN[start + length :]
         try:
             document = load(damaged, backend="pdfium")
-        except CliError as error:
+        except InfiniError as error:
             assert error.hint
             return
         assert document.blocks

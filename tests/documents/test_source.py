@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 from document_helpers import make_pdf
-
-from infini_cli.documents import PageSelection, load_document
-from infini_cli.errors import InputError, UsageFailure
+from infini_attention.documents import PageSelection, load_document
+from infini_attention.errors import InputError, UsageFailure
 
 
 def test_a_file_by_its_path(tmp_path: Path) -> None:

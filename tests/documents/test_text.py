@@ -7,10 +7,9 @@ import pytest
 from document_helpers import load
 from hypothesis import given
 from hypothesis import strategies as st
-
-from infini_cli.documents import OutlineItem
-from infini_cli.documents.text import decode, split_blocks
-from infini_cli.errors import InputError
+from infini_attention.documents import OutlineItem
+from infini_attention.documents.text import decode, split_blocks
+from infini_attention.errors import InputError
 
 GERMAN = "Das Mädchen fährt über die Brücke nach Köln und grüßt den Müller.\n\nDer Müller grüßt zurück.\n"
 RUSSIAN = "Привет, как дела? Сегодня хорошая погода, и мы пойдём гулять в парк у реки.\n" * 3

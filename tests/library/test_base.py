@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infini_attention import base
-from infini_attention.base import DONE, local_path, pull
 from infini_attention.errors import ModelUnavailable
-from infini_attention.recipes import BaseSpec
+from infini_attention.model import weights as base
+from infini_attention.model.recipe import BaseSpec
+from infini_attention.model.weights import DONE, local_path, pull
 
 WEIGHTS = b"not really weights"
 SPEC = BaseSpec(

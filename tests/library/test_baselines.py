@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.baselines.neighbours import CHUNK, Neighbours, attend
-from infini_attention.baselines.plain import require_plain_positions
-from infini_attention.baselines.sliding import SlidingCache
 from infini_attention.errors import InfiniError
-from infini_attention.evaluation.perplexity import losses
-from infini_attention.inject import inject
+from infini_attention.evaluate.baselines.neighbours import CHUNK, Neighbours, attend
+from infini_attention.evaluate.baselines.plain import require_plain_positions
+from infini_attention.evaluate.baselines.sliding import SlidingCache
+from infini_attention.evaluate.perplexity import losses
+from infini_attention.memory.inject import inject
 from torch import Tensor
 
 from models import FAMILIES, SEGMENT, VOCABULARY, base_model, small_config

@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 import torch
 from accelerate import cpu_offload
-from infini_attention.base import fingerprint_base
-from infini_attention.engine import Engine
-from infini_attention.inject import eject, inject, memory_parameters, new_cache
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.inject import eject, inject, memory_parameters, new_cache
+from infini_attention.model.weights import fingerprint_base
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from infini_attention.changes import LowRankChanges
-from infini_attention.choosing import OneOf
-from infini_attention.engine import Engine
-from infini_attention.inject import inject, memory_off, new_cache
-from infini_attention.reader import by_passages
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.inject import inject, memory_off, new_cache
+from infini_attention.model.adapters import LowRankChanges
+from infini_attention.qa.choosing import OneOf
+from infini_attention.qa.reader import by_passages
 
 from models import FAMILIES, RULES, VOCABULARY, Model, base_model, small_config, stir
 

@@ -11,7 +11,7 @@ import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.config import InfiniConfig
+from infini_attention.memory.config import InfiniConfig
 
 from models import GATES, RULES
 

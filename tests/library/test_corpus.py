@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.adaptation.texts import Corpus, load_corpus
+from infini_attention.data.corpus import Corpus, load_corpus
 from infini_attention.errors import InfiniError
 
 

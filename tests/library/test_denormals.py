@@ -6,7 +6,7 @@ import platform
 
 import pytest
 import torch
-from infini_attention.loading import load
+from infini_attention.model.loading import load
 
 
 def has_denormals() -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from infini_attention.device import choose
 from infini_attention.errors import DeviceUnavailable
+from infini_attention.model.device import choose
 
 
 class Machine:

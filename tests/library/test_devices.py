@@ -12,14 +12,13 @@ from typing import Any
 import naive
 import pytest
 import torch
-from infini_attention import kernels
-from infini_attention import memory as rules
-from infini_attention.adaptation.rollout import Rollout, Segment
-from infini_attention.config import UpdateRule
-from infini_attention.engine import Engine
-from infini_attention.inject import memory_parameters
-from infini_attention.memory import Memory, Write
-from infini_attention.state import MemoryState
+from infini_attention.memory import kernels, rules
+from infini_attention.memory.config import UpdateRule
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.inject import memory_parameters
+from infini_attention.memory.rules import Memory, Write
+from infini_attention.memory.state import MemoryState
+from infini_attention.train.rollout import Rollout, Segment
 from torch import Tensor
 
 from models import DEVICE_PAIRS, DEVICES, ORIGIN, RULES, SEGMENT, VOCABULARY, Model, memory_model, text

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from infini_attention.adaptation.distillation import divergence
-from infini_attention.adaptation.rollout import IGNORED, Rollout, Segment, training_cache
-from infini_attention.adaptation.tasks import ContextDistillation, LanguageModelling, Plan
-from infini_attention.inject import memory_parameters
+from infini_attention.memory.inject import memory_parameters
+from infini_attention.train.distillation import divergence
+from infini_attention.train.rollout import IGNORED, Rollout, Segment, training_cache
+from infini_attention.train.tasks import ContextDistillation, LanguageModelling, Plan
 from letters import CORPUS
 from torch import Tensor
 

@@ -8,7 +8,15 @@ from typing import Any, cast
 
 import pytest
 import torch
-from infini_attention.inject import eject, inject, injection, load_adapter, memory_off, memory_parameters, new_cache
+from infini_attention.memory.inject import (
+    eject,
+    inject,
+    injection,
+    load_adapter,
+    memory_off,
+    memory_parameters,
+    new_cache,
+)
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.engine import Engine
-from infini_attention.inject import injection, new_cache
-from infini_attention.state import OPEN_IDS, MemoryState
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.inject import injection, new_cache
+from infini_attention.memory.state import OPEN_IDS, MemoryState
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 

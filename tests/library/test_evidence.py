@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from infini_attention.engine import Engine
-from infini_attention.evidence import log_likelihoods
-from infini_attention.inject import inject, new_cache
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.inject import inject, new_cache
+from infini_attention.qa.evidence import log_likelihoods
 
 from models import RULES, SEGMENT, VOCABULARY, Model, base_model, small_config, stir
 

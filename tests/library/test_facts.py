@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from infini_attention import facts
-from infini_attention.facts import KINDS, PEOPLE, PLACES, TASKS, THINGS, draw, draw_all, score
-from infini_attention.hiding import Hidden
+from infini_attention.data import facts
+from infini_attention.data.facts import KINDS, PEOPLE, PLACES, TASKS, THINGS, draw, draw_all, score
+from infini_attention.data.hiding import Hidden
 
 # What each kind of sentence means, by hand rather than from the templates.
 MOVE = re.compile(r" (?P<who>\w+) (?:went|walked over|strolled|hurried) to the (?P<place>\w+)\.")

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 import torch
-from infini_attention.cache import InfiniCache
-from infini_attention.decoding import NeverBegins
-from infini_attention.engine import Engine
-from infini_attention.inject import inject, new_cache
+from infini_attention.memory.cache import InfiniCache
+from infini_attention.memory.decoding import NeverBegins
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.inject import inject, new_cache
 from torch import Tensor
 
 from models import (

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from infini_attention import cache
-from infini_attention.adaptation import echoes
-from infini_attention.adaptation.rollout import IGNORED, Rollout, Segment, training_cache
-from infini_attention.inject import inject, memory_parameters, new_cache
-from infini_attention.memory import Write, update
+from infini_attention.memory import cache
+from infini_attention.memory.inject import inject, memory_parameters, new_cache
+from infini_attention.memory.rules import Write, update
+from infini_attention.train import segment_replay as echoes
+from infini_attention.train.rollout import IGNORED, Rollout, Segment, training_cache
 from torch import Tensor
 
 from models import (

@@ -11,14 +11,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention import facts, needles
-from infini_attention.adaptation.distant import CHAPTER
-from infini_attention.adaptation.hidden import KEY_QUESTIONS, MOST_ROWS, HiddenRecall, key_draws
-from infini_attention.adaptation.rollout import IGNORED
-from infini_attention.adaptation.tasks import Plan
+from infini_attention.data import facts, needles
+from infini_attention.data.hiding import Hidden, Planter
 from infini_attention.errors import InfiniError
-from infini_attention.evaluation.hidden import Hiding, grid
-from infini_attention.hiding import Hidden, Planter
+from infini_attention.evaluate.recall import Hiding, grid
+from infini_attention.train.distant_passkeys import CHAPTER
+from infini_attention.train.hidden_recall import KEY_QUESTIONS, MOST_ROWS, HiddenRecall, key_draws
+from infini_attention.train.rollout import IGNORED
+from infini_attention.train.tasks import Plan
 from letters import CORPUS, PASSKEY, answers_of, decode, encode
 from torch import Tensor
 

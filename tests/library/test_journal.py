@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infini_attention.evaluation.journal import Journal
+from infini_attention.evaluate.journal import Journal
 
 from models import ORIGIN
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from infini_attention.adaptation.judging import Choosable, JudgeRollout, PassageChoice
-from infini_attention.adaptation.tasks import Plan
-from infini_attention.changes import SCALE, LowRankChanges
 from infini_attention.errors import ModelUnavailable
-from infini_attention.inject import inject, new_cache
-from infini_attention.judge import PassageJudge, load_judge
-from infini_attention.recipes import JUDGE_WEIGHTS, file_in
+from infini_attention.memory.inject import inject, new_cache
+from infini_attention.model.adapters import SCALE, LowRankChanges
+from infini_attention.model.recipe import JUDGE_WEIGHTS, file_in
+from infini_attention.qa.reranker import PassageJudge, load_judge
+from infini_attention.train.reranking import Choosable, JudgeRollout, PassageChoice
+from infini_attention.train.tasks import Plan
 from safetensors.torch import save_file
 from torch import Tensor
 

@@ -11,8 +11,8 @@ from typing import Any
 import naive
 import pytest
 import torch
-from infini_attention import kernels
-from infini_attention.memory import Memory, Write, update
+from infini_attention.memory import kernels
+from infini_attention.memory.rules import Memory, Write, update
 
 
 def write_of(dtype: torch.dtype, tokens: int = 70) -> tuple[Memory, Write]:

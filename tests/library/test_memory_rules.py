@@ -10,8 +10,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.config import UpdateRule
-from infini_attention.memory import Memory, Write, empty_memory, feature_map, retrieve, transition, unit_norm, update
+from infini_attention.memory.config import UpdateRule
+from infini_attention.memory.rules import (
+    Memory,
+    Write,
+    empty_memory,
+    feature_map,
+    retrieve,
+    transition,
+    unit_norm,
+    update,
+)
 from torch import Tensor
 
 from models import RULES

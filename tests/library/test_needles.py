@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.hiding import Hidden
-from infini_attention.needles import (
+from infini_attention.data.hiding import Hidden
+from infini_attention.data.needles import (
     EFFECTIVE,
     FILLER_KINDS,
     KEYED,
@@ -21,7 +21,7 @@ from infini_attention.needles import (
     score,
     variables,
 )
-from infini_attention.words import ADJECTIVES, KEYS, NOUNS, draw_keys
+from infini_attention.data.words import ADJECTIVES, KEYS, NOUNS, draw_keys
 
 WORDS, NUMBER, UUID = r"[a-z]+-[a-z]+", r"[1-9]\d{6}", r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Kind to the forms of its keys and values, and how many keys, values of each, and keys asked for.

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from infini_attention.adaptation.notes import LEAST_WORDS, MOST_ROWS, MOST_WORDS, aligned, cut, note_task
-from infini_attention.adaptation.rollout import IGNORED
-from infini_attention.adaptation.stories import Story
-from infini_attention.adaptation.tasks import Plan
+from infini_attention.data.stories import Story
+from infini_attention.train.note_alignment import LEAST_WORDS, MOST_ROWS, MOST_WORDS, aligned, cut, note_task
+from infini_attention.train.rollout import IGNORED
+from infini_attention.train.tasks import Plan
 from letters import Letters
 
 LOADED: Any = Letters()

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.engine import Engine
-from infini_attention.occupancy import fullness, occupancy
-from infini_attention.state import MemoryState
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.occupancy import fullness, occupancy
+from infini_attention.memory.state import MemoryState
 
 from models import ORIGIN, RULES, SEGMENT, memory_model, text
 

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 import torch
-from infini_attention.baselines.sliding import SlidingCache
-from infini_attention.config import InfiniConfig
-from infini_attention.evaluation.perplexity import cache_bytes, last_segment, losses, streamed
-from infini_attention.inject import inject, injection, memory_off, new_cache
-from infini_attention.loading import Loaded
+from infini_attention.evaluate.baselines.sliding import SlidingCache
+from infini_attention.evaluate.perplexity import cache_bytes, last_segment, losses, streamed
+from infini_attention.memory.config import InfiniConfig
+from infini_attention.memory.inject import inject, injection, memory_off, new_cache
+from infini_attention.model.loading import Loaded
 from torch import Tensor
 
 from models import SEGMENT, VOCABULARY, base_model, small_config

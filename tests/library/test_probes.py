@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 import torch
-from infini_attention.engine import Engine
-from infini_attention.evaluation.probes import Probe, Scores, Series, run
+from infini_attention.evaluate.probes import Probe, Scores, Series, run
+from infini_attention.memory.engine import Engine
 
 from models import SEGMENT, memory_model, text
 

@@ -13,7 +13,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.adaptation.questions import (
+from infini_attention.data.stories import Question, Story, load_stories
+from infini_attention.errors import InfiniError
+from infini_attention.qa.evidence import REFUSAL
+from infini_attention.train.questions import (
     MOST_LOOKS,
     MOST_QUESTIONS,
     UNANSWERABLE,
@@ -25,11 +28,8 @@ from infini_attention.adaptation.questions import (
     question_task,
     summary_task,
 )
-from infini_attention.adaptation.rollout import IGNORED, Segment
-from infini_attention.adaptation.stories import Question, Story, load_stories
-from infini_attention.adaptation.tasks import Plan
-from infini_attention.errors import InfiniError
-from infini_attention.evidence import REFUSAL
+from infini_attention.train.rollout import IGNORED, Segment
+from infini_attention.train.tasks import Plan
 from letters import Letters
 
 MILLER = Question("Who came?", ("a miller", "the miller"))

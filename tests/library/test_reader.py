@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from infini_attention.adaptation.questions import AskedTurn
-from infini_attention.adaptation.reading import PASSAGES, QUESTIONS, Readable, ReaderRollout, Reading
-from infini_attention.adaptation.tasks import Plan
-from infini_attention.changes import SCALE, LowRankChanges, load_changes
-from infini_attention.engine import Engine
 from infini_attention.errors import ModelUnavailable
-from infini_attention.inject import inject, memory_off
-from infini_attention.reader import by_passages
-from infini_attention.recipes import READER_WEIGHTS, file_in
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.inject import inject, memory_off
+from infini_attention.model.adapters import SCALE, LowRankChanges, load_changes
+from infini_attention.model.recipe import READER_WEIGHTS, file_in
+from infini_attention.qa.reader import by_passages
+from infini_attention.train.passage_reading import PASSAGES, QUESTIONS, Readable, ReaderRollout, Reading
+from infini_attention.train.questions import AskedTurn
+from infini_attention.train.tasks import Plan
 from safetensors.torch import save_file
 from torch import Tensor
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 from infini_attention import InfiniConfig, eject, inject, load, new_cache
-from infini_attention.engine import Engine
-from infini_attention.inject import injection, memory_off
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.inject import injection, memory_off
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models import decoder_of

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from infini_attention.adaptation.recurrent import RecurrentRollout
-from infini_attention.adaptation.rollout import IGNORED, Segment
-from infini_attention.adaptation.trainer import Progress, train
-from infini_attention.baselines.recurrent import FIRST, WEIGHTS, MemoryTokens, Recurrent, load_recurrent
 from infini_attention.errors import InfiniError
-from infini_attention.inject import inject
+from infini_attention.evaluate.baselines.recurrent import FIRST, WEIGHTS, MemoryTokens, Recurrent, load_recurrent
+from infini_attention.memory.inject import inject
+from infini_attention.train.memory_tokens import RecurrentRollout
+from infini_attention.train.rollout import IGNORED, Segment
+from infini_attention.train.trainer import Progress, train
 from safetensors.torch import save_file
 from torch import Tensor
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import naive
 import pytest
 import torch
-from infini_attention.inject import memory_parameters
-from infini_attention.registers import CHUNK, hold
+from infini_attention.memory.gated_state import CHUNK, hold
+from infini_attention.memory.inject import memory_parameters
 from torch import Tensor
 
 from models import SEGMENT, decoder_of, memory_model, stream, text

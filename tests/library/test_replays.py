@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
-from infini_attention import facts, needles
-from infini_attention.adaptation.distant import DistantRecall
-from infini_attention.adaptation.hidden import HiddenRecall
-from infini_attention.adaptation.plan import Phase
-from infini_attention.adaptation.questions import AskedTurn, Example, Instructions
-from infini_attention.adaptation.replays import LEAST_MARKS, LEAST_TOKENS, Replays, rounded, signature
-from infini_attention.adaptation.rollout import IGNORED, Rollout, Segment
-from infini_attention.adaptation.tasks import ContextDistillation, PasskeyRecall, Plan, Task
-from infini_attention.hiding import Planter
-from infini_attention.memory import COUNT_BITS, Transition
+from infini_attention.data import facts, needles
+from infini_attention.data.hiding import Planter
+from infini_attention.memory.rules import COUNT_BITS, Transition
+from infini_attention.train.distant_passkeys import DistantRecall
+from infini_attention.train.graph_replay import LEAST_MARKS, LEAST_TOKENS, Replays, rounded, signature
+from infini_attention.train.hidden_recall import HiddenRecall
+from infini_attention.train.plan import Phase
+from infini_attention.train.questions import AskedTurn, Example, Instructions
+from infini_attention.train.rollout import IGNORED, Rollout, Segment
+from infini_attention.train.tasks import ContextDistillation, PasskeyRecall, Plan, Task
 from letters import CORPUS, PASSKEY, encode
 
 from models import SEGMENT, Again, Model, memory_model, text

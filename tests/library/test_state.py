@@ -18,9 +18,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from infini_attention.engine import Engine
 from infini_attention.errors import InfiniError, StateError
-from infini_attention.state import HEADER, OPEN_IDS, MemoryState, Origin, Source, fingerprint
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.state import HEADER, OPEN_IDS, MemoryState, Origin, Source, fingerprint
 from safetensors.torch import save_file
 
 from models import ORIGIN, RULES, SEGMENT, memory_model, text

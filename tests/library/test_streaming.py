@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from infini_attention.cache import InfiniCache
-from infini_attention.inject import inject, new_cache
-from infini_attention.memory import Memory
+from infini_attention.memory.cache import InfiniCache
+from infini_attention.memory.inject import inject, new_cache
+from infini_attention.memory.rules import Memory
 from torch import Tensor
 
 from models import (

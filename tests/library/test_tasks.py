@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.adaptation.rollout import IGNORED, Segment
-from infini_attention.adaptation.tasks import LanguageModelling, PasskeyRecall, Plan
-from infini_attention.passkey import NEEDLE
+from infini_attention.data.passkey import NEEDLE
+from infini_attention.train.rollout import IGNORED, Segment
+from infini_attention.train.tasks import LanguageModelling, PasskeyRecall, Plan
 from letters import CORPUS, PASSKEY, answers_of, decode
 
 plans = st.builds(Plan, st.integers(1, 3), st.integers(2, 5), st.sampled_from([300, 400]), st.integers(1, 5))

@@ -11,13 +11,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from infini_attention.adaptation.estimate import estimate, tokens_to_time
-from infini_attention.adaptation.plan import TrainingPlan
-from infini_attention.adaptation.rollout import Outcome, Rollout, Segment
-from infini_attention.adaptation.tasks import Plan
-from infini_attention.adaptation.trainer import CHECKPOINT, LOG, Progress, _batches, quick_products, train
 from infini_attention.errors import InfiniError
-from infini_attention.inject import inject, memory_parameters
+from infini_attention.memory.inject import inject, memory_parameters
+from infini_attention.train.estimate import estimate, tokens_to_time
+from infini_attention.train.plan import TrainingPlan
+from infini_attention.train.rollout import Outcome, Rollout, Segment
+from infini_attention.train.tasks import Plan
+from infini_attention.train.trainer import CHECKPOINT, LOG, Progress, _batches, quick_products, train
 
 from models import (
     Announced,

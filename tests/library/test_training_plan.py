@@ -14,9 +14,9 @@ import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.adaptation.catalogue import TASKS
-from infini_attention.adaptation.plan import Phase, TrainingPlan
-from infini_attention.recipes import HERE, read
+from infini_attention.model.recipe import HERE, read
+from infini_attention.train.catalogue import TASKS
+from infini_attention.train.plan import Phase, TrainingPlan
 
 # Tokens that the base of the default model takes at once.
 BASE_CONTEXT = 8192

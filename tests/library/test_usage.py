@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 import torch
-from infini_attention.config import InfiniConfig
-from infini_attention.evaluation.usage import gate_scores, usage
-from infini_attention.inject import inject, injection, memory_paths
-from infini_attention.loading import Loaded
+from infini_attention.evaluate.gate_usage import gate_scores, usage
+from infini_attention.memory.config import InfiniConfig
+from infini_attention.memory.inject import inject, injection, memory_paths
+from infini_attention.model.loading import Loaded
 
 from models import SEGMENT, VOCABULARY, base_model, small_config
 

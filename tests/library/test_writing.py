@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from infini_attention.adaptation.tasks import Plan
-from infini_attention.adaptation.writing import Writable, WriterRollout, Writing
-from infini_attention.changes import LowRankChanges
-from infini_attention.engine import Engine
-from infini_attention.inject import inject, memory_off
+from infini_attention.memory.engine import Engine
+from infini_attention.memory.inject import inject, memory_off
+from infini_attention.model.adapters import LowRankChanges
+from infini_attention.train.note_writing import Writable, WriterRollout, Writing
+from infini_attention.train.tasks import Plan
 
 from models import Model, base_model, changes_of, small_config, stir
 

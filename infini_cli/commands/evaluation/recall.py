@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from infini_attention.errors import UsageFailure
 
 from infini_cli.commands import options
 from infini_cli.commands.evaluation.shared import (
@@ -24,12 +25,11 @@ from infini_cli.commands.evaluation.shared import (
     prepare,
 )
 from infini_cli.commands.passkey import parse_depths, parse_lengths
-from infini_cli.errors import UsageFailure
 from infini_cli.evaluating import chosen_system, evaluate
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
-    from infini_attention.evaluation.probes import Scores
+    from infini_attention.evaluate.probes import Scores
 
 # Kinds that are asked for in most tables.
 _USUAL_KINDS = ("single_1", "single_2", "single_3", "multikey_1")
@@ -64,8 +64,8 @@ def passkey(
     name, lengths, depths = chosen_system(system, memory), parse_lengths(length), parse_depths(depth)
     prepare(output, plot, hay)
     loaded = load(run, name, rule)
-    from infini_attention.evaluation.passkey import grid
-    from infini_attention.passkey import Passkey
+    from infini_attention.data.passkey import Passkey
+    from infini_attention.evaluate.passkeys import grid
 
     text = None if hay is None else held_out(run, loaded, hay)
     series = grid(Passkey(loaded.encode), lengths, depths, limit, seed, hay=text)
@@ -106,8 +106,8 @@ def needle(
         model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     name, lengths = chosen_system(system, memory), parse_lengths(length)
-    from infini_attention.evaluation.hidden import grid, needles
-    from infini_attention.needles import FILLER_KINDS, KINDS, effective_length
+    from infini_attention.data.needles import FILLER_KINDS, KINDS, effective_length
+    from infini_attention.evaluate.recall import grid, needles
 
     kinds = _listed(kind or ",".join(FILLER_KINDS if hay is None else _USUAL_KINDS), KINDS)
     if hay is None and (in_text := [one for one in kinds if one not in FILLER_KINDS]):
@@ -152,8 +152,8 @@ def babilong(
         model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     name, lengths = chosen_system(system, memory), parse_lengths(length, least=0)
-    from infini_attention.evaluation.hidden import facts, grid
-    from infini_attention.facts import TASKS
+    from infini_attention.data.facts import TASKS
+    from infini_attention.evaluate.recall import facts, grid
 
     tasks = _listed(task, TASKS)
     prepare(output, plot, hay)
@@ -169,7 +169,7 @@ def babilong(
 
 
 def _planter(loaded: Loaded) -> Any:
-    from infini_attention.hiding import Planter, sentence_ends
+    from infini_attention.data.hiding import Planter, sentence_ends
 
     return Planter(loaded.encode, sentence_ends(loaded.tokenizer))
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from infini_attention.errors import InfiniError, InputError, UsageFailure
 
 from infini_cli import completion
 from infini_cli.commands import options
-from infini_cli.errors import CliError, InputError, UsageFailure
 from infini_cli.session import load_model
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
-    from infini_attention.adaptation.texts import Corpus
+    from infini_attention.data.corpus import Corpus
     from torch import Tensor
 
 System = Annotated[
@@ -59,11 +59,11 @@ Stories = Annotated[
 
 def prepare(output: str | None, plot: Path | None, data: Path | None) -> None:
     """Refuse what would fail only after the measurement."""
-    from infini_attention.evaluation.scores import check_packages
+    from infini_attention.evaluate.scores import check_packages
 
     check_packages()
     if output is not None and not Path(output).parent.is_dir():
-        raise CliError(f"the directory {Path(output).parent} does not exist", "Make it first, with mkdir -p.")
+        raise InfiniError(f"the directory {Path(output).parent} does not exist", "Make it first, with mkdir -p.")
     if data is not None and not data.exists():
         raise InputError(f"{data} does not exist", "Give a file, or a folder of files.")
     if plot is not None:
@@ -106,8 +106,8 @@ def about_of(
         read: Whether its reader, if it has one, has.
         more: The rest.
     """
-    from infini_attention.adaptation.texts import digest, text_files
-    from infini_attention.baselines.recurrent import NAME, weights_file
+    from infini_attention.data.corpus import digest, text_files
+    from infini_attention.evaluate.baselines.recurrent import NAME, weights_file
 
     about: dict[str, Any] = {
         "task": task,
@@ -133,8 +133,8 @@ def about_of(
 
 def corpus_of(run: options.Run, loaded: Loaded, path: Path) -> Corpus:
     """Long texts, those that are set apart for evaluation."""
-    from infini_attention.adaptation.texts import load_corpus
-    from infini_attention.base import cache_dir
+    from infini_attention.data.corpus import load_corpus
+    from infini_attention.model.weights import cache_dir
 
     cache = cache_dir() / "tokens"
     return load_corpus(path, loaded.encode, loaded.origin.base, cache, held_out=True, notify=run.console.note)

@@ -6,8 +6,10 @@ import math
 from typing import Annotated, Any
 
 import typer
+from infini_attention.errors import InfiniError, UsageFailure
+from infini_attention.model import prompts
 
-from infini_cli import completion, prompts
+from infini_cli import completion
 from infini_cli.commands import options
 from infini_cli.commands.evaluation.shared import (
     Items,
@@ -24,7 +26,6 @@ from infini_cli.commands.evaluation.shared import (
     prepare,
 )
 from infini_cli.commands.passkey import parse_lengths
-from infini_cli.errors import CliError, UsageFailure
 from infini_cli.evaluating import Report, cells_of, chosen_system, evaluate, journal, measure_loss, write
 
 # What may be read again before a question.
@@ -122,12 +123,11 @@ def qa(
         raise UsageFailure(f"the system {name} cannot read anything again", "Leave out --view.")
     prepare(output, plot, data)
     loaded = load(run, name, rule)
-    from infini_attention.adaptation.stories import load_stories
-    from infini_attention.changes import load_changes
-    from infini_attention.evaluation.stories import questions, right_part
-
-    from infini_cli.lookback.counts import numbers_for
-    from infini_cli.lookback.measuring import by_words, look_back
+    from infini_attention.data.stories import load_stories
+    from infini_attention.evaluate.retrieval import by_words, look_back
+    from infini_attention.evaluate.story_probes import questions, right_part
+    from infini_attention.model.adapters import load_changes
+    from infini_attention.qa.counts import numbers_for
 
     views = dict(zip(VIEWS[1:], (look_back, by_words, right_part), strict=True))
     series = questions(
@@ -177,14 +177,13 @@ def refusal(
     prepare(output, plot, data)
     loaded = load(run, "memory", rule)
     if loaded.recipe.refuse_below is None:
-        raise CliError(
+        raise InfiniError(
             f"{loaded.recipe.name} never refuses: its recipe has no refuse_below",
             "Set that threshold to what python -m benchmarks.refusal prints.",
         )
-    from infini_attention.adaptation.stories import load_stories
-    from infini_attention.evaluation.refusals import refusals
-
-    from infini_cli.lookback.measuring import refusing
+    from infini_attention.data.stories import load_stories
+    from infini_attention.evaluate.refusals import refusals
+    from infini_attention.evaluate.retrieval import refusing
 
     series = refusals(
         loaded, load_stories(data), lambda asked: prompts.fill("ask", question=asked), limit, refusing(loaded)
@@ -228,10 +227,9 @@ def summary(
     name = chosen_system(system, memory)
     prepare(output, plot, data)
     loaded = load(run, name, rule)
-    from infini_attention.adaptation.stories import load_stories
-    from infini_attention.evaluation.stories import summaries
-
-    from infini_cli.answering import decoding
+    from infini_attention.data.stories import load_stories
+    from infini_attention.evaluate.story_probes import summaries
+    from infini_attention.qa.turn import decoding
 
     series = summaries(
         loaded, load_stories(data), lambda words: prompts.fill("summarize", words=words), limit, decoding()

@@ -1,0 +1,167 @@
+"""What memory is worth on running text: the loss on a last segment by what stands behind it, and that of a whole text."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..memory.cache import InfiniCache
+from ..memory.inject import memory_off
+from ..model.loading import Loaded
+from .probes import Record, Scores, System
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StreamedLoss:
+    """Loss on texts that were read as a stream.
+
+    Attributes:
+        by_position: mean nats a token of each text, by the tokens before: the first segment, then twice as far each.
+        nats: of all tokens together.
+        tokens: tokens scored.
+        words: words of the texts, as spaces part them.
+        state_bytes: most bytes that the system kept.
+        plain_bytes: what plain attention would have kept of as long a text.
+        seconds: that reading and scoring took.
+    """
+
+    by_position: list[Scores]
+    nats: float
+    tokens: int
+    words: int
+    state_bytes: int
+    plain_bytes: int
+    seconds: float = dataclasses.field(compare=False)
+
+
+def streamed(
+    loaded: Loaded,
+    system: System,
+    texts: Sequence[Tensor],
+    *,
+    record: Record | None = None,
+    on_tokens: Callable[[int], None] = lambda tokens: None,
+) -> StreamedLoss:
+    """Scores every token of texts.
+
+    Args:
+        loaded: the model.
+        system: one that has read nothing; each text is read by a fork of it.
+        texts: ``[T]`` token ids each, all of one length.
+        record: figures of an earlier, interrupted run, and where to note new ones.
+        on_tokens: called with the number of tokens after each text.
+    """
+    length, tokens = loaded.config.segment_length, len(texts[0]) - 1
+    edges = [0]
+    while edges[-1] < tokens:
+        edges.append(min(max(length, 2 * edges[-1]), tokens))
+    spans = list(pairwise(edges))
+    means: list[list[float]] = [[] for _ in spans]
+    state = seconds = 0.0
+    for number, ids in enumerate(texts):
+        figures = None if record is None else record.get(0, number)
+        if figures is None:
+            reader, began = system.fork(), time.monotonic()
+            nats = losses(reader, loaded.model, ids, length)
+            figures = {str(start): float(nats[start:end].mean()) for start, end in spans}
+            figures["state_bytes"] = float(reader.state_bytes)
+            figures["seconds"] = time.monotonic() - began
+            if record is not None:
+                record.put(0, number, figures)
+        for (start, _), own in zip(spans, means, strict=True):
+            own.append(figures[str(start)])
+        state = max(state, figures["state_bytes"])
+        seconds += figures["seconds"]
+        on_tokens(len(ids))
+    sizes = [end - start for start, end in spans]
+    return StreamedLoss(
+        [
+            Scores({"from": start, "to": end}, tuple(figures))
+            for (start, end), figures in zip(spans, means, strict=True)
+        ],
+        sum(size * sum(figures) for size, figures in zip(sizes, means, strict=True)),
+        tokens * len(texts),
+        sum(len(loaded.tokenizer.decode(ids[1:].tolist()).split()) for ids in texts),
+        int(state),
+        cache_bytes(loaded.model, tokens + 1),
+        seconds,
+    )
+
+
+@torch.inference_mode()
+def losses(system: System, model: PreTrainedModel, ids: Tensor, length: int) -> Tensor:
+    """Loss on each token of a text that is read segment by segment, given all before it that the system still knows.
+
+    Args:
+        system: one that has read nothing; it reads the text.
+        model: its model, for the output embeddings.
+        ids: ``[T]`` token ids.
+        length: tokens of a segment.
+
+    Returns:
+        ``[T - 1]``, nats, float32: the first token has nothing before it.
+    """
+    parts = []
+    for start in range(0, len(ids) - 1, length):
+        hidden = system.step(ids[None, start : start + length])[0]
+        wanted = ids[start + 1 : start + length + 1].to(hidden.device)
+        logits = model.get_output_embeddings()(hidden[: len(wanted)]).float()
+        parts.append(F.cross_entropy(logits, wanted, reduction="none").cpu())
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def last_segment(loaded: Loaded, windows: Sequence[Tensor], segments: int, length: int) -> list[Scores]:
+    """Scores the last segment of each window by what stands behind it.
+
+    Args:
+        loaded: the model.
+        windows: at least two stretches of ``segments * length + 1`` token ids, neighbours of different texts: each
+            lends its memory to the one before it.
+        segments: segments in a window.
+        length: tokens of a segment; no more than the model's have.
+
+    Returns:
+        Mean nats a token of each window: the segment ``alone``, with the memory of its ``own`` text, with that of an
+        ``other`` one, and with plain attention of the base over ``all`` segments.
+    """
+    device = loaded.placement.device
+    rows = [window.to(device)[None] for window in windows]
+    memories = [_read(loaded, row[0, : (segments - 1) * length], length) for row in rows]
+    nats: dict[str, list[float]] = {"alone": [], "own": [], "other": [], "all": []}
+    for number, row in enumerate(rows):
+        last, labels = row[:, (segments - 1) * length : -1], row[0, (segments - 1) * length + 1 :]
+        with memory_off(loaded.model):
+            nats["alone"].append(_loss(loaded, last, labels, None))
+            nats["all"].append(_loss(loaded, row[:, :-1], labels, None))
+        nats["own"].append(_loss(loaded, last, labels, memories[number]))
+        nats["other"].append(_loss(loaded, last, labels, memories[(number + 1) % len(memories)]))
+    return [Scores({"behind": name}, tuple(found)) for name, found in nats.items()]
+
+
+def _read(loaded: Loaded, ids: Tensor, length: int) -> InfiniCache:
+    engine = loaded.engine()
+    for segment in ids.split(length):
+        engine.read(segment)
+        engine.close()
+    return engine.cache
+
+
+def _loss(loaded: Loaded, ids: Tensor, labels: Tensor, memory: InfiniCache | None) -> float:
+    cache = None if memory is None else memory.fork()
+    logits = loaded.model(input_ids=ids, past_key_values=cache, logits_to_keep=len(labels)).logits[0]
+    return float(F.cross_entropy(logits.float(), labels))
+
+
+def cache_bytes(model: PreTrainedModel, tokens: int) -> int:
+    """Bytes of the keys and values that plain attention would keep of so many tokens."""
+    config = model.config.get_text_config()
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * config.num_key_value_heads * size * tokens * model.dtype.itemsize)

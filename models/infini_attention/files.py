@@ -1,0 +1,92 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import InfiniError
+
+_UNWRITABLE_HINT = "Free some space or choose another place with -o; a file that was there before is unchanged."
+
+
+@contextlib.contextmanager
+def atomic_writer(path: str | os.PathLike[str], *, binary: bool = False) -> Iterator[IO[Any]]:
+    """Write a file that appears whole or not at all.
+
+    It is written under a temporary name in the same directory, fsynced and renamed. If anything fails, what
+    was there before is unchanged. A new file gets the usual permissions, a replaced one keeps its own; a link
+    is followed; a device or a pipe is written directly.
+
+    Raises:
+        InfiniError: If it cannot be written (no space, no permission, no such directory).
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file() and not target.is_dir():
+        with _explained(path), _opened(os.open(target, os.O_WRONLY), binary) as file:
+            yield file
+        return
+    with _explained(path):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
+        try:
+            with _opened(descriptor, binary) as file:
+                yield file
+                file.flush()
+                os.fchmod(file.fileno(), _mode_for(target))
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        _sync_directory(target.parent)
+
+
+def _opened(descriptor: int, binary: bool) -> IO[Any]:
+    if binary:
+        return os.fdopen(descriptor, "wb")
+    return os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
+
+
+@contextlib.contextmanager
+def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename is not None and not _beside(error.filename, path):
+            raise  # It is about another file that the caller had in hand.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InfiniError(f"no space left while writing {os.fspath(path)}", _UNWRITABLE_HINT) from error
+        reason = error.strerror or error
+        raise InfiniError(f"{os.fspath(path)} cannot be written: {reason}", _UNWRITABLE_HINT) from error
+
+
+def _beside(one: str | bytes | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    return Path(os.path.realpath(os.fsdecode(one))).parent == Path(os.path.realpath(other)).parent
+
+
+def _mode_for(target: Path) -> int:
+    with contextlib.suppress(OSError):
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _sync_directory(directory: Path) -> None:
+    # The rename itself has to reach the disk; some file systems and Windows cannot sync a directory.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,319 @@
+"""The engine: reads token ids segment by segment, and continues them. It knows nothing of text.
+
+Reading runs whole segments only; what does not fill one waits, as ids, in the open segment. So a state does not depend
+on how a text was split into calls: the same tokens give the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+from transformers import Cache, LogitsProcessorList, PreTrainedModel
+
+from ..model.adapters import LowRankChanges
+from .cache import InfiniCache, shared_copy
+from .config import InfiniConfig
+from .decoding import decode, room_for_answer
+from .inject import injection, memory_off, memory_paths, memory_shard, new_cache
+from .rules import Memory
+from .segment_graph import read_segment
+from .state import BEHIND, OPEN_IDS, MemoryState, Origin
+
+
+class Engine:
+    """A model with a memory path, and what it has read.
+
+    Args:
+        model: a language model with a memory path (see ``inject``), on its device, in evaluation mode.
+        use_memory: ``False`` reads and answers from the open segment alone, for comparison.
+
+    Attributes:
+        changes: in force while it answers, such as a reader.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, use_memory: bool = True) -> None:
+        record = injection(model)
+        if record is None:
+            raise ValueError("the engine needs a model with a memory path; inject one first")
+        self.model = model
+        self.config: InfiniConfig = record.config
+        self.use_memory = use_memory
+        self.changes: LowRankChanges | None = None
+        self.reset()
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids go."""
+        return cast(Tensor, self.model.get_input_embeddings().weight).device
+
+    @property
+    def tokens_read(self) -> int:
+        """Tokens read so far, the open segment's included."""
+        return self.cache.tokens + len(self.open_ids)
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self.cache: InfiniCache = new_cache(self.model)
+        self.open_ids: list[int] = []
+
+    def read(self, ids: Sequence[int] | Tensor, on_segment: Callable[[int], None] | None = None) -> None:
+        """Reads tokens into memory.
+
+        Args:
+            ids: token ids, any number of them.
+            on_segment: called after each closed segment with the number of its tokens.
+        """
+        self.open_ids += ids.tolist() if isinstance(ids, Tensor) else ids
+        length = self.config.segment_length
+        start = 0
+        while len(self.open_ids) - start >= length:
+            self._write(torch.tensor([self.open_ids[start : start + length]]))
+            start += length
+            if on_segment is not None:
+                on_segment(length)
+        del self.open_ids[:start]
+
+    def read_each(self, documents: Sequence[Tensor]) -> list[Engine]:
+        """Engines that have each read one of several documents after what was read; this one stays as it is.
+
+        Whole segments that all documents have are read side by side, as one batch, which takes an accelerator hardly
+        longer than one document.
+
+        Args:
+            documents: ``[n]`` token ids each, at least one document.
+        """
+        waiting = torch.tensor(self.open_ids, dtype=torch.long)
+        texts = [torch.cat([waiting, document.to("cpu")]) for document in documents]
+        length = self.config.segment_length
+        shared = min(map(len, texts)) // length * length
+        together = self.fork()
+        together.cache.batch_repeat_interleave(len(texts))
+        rows = torch.stack([text[:shared] for text in texts])
+        for start in range(0, shared, length):
+            together._write(rows[:, start : start + length])
+        engines = []
+        for row, text in enumerate(texts):
+            engine = together.fork()
+            engine.cache.reorder_cache(cast(torch.LongTensor, torch.tensor([row])))
+            engine.open_ids = []
+            engine.read(text[shared:])
+            engines.append(engine)
+        return engines
+
+    def fork(self) -> Engine:
+        """An engine that has read the same and goes on by itself."""
+        other = Engine(self.model, use_memory=self.use_memory)
+        other.cache, other.open_ids, other.changes = self.cache.fork(), list(self.open_ids), self.changes
+        return other
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompt: Sequence[int],
+        max_new_tokens: int,
+        *,
+        stop: Collection[int] = (),
+        processors: LogitsProcessorList | None = None,
+        choose: Callable[[Tensor], int] | None = None,
+    ) -> Iterator[int]:
+        """Continues what was read, followed by a prompt. What was read stays as it is.
+
+        The prompt stands in the open segment, with the tokens that wait there in view. Where the prompt and the answer
+        would not fit into it any more, the open segment is closed first (in a copy), so that neither is torn apart.
+        Without a prompt the open segment itself is continued, over its border where the answer needs it.
+
+        Args:
+            prompt: token ids, at least one unless tokens wait in the open segment.
+            max_new_tokens: the most tokens to give.
+            stop: ids that end the answer; they are not given.
+            processors: transformers' logits processors; they see the prompt and the answer.
+            choose: picks a token from ``[vocabulary]`` logits; the likeliest by default.
+
+        Yields:
+            Token ids, each as soon as it is known.
+        """
+        if max_new_tokens < 1:
+            return
+        view, cache = self._before_answer(prompt, max_new_tokens)
+
+        def logits_of(ids: list[int]) -> Tensor:
+            nonlocal cache
+            logits, cache = self._answering(ids, cache, 1)
+            return logits[:, -1]
+
+        yield from decode(logits_of, view, len(prompt), max_new_tokens, stop=stop, processors=processors, choose=choose)
+
+    @torch.inference_mode()
+    def likelihoods(
+        self, prompt: Sequence[int], options: Sequence[Sequence[int]], *, stop: Collection[int] = ()
+    ) -> list[float]:
+        """How likely each of several answers is after what was read, followed by a prompt. What was read stays as it is.
+
+        Args:
+            prompt: as for ``generate``.
+            options: token ids of each answer, at least one.
+            stop: ids that end an answer; that it ends counts too, as one token.
+
+        Returns:
+            The mean log-likelihood of a token, nats, of each answer.
+        """
+        view, cache = self._before_answer(prompt, max(map(len, options)))
+        first, cache = self._answering(view, cache, 1)
+        found = []
+        for option in options:
+            # Each goes on from the prompt by itself.
+            rest, _ = self._answering(list(option), shared_copy(cache), len(option))
+            told = torch.cat([first, rest], 1)[0].float().log_softmax(-1)
+            nats = [float(told[place, token]) for place, token in enumerate(option)]
+            if stop:
+                nats.append(float(told[-1, list(stop)].logsumexp(0)))
+            found.append(sum(nats) / len(nats))
+        return found
+
+    def _before_answer(self, prompt: Sequence[int], most: int) -> tuple[list[int], Cache | None]:
+        """Ids that an answer of at most so many tokens follows, and what stands behind them."""
+        other = self.fork()
+        # Without a prompt there would be nothing left to go on from.
+        if prompt and not room_for_answer(len(other.open_ids), len(prompt), most, self.config.segment_length):
+            other.close()
+        view = other.open_ids + list(prompt)
+        if not view:
+            raise ValueError("there is nothing to continue: the prompt is empty and so is the open segment")
+        return view, other.cache if self.use_memory else None
+
+    def _answering(self, ids: list[int], cache: Cache | None, logits: int) -> tuple[Tensor, Cache]:
+        """Logits of the last ids, ``[1, logits, V]``, with all in force that is to be in answers."""
+        # Switched for the call alone: a generator may rest for long between two tokens.
+        with contextlib.ExitStack() as switched:
+            if not self.use_memory:
+                switched.enter_context(memory_off(self.model))
+            if self.changes is not None:
+                switched.enter_context(self.changes.in_force())
+            outputs = self.model(
+                input_ids=torch.tensor([ids], device=self.device),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=logits,
+            )
+        return outputs.logits, outputs.past_key_values
+
+    @torch.inference_mode()
+    def step(self, ids: Tensor) -> Tensor:
+        """Reads one segment, and says what the decoder made of it.
+
+        Args:
+            ids: ``[1, T]`` token ids; no more than a segment has, and none may wait in the open one.
+
+        Returns:
+            ``[1, T, C]``, the last hidden states.
+        """
+        if self.open_ids:
+            raise ValueError("tokens wait in the open segment; a step reads a segment from its beginning")
+        ids = ids.to(self.device)
+        if not self.use_memory:
+            with memory_off(self.model):
+                outputs = self.model.get_decoder()(input_ids=ids, past_key_values=None)
+            self._count(ids.shape[1])
+            return cast(Tensor, outputs.last_hidden_state)
+        hidden = read_segment(self.model, self.cache, ids)
+        if self.cache.open_tokens == 0:
+            self._reread(ids)
+        return hidden
+
+    @torch.inference_mode()
+    def _write(self, ids: Tensor) -> None:
+        """Reads segments side by side, ``[B, T]``, and closes them."""
+        if self.use_memory:
+            ids = ids.to(self.device)
+            self._close(ids)
+            self._reread(ids)
+        else:
+            # Nothing of a closed segment is used without memory.
+            self._count(ids.shape[1])
+
+    def _close(self, ids: Tensor) -> None:
+        """Reads a segment, and closes it though it may not be full."""
+        read_segment(self.model, self.cache, ids)
+        self.cache.close_segment()
+
+    def _reread(self, ids: Tensor) -> None:
+        """Reads the segment that was just closed again, where it is the first; it counts once."""
+        if self.config.reread_first and self.cache.segments == 1:
+            self.cache.begin_again()
+            self._close(ids)
+            self._count(-ids.shape[1], -1)
+
+    def _count(self, tokens: int, segments: int = 1) -> None:
+        self.cache.tokens += tokens
+        self.cache.segments += segments
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the memories."""
+        packs = (layer.memory for layer in self.cache.memories.values() if layer.memory is not None)
+        return sum(tensor.nbytes for pack in packs for tensor in pack if tensor is not None)
+
+    def reading_again(self, passages: Iterable[Sequence[int]]) -> Engine:
+        """An engine with nothing in its open segment but these passages; behind them stands what was read.
+
+        Args:
+            passages: token ids each, together fewer than a segment has.
+        """
+        other = self.fork()
+        other.close()
+        for passage in passages:
+            other.read(passage)
+        return other
+
+    def close(self) -> None:
+        """Closes the open segment, though it is not full: what waits in it is written."""
+        if self.open_ids:
+            length = self.config.segment_length
+            for start in range(0, len(self.open_ids), length):
+                self._write(torch.tensor([self.open_ids[start : start + length]]))
+            self.open_ids = []
+
+    def snapshot(self, origin: Origin) -> MemoryState:
+        """What was read, as a state that can be saved; later reading does not change it.
+
+        Args:
+            origin: which base and adapter the memories belong to.
+        """
+        shard = memory_shard(self.model)
+        tensors: dict[str, Tensor] = {OPEN_IDS: torch.tensor(self.open_ids, dtype=torch.int64)}
+        if self.cache.local.behind is not None:
+            tensors[BEHIND] = self.cache.local.behind[0].to("cpu", torch.int8)
+        for index, layer in self.cache.memories.items():
+            if layer.memory is not None:
+                tensors[f"layers.{index}.matrix"] = shard.whole(layer.memory.matrix.detach(), 1).cpu()
+                if layer.memory.norm is not None:
+                    tensors[f"layers.{index}.norm"] = shard.whole(layer.memory.norm.detach(), 1).cpu()
+        return MemoryState(origin, self.tokens_read, self.cache.segments, tensors)
+
+    def restore(self, state: MemoryState, origin: Origin) -> None:
+        """Goes on from a saved state.
+
+        Raises:
+            StateError: the state is of another base, adapter or configuration.
+        """
+        state.require(origin)
+        self.reset()
+        self.open_ids = state.tensors[OPEN_IDS].tolist()
+        self.cache.segments = state.segments
+        self.cache.tokens = state.tokens - len(self.open_ids)
+        if BEHIND in state.tensors:
+            self.cache.local.behind = state.tensors[BEHIND][None].to(self.device, torch.float32)
+        shard, paths = memory_shard(self.model), memory_paths(self.model)
+        for index, layer in self.cache.memories.items():
+            matrix = state.tensors.get(f"layers.{index}.matrix")
+            if matrix is not None:
+                # A layer's memory lives where the layer does, also when a model is spread over devices.
+                device = paths[index].gate_bias.device
+                norm = state.tensors.get(f"layers.{index}.norm")
+                layer.memory = Memory(
+                    shard.of(matrix, 1).to(device), None if norm is None else shard.of(norm, 1).to(device)
+                )

@@ -1,0 +1,270 @@
+"""MemoryState: what was read, as a small file that can be saved, checked and gone on from.
+
+A file is a plain dict of tensors and one JSON header, as ``.pt`` (loaded with ``weights_only=True``, nothing else is
+accepted) or ``.safetensors``; which of the two is told by its content, not by its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import pickle
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from ..errors import InfiniError, StateError
+
+FORMAT = "infini.state"
+VERSION = 1
+OPEN_IDS = "open_ids"
+BEHIND = "behind"
+HEADER = "header"
+ATTACHED = "attached."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Origin:
+    """The model that a state belongs to.
+
+    Attributes:
+        model: its name, as people load it.
+        base: fingerprint of the base weights.
+        adapter: fingerprint of the memory path's tensors.
+        config: digest of the memory path's configuration.
+    """
+
+    model: str
+    base: str
+    adapter: str
+    config: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """A document that was read.
+
+    Attributes:
+        name: as shown to people.
+        kind: ``pdf``, ``text``, ``markdown`` and so on.
+        sha256: of its bytes.
+        pages: pages that were read, for kinds that have pages.
+        tokens: tokens that it gave.
+        extractor: what turned it into text, with its version.
+    """
+
+    name: str
+    kind: str
+    sha256: str
+    pages: int | None
+    tokens: int
+    extractor: str
+
+
+@dataclasses.dataclass(slots=True)
+class MemoryState:
+    """Everything that an engine needs to go on as if it had not stopped.
+
+    Attributes:
+        origin: the model that it belongs to.
+        tokens: tokens read, the open segment's included.
+        segments: segments closed.
+        tensors: ``layers.N.matrix`` ``[1, H, D, V]`` float32, under the paper's rules ``layers.N.norm`` ``[1, H, D]``,
+            and ``open_ids`` int64, the tokens of the open segment; where n-grams are seen, ``behind`` ``[n, H, D]`` int8, the
+            signs of the tokens just before them.
+        sources: documents read, in order.
+        attachments: bytes that travel along by name, none of them empty, such as the text that was read.
+    """
+
+    origin: Origin
+    tokens: int
+    segments: int
+    tensors: dict[str, Tensor]
+    sources: tuple[Source, ...] = ()
+    attachments: dict[str, bytes] = dataclasses.field(default_factory=dict)
+
+    def require(self, origin: Origin) -> None:
+        """Refuses a model that the state does not belong to.
+
+        Raises:
+            StateError: base, adapter or configuration differ.
+        """
+        for part in ("base", "adapter", "config"):
+            if getattr(self.origin, part) != getattr(origin, part):
+                if self.origin.model == origin.model:
+                    raise StateError(
+                        f"the state was written by {origin.model} with another {part}",
+                        "read the document again: memories do not carry over",
+                    )
+                raise StateError(
+                    f"the state belongs to model {self.origin.model}, not to {origin.model} (their {part} differs)",
+                    f"use --model {self.origin.model}, or read the document again with {origin.model}",
+                )
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the memories, in bytes; the same whatever was read."""
+        return sum(t.numel() * t.element_size() for name, t in self.tensors.items() if name not in (OPEN_IDS, BEHIND))
+
+    def stored(self) -> dict[str, Tensor]:
+        """Everything but the header, as a file holds it."""
+        attached = {
+            ATTACHED + name: torch.frombuffer(bytearray(content), dtype=torch.uint8)
+            for name, content in self.attachments.items()
+        }
+        return {**self.tensors, **attached}
+
+    def header(self) -> dict[str, Any]:
+        """Everything but tensors and attachments, as plain JSON values, with a digest over all."""
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "origin": dataclasses.asdict(self.origin),
+            "tokens": self.tokens,
+            "segments": self.segments,
+            "sources": [dataclasses.asdict(source) for source in self.sources],
+        }
+        return {**header, "digest": _digest(header, self.stored())}
+
+    def save(self, path: Path) -> None:
+        """Writes the state: to a temporary file beside ``path``, flushed to disk, then renamed; mode 0600.
+
+        Args:
+            path: ``.safetensors`` gives that format, any other name ``.pt``'s.
+
+        Raises:
+            InfiniError: it could not be written; what stood at ``path`` before is intact.
+        """
+        text = json.dumps(self.header())
+        tensors = {name: tensor.contiguous() for name, tensor in self.stored().items()}
+        if path.suffix == ".safetensors":
+            content = save_safetensors(tensors, {HEADER: text})
+        else:
+            buffer = io.BytesIO()
+            torch.save({HEADER: text, "tensors": tensors}, buffer)
+            content = buffer.getvalue()
+        _write_atomically(path, content)
+
+    @classmethod
+    def load(cls, path: Path) -> MemoryState:
+        """Reads a state and verifies it.
+
+        Raises:
+            StateError: it is no state, damaged, altered, or of a version that this library does not know.
+        """
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise StateError(
+                f"cannot read the state {path}: {error.strerror}", "make one with: infini read FILE -o state.pt"
+            ) from error
+        text, tensors = _unpack(path, content)
+        try:
+            header = json.loads(text)
+            if header.get("format") != FORMAT:
+                raise StateError(f"{path} is not a memory state", "make one with: infini read FILE -o state.pt")
+            if header.get("version") != VERSION:
+                raise StateError(
+                    f"{path} is a memory state of version {header.get('version')}; this release knows {VERSION}",
+                    "read the document again, or use the release that wrote the state",
+                )
+            digest = header.pop("digest")
+            state = cls(
+                Origin(**header["origin"]),
+                header["tokens"],
+                header["segments"],
+                {name: tensor for name, tensor in tensors.items() if not name.startswith(ATTACHED)},
+                tuple(Source(**source) for source in header["sources"]),
+                {
+                    name.removeprefix(ATTACHED): tensor.numpy().tobytes()
+                    for name, tensor in tensors.items()
+                    if name.startswith(ATTACHED)
+                },
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path) from error
+        if digest != _digest(header, tensors) or OPEN_IDS not in tensors:
+            raise _damaged(path)
+        return state
+
+
+def _unpack(path: Path, content: bytes) -> tuple[str, dict[str, Tensor]]:
+    try:
+        if content[:2] == b"PK":
+            # Checks the CRC of every member before anything is unpickled.
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                if archive.testzip() is not None:
+                    raise _damaged(path)
+            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            text, tensors = loaded[HEADER], loaded["tensors"]
+            if not isinstance(text, str) or not all(isinstance(t, Tensor) for t in tensors.values()):
+                raise _damaged(path)
+            return text, tensors
+        if content[8:9] == b"{":
+            with safe_open(str(path), framework="pt") as archive:
+                return (archive.metadata() or {})[HEADER], {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    except pickle.UnpicklingError as error:
+        raise StateError(
+            f"{path} is not a memory state: it holds objects other than tensors, which were not loaded",
+            "do not open files of unknown origin; make a state with: infini read FILE -o state.pt",
+        ) from error
+    except StateError:
+        raise
+    except Exception as error:
+        # What a flipped byte makes zipfile, zlib, torch or safetensors raise has no common type.
+        raise _damaged(path) from error
+    raise StateError(f"{path} is not a memory state", "make one with: infini read FILE -o state.pt")
+
+
+def _damaged(path: Path) -> StateError:
+    return StateError(
+        f"the state {path} is damaged: cut short or altered", "restore it from a copy, or read the document again"
+    )
+
+
+def _digest(header: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    total = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    total.update(fingerprint(tensors).encode())
+    return total.hexdigest()
+
+
+def fingerprint(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 (hex) over names, dtypes, shapes and bytes of tensors, whatever their order."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary: str | None = None
+    try:
+        # mkstemp makes the file with mode 0600: what somebody read is nobody else's business.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        # Ctrl-C too must not leave a half file behind.
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if not isinstance(error, OSError):
+            raise
+        raise InfiniError(
+            f"cannot write {path}: {error.strerror}", "free some space or choose another place with -o"
+        ) from error

@@ -1,0 +1,162 @@
+"""From a model's name to an engine and its tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ModelUnavailable
+from ..memory.config import InfiniConfig, UpdateRule
+from ..memory.engine import Engine
+from ..memory.inject import inject, injection, load_adapter, memory_parameters
+from ..memory.state import Origin, fingerprint
+from .chat import stop_ids, turn_start
+from .device import Placement, choose
+from .recipe import DEFAULT, Recipe, find
+from .weights import fingerprint_base, local_path, pull
+
+if TYPE_CHECKING:
+    from transformers import LogitsProcessorList, PreTrainedModel
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that is ready to read.
+
+    Attributes:
+        model: the base with its memory path.
+        tokenizer: its transformers tokenizer.
+        recipe: where it came from.
+        placement: where it runs, and why.
+        origin: what its states are marked with.
+    """
+
+    model: PreTrainedModel
+    tokenizer: Any
+    recipe: Recipe
+    placement: Placement
+    origin: Origin
+
+    @property
+    def config(self) -> InfiniConfig:
+        """Configuration of the memory path."""
+        record = injection(self.model)
+        assert record is not None
+        return record.config
+
+    def engine(self, *, use_memory: bool = True) -> Engine:
+        """A new engine that has read nothing; engines of one model share its weights."""
+        return Engine(self.model, use_memory=use_memory)
+
+    def read(self, text: str) -> Engine:
+        """An engine that has read a text; it can read more, and be asked with ``answer``."""
+        engine = self.engine()
+        engine.read(self.encode(text))
+        return engine
+
+    def answer(
+        self,
+        engine: Engine,
+        instruction: str,
+        max_new_tokens: int = 128,
+        *,
+        processors: LogitsProcessorList | None = None,
+    ) -> str:
+        """What the model says to a question, or to another instruction, about what an engine has read.
+
+        Args:
+            engine: one of this model's; what it has read stays as it is.
+            instruction: as a person would write it; the base's chat template is put around it.
+            max_new_tokens: the most tokens of an answer.
+            processors: transformers' logits processors, against loops for example; without any, each token is simply the
+                likeliest.
+        """
+        prompt = self.encode(turn_start(self.tokenizer, instruction), special=True)
+        ids = list(engine.generate(prompt, max_new_tokens, stop=stop_ids(self), processors=processors))
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of a text; none are added.
+
+        Args:
+            text: any text.
+            special: whether the names of special tokens in it, such as an end of turn, become those tokens. A document
+                that happens to contain them, or was made to, must not; a chat template's output must.
+        """
+        ids: list[int] = self.tokenizer(
+            text, add_special_tokens=False, split_special_tokens=not special, verbose=False
+        )["input_ids"]
+        return ids
+
+
+def load(
+    model: str = DEFAULT,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    config: InfiniConfig | None = None,
+    rule: UpdateRule | None = None,
+    untrained: bool = False,
+    fetch: bool = True,
+    notify: Callable[[str], None] = lambda text: None,
+) -> Loaded:
+    """Loads a base, puts its memory path in, and the adapter into that.
+
+    Processors flush denormal numbers to zero from then on in this process.
+
+    Args:
+        model: a recipe's name, a folder, or a hub id (see ``recipes.find``).
+        device, dtype: see ``device.choose``.
+        config: another memory path than the recipe's, with as much of its adapter as that has a use for.
+        rule: another update rule than the recipe's, likewise.
+        untrained: leave the adapter out.
+        fetch: whether weights that are not there may be fetched.
+        notify: told what is going on.
+
+    Raises:
+        ModelUnavailable: the model is unknown, cannot be fetched, or cannot carry a memory path.
+        DeviceUnavailable: the device is not there.
+    """
+    # First what costs nothing, so that a mistake is told before anything is fetched.
+    recipe = find(model)
+    placement = choose(device, dtype)
+    path = pull(recipe.base, notify) if fetch else local_path(recipe.base)
+    if path is None:
+        raise ModelUnavailable(f"the weights of {recipe.name} are not here", f"run: infini models pull {recipe.name}")
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    # What has faded from a memory ends in denormal numbers, with which a processor is ten times slower. Set before the
+    # first work in parallel: threads take it over from the one that starts them.
+    torch.set_flush_denormal(True)
+    try:
+        base = AutoModelForCausalLM.from_pretrained(path, dtype=placement.dtype).eval()
+        base.to(device=placement.device)
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelUnavailable(
+            f"the model in {path} cannot be loaded: {str(error).splitlines()[0]}",
+            "it must be a decoder-only language model in transformers' format with its tokenizer",
+        ) from error
+    base_fingerprint = fingerprint_base(base)
+    chosen = recipe.config if config is None else config
+    if rule is not None:
+        chosen = chosen.with_rule(rule)
+    try:
+        inject(base, chosen)
+        adapter = None if untrained else recipe.adapter()
+        if adapter is not None:
+            if chosen != recipe.config:
+                own = {name: parameter.detach() for name, parameter in memory_parameters(base).items()}
+                adapter = {name: adapter.get(name, tensor) for name, tensor in own.items()}
+            load_adapter(base, adapter)
+    except ValueError as error:
+        raise ModelUnavailable(
+            f"{recipe.name} cannot carry this memory path: {error}", "use another model, or adapt this one anew"
+        ) from error
+    origin = Origin(recipe.address, base_fingerprint, fingerprint(dict(memory_parameters(base))), chosen.digest())
+    return Loaded(base, tokenizer, recipe, placement, origin)

@@ -1,0 +1,126 @@
+"""A judge of passages: tells the one that answers a question from others that share its words.
+
+The base reads a passage and then the question, as far as its first layers, with low-rank changes that are in force only
+meanwhile (LoRA, arXiv 2106.09685). The mean of the question's hidden states, along a learned direction, is how much the
+passage tells. How likely the question becomes after a passage tells that too (see ``evidence``), but less well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers import DynamicCache, PreTrainedModel
+
+from ..memory.inject import memory_off
+from ..model.adapters import RANK, LowRankChanges, restored
+
+LAYERS = 18
+
+
+class PassageJudge(nn.Module):
+    """Judges with a model whose own weights stay as they are.
+
+    Args:
+        model: a decoder; a memory path in it is not used.
+        changes: in force while it judges; new ones of its first layers by default. Layers above them are not run. A new
+            judge finds all passages equal.
+
+    Attributes:
+        direction: ``[C]``, float32.
+        words: what a point of a search by words weighs beside the judgement.
+    """
+
+    def __init__(self, model: PreTrainedModel, changes: LowRankChanges | None = None) -> None:
+        super().__init__()
+        self.changes = LowRankChanges(model, LAYERS, RANK) if changes is None else changes
+        decoder, device = cast(Any, model.get_decoder()), model.device
+        self.direction = nn.Parameter(torch.zeros(cast(int, decoder.config.hidden_size), device=device))
+        self.words = nn.Parameter(torch.tensor(0.3, device=device))
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model that it judges with."""
+        return self.changes.model
+
+    def forward(self, passages: Sequence[Sequence[int]], questions: Sequence[Sequence[int]]) -> Tensor:
+        """How much each passage tells for each question.
+
+        Args:
+            passages: token ids each, at least one.
+            questions: token ids each, at least two.
+
+        Returns:
+            ``[len(questions), len(passages)]``, float32.
+        """
+        decoder, device = cast(Any, self.model.get_decoder()), self.model.device
+        # Padded on the left, so that a question stands right behind each passage.
+        read = _padded(passages, "left").to(device)
+        lengths = torch.tensor([len(passage) for passage in passages], device=device)
+        shown = torch.arange(read.shape[1], device=device) >= read.shape[1] - lengths[:, None]
+        # Behind its end a question may go on with anything: nothing before looks at it.
+        asked = _padded(questions, "right").to(device)
+        ends = torch.tensor([len(question) for question in questions], device=device)
+        places = torch.arange(asked.shape[1], device=device)
+        count = len(questions)
+        with self._in_force():
+            # A passage is read once for all questions.
+            cache = DynamicCache()
+            decoder(
+                input_ids=read,
+                attention_mask=shown.long(),
+                position_ids=(shown.cumsum(1) - 1).clamp(min=0),
+                past_key_values=cache,
+                use_cache=True,
+            )
+            cache.batch_repeat_interleave(count)
+            seen = torch.cat([shown, shown.new_ones(len(passages), asked.shape[1])], 1)
+            hidden = decoder(
+                input_ids=asked.repeat(len(passages), 1),
+                attention_mask=seen.long().repeat_interleave(count, 0),
+                position_ids=(lengths[:, None] + places).repeat_interleave(count, 0),
+                past_key_values=cache,
+                use_cache=True,
+            ).last_hidden_state.float()
+        # The first token has seen nothing of the question.
+        counted = (places > 0) & (places < ends[:, None])
+        means = (hidden.unflatten(0, (-1, count)) * counted[..., None]).sum(2) / counted.sum(1)[:, None]
+        scores: Tensor = means @ self.direction
+        return scores.T
+
+    @contextlib.contextmanager
+    def _in_force(self) -> Iterator[None]:
+        decoder = cast(Any, self.model.get_decoder())
+        every = decoder.layers
+        decoder.layers = every[: self.changes.layers]
+        try:
+            with self.changes.in_force(), memory_off(self.model):
+                yield
+        finally:
+            decoder.layers = every
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Everything that is trained, by name."""
+        return dict(self.named_parameters())
+
+
+def _padded(rows: Sequence[Sequence[int]], side: str) -> Tensor:
+    return pad_sequence([torch.tensor(list(row)) for row in rows], batch_first=True, padding_side=side)
+
+
+def load_judge(model: PreTrainedModel, file: Path | None) -> PassageJudge | None:
+    """The judge in a file; ``None`` where there is none.
+
+    Args:
+        model: the base that it was trained with.
+        file: see ``Recipe.judge_file``.
+
+    Raises:
+        ModelUnavailable: it is damaged, or belongs to another base.
+    """
+    return restored(file, lambda tensors: PassageJudge(model, LowRankChanges.like(model, tensors)))

@@ -1,0 +1,38 @@
+"""Which of the passages that speak for a question are in view while it is answered, and what may be answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .counts import numbers_for
+from .retrieve import Found
+
+
+@dataclass(frozen=True)
+class InView:
+    """What an answer is given from.
+
+    Attributes:
+        found: The passages, the best one first.
+        numbers: The only possible answers; none: any are.
+    """
+
+    found: Sequence[Found]
+    numbers: Sequence[str]
+
+
+def in_view(question: str, found: Sequence[Found], *, by_reader: bool) -> InView:
+    """The passages to answer from.
+
+    A reader is told the most by the best one alone: over 86 questions of FairytaleQA's validation split its token F1 was 0.49
+    so, 0.43 with the best two and 0.41 with the best four in view. A number is chosen from all of them, and a model without a
+    reader sees all.
+
+    Args:
+        question: As a person put it.
+        found: The best one first.
+        by_reader: Whether a reader answers.
+    """
+    numbers = numbers_for(question, " ".join(one.passage.text for one in found))
+    return InView(found[:1] if by_reader and not numbers else found, numbers)

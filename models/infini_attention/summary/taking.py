@@ -1,0 +1,83 @@
+"""Notes on documents, chapter by chapter.
+
+They are taken while the documents are read, each as soon as the chapter's last word is in memory; a model that was trained
+for notes goes by the chapters alone, so nothing is read for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from ..documents import Document
+from ..session import Session
+from ..text.kept import KeptText
+from .chapters import Chapter, chapters
+from .notes import Note, Writer
+
+
+class NoteTaker:
+    """Takes notes on what a session has read, and on documents.
+
+    Args:
+        session: Its texts come first, then the documents.
+        documents: To be told of.
+        writer: Writes the notes.
+        words: The number of chapters to about how many words each note has.
+
+    Attributes:
+        chapters: Of all sources, in order.
+        names: Of the sources.
+    """
+
+    def __init__(
+        self, session: Session, documents: Sequence[Document], writer: Writer, words: Callable[[int], int]
+    ) -> None:
+        self.session, self.documents, self.writer = session, documents, writer
+        self.before = len(session.texts)
+        texts = [*session.texts, *(KeptText(document.name, document.blocks) for document in documents)]
+        self.names = [text.name for text in texts]
+        self.chapters = tuple(chapter for source, text in enumerate(texts) for chapter in chapters(source, text))
+        self.words = words(len(self.chapters))
+
+    def take(self, told: Callable[[Note], None] = lambda note: None) -> list[Note]:
+        """Give the notes on all chapters, in order.
+
+        Args:
+            told: Called with each note as soon as it is there.
+        """
+        return self._by_view(told) if self.writer.changes is not None else self._while_reading(told)
+
+    def _by_view(self, told: Callable[[Note], None]) -> list[Note]:
+        session, notes = self.session, list[Note]()
+        session.leave_unread(self.documents)
+        sizes = [len(session.loaded.encode(chapter.text)) for chapter in self.chapters]
+        with session.reporter.progress(sum(sizes), "summarising") as advance:
+            for chapter, size in zip(self.chapters, sizes, strict=True):
+                notes.append(self.writer.note(session.engine, chapter, self.words))
+                told(notes[-1])
+                advance(size, self.label(chapter))
+        return notes
+
+    def _while_reading(self, told: Callable[[Note], None]) -> list[Note]:
+        left, notes = deque(self.chapters), list[Note]()
+
+        def until(source: int, characters: int) -> None:
+            """Take the notes on all chapters that end before a place."""
+            while left and (left[0].source, left[0].end) <= (source, characters):
+                notes.append(self.writer.note(self.session.engine, left.popleft(), self.words))
+                told(notes[-1])
+
+        until(self.before, 0)
+        self.session.read(self.documents, heard=lambda number, characters: until(self.before + number, characters))
+        until(len(self.names), 0)
+        return notes
+
+    def label(self, chapter: Chapter) -> str:
+        """What a reader calls a chapter; its source's name comes first where there are several."""
+        own = [other for other in self.chapters if other.source == chapter.source]
+        label = chapter.label(own.index(chapter), len(own))
+        name = self.names[chapter.source]
+        if len(self.names) == 1:
+            return label
+        return name if len(own) == 1 and chapter.title is None else f"{name}, {label}"

@@ -1,0 +1,118 @@
+"""Text cut into passages that can be found, read again and cited."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..documents import Block
+from ..documents.span import Span, span_of
+from .kept import KeptText
+
+# Words of a passage, about; a sentence is never torn apart for them.
+WORDS = 80
+# Where a sentence ends: closing marks belong to it, what follows is not its continuation; titles and initials do not end
+# one.
+_SENTENCE = re.compile(
+    r"(?<=[.!?\u2026])(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bDr\.)(?<!\bSt\.)(?<!\b[A-Z]\.)[\"'\u2019\u201d)\]]*\s+(?=[\"'\u2018\u201c(\[]?[^\sa-z])|(?<=[\u3002\uff01\uff1f])|\n{2,}"
+)
+
+_ENDED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u2019\u201d)\]]*$")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence and where it stands; `label` is the page's printed number, where the file tells it."""
+
+    text: str
+    page: int | None
+    heading: str | None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A run of sentences of one source under one heading.
+
+    Attributes:
+        source: Number of the source, from 0.
+        number: Number of the passage among all, from 0, in reading order.
+        sentences: At least one.
+    """
+
+    source: int
+    number: int
+    sentences: tuple[Sentence, ...]
+
+    @property
+    def text(self) -> str:
+        """The sentences in a row."""
+        return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def heading(self) -> str | None:
+        """The heading that it stands under."""
+        return self.sentences[0].heading
+
+    @property
+    def span(self) -> Span | None:
+        """The pages that it stands on; None where the source has no pages."""
+        return span_of(self.sentences)
+
+
+def passages(texts: Sequence[KeptText], words: int = WORDS) -> list[Passage]:
+    """All passages of several sources, in reading order.
+
+    Args:
+        texts: The sources.
+        words: After so many a passage ends with its sentence; one that is longer stays whole. After half of them it ends
+            with its block: what a paragraph tells belongs together.
+    """
+    found: list[Passage] = []
+    for source, text in enumerate(texts):
+        for run in _runs(text.blocks, words):
+            found.append(Passage(source, len(found), tuple(run)))
+    return found
+
+
+def sentences(block: Block) -> list[Sentence]:
+    """The sentences of a block, as far as punctuation tells."""
+    parts, start = [], 0
+    for match in _SENTENCE.finditer(block.text):
+        # Closing marks end the sentence before them.
+        end = match.start() + len(match[0]) - len(match[0].lstrip("\"'\u2019\u201d)]"))
+        parts.append(block.text[start:end])
+        start = match.end()
+    parts.append(block.text[start:])
+    return [Sentence(" ".join(part.split()), block.page, block.heading, block.label) for part in parts if part.strip()]
+
+
+def sentence_texts(text: str) -> list[str]:
+    """The sentences of a text that stands on no page."""
+    return [sentence.text for sentence in sentences(Block(text))]
+
+
+def is_ended(sentence: str) -> bool:
+    """Whether it ends as a sentence does: a heading does not, nor what a page break has torn off."""
+    return _ENDED.search(sentence) is not None
+
+
+def _runs(blocks: Sequence[Block], words: int) -> Iterator[list[Sentence]]:
+    run: list[Sentence] = []
+    count = 0
+    for block in blocks:
+        if run and block.heading != run[-1].heading:
+            yield run
+            run, count = [], 0
+        own = sentences(block)
+        for sentence in own:
+            run.append(sentence)
+            count += len(sentence.text.split())
+            # A page may end inside a sentence.
+            ends = sentence is own[-1] and is_ended(sentence.text)
+            if count >= words or (ends and 2 * count >= words):
+                yield run
+                run, count = [], 0
+    if run:
+        yield run

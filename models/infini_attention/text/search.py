@@ -1,0 +1,69 @@
+"""Passages by their words (BM25)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .passages import Passage, Sentence
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that was found, and how well its words match."""
+
+    passage: Passage
+    score: float
+
+
+class Search:
+    """Finds passages that share words with a question; rare words count for more.
+
+    Args:
+        passages: Where to look, in any number.
+    """
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        import bm25s
+
+        self.passages = passages
+        # The heading's words help to find what stands under it.
+        corpus = stems([f"{passage.heading or ''} {passage.text}" for passage in passages])
+        self._index = bm25s.BM25()
+        self._usable = any(corpus)
+        if self._usable:
+            self._index.index(corpus, show_progress=False)
+
+    def find(self, question: str, most: int) -> list[Hit]:
+        """The best passages, the best one first; those that share no word are left out."""
+        scores = self.scores(question)
+        order = sorted(range(len(scores)), key=lambda number: -scores[number])[:most]
+        return [Hit(self.passages[number], scores[number]) for number in order if scores[number] > 0]
+
+    def scores(self, question: str) -> list[float]:
+        """How well each passage's words match; 0 for one that shares none."""
+        (words,) = stems([question])
+        if not self._usable or not words:
+            return [0.0] * len(self.passages)
+        return [float(score) for score in self._index.get_scores(words)]
+
+
+def stems(texts: Sequence[str]) -> list[list[str]]:
+    """The stems of the words of texts, without those that say little, as they are searched for."""
+    import bm25s
+    import Stemmer
+
+    # It tells of every index that it builds, wherever another package has made logging loud.
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    tokens: list[list[str]] = bm25s.tokenize(
+        list(texts), stopwords="en", stemmer=Stemmer.Stemmer("english"), return_ids=False, show_progress=False
+    )
+    return tokens
+
+
+def best_sentence(passage: Passage, question: str) -> Sentence:
+    """The sentence of a passage that shares most with a question; its first one where none does."""
+    alone = [Passage(passage.source, number, (sentence,)) for number, sentence in enumerate(passage.sentences)]
+    hits = Search(alone).find(question, 1)
+    return hits[0].passage.sentences[0] if hits else passage.sentences[0]

@@ -1,0 +1,142 @@
+"""A whole adaptation: training, and the folder that holds what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from safetensors.torch import save_file
+
+from ..evaluate.baselines.recurrent import WEIGHTS, MemoryTokens, load_recurrent, weights_file
+from ..memory.config import InfiniConfig
+from ..model.adapters import LowRankChanges, load_changes
+from ..model.loading import Loaded
+from ..model.recipe import ADAPTER, JUDGE_WEIGHTS, READER_WEIGHTS, RECIPE, WRITER_WEIGHTS, Recipe
+from ..qa.reranker import PassageJudge, load_judge
+from .catalogue import JUDGE, MEMORY, READER, SYSTEMS, WRITER
+from .checkpoint import whole
+from .memory_tokens import RecurrentRollout
+from .note_writing import WriterRollout
+from .passage_reading import ReaderRollout
+from .plan import TrainingPlan
+from .reranking import JudgeRollout
+from .rollout import Rollout
+from .tasks import Task
+from .trainer import Progress, train
+
+# What can be trained, and where its weights go.
+Trained = Rollout | RecurrentRollout | JudgeRollout | ReaderRollout
+FILES = {
+    Rollout: ADAPTER,
+    RecurrentRollout: WEIGHTS,
+    JudgeRollout: JUDGE_WEIGHTS,
+    ReaderRollout: READER_WEIGHTS,
+    WriterRollout: WRITER_WEIGHTS,
+}
+# These stand beside a model's own weights, with a plan of their own.
+BESIDE = {JUDGE_WEIGHTS: "judge.toml", READER_WEIGHTS: "reader.toml", WRITER_WEIGHTS: "writer.toml"}
+
+
+def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> Trained:
+    """What is trained, in place.
+
+    Args:
+        loaded: the model, with the adapter that it has, if any.
+        system: one of ``SYSTEMS``: its memory path, the baseline ``rmt`` on its base, its judge of passages, its
+            reader or its writer.
+        fresh: begin anew where the model has weights for the baseline, the judge, the reader or the writer.
+
+    Raises:
+        ValueError: no such system is trained.
+        InfiniError: the baseline lacks a package, or its weights belong to another base.
+    """
+    if system == MEMORY:
+        return Rollout(loaded.model)
+    if system not in SYSTEMS:
+        raise ValueError(f"unknown system {system!r}; known are {', '.join(SYSTEMS)}")
+    model, recipe = loaded.model, loaded.recipe
+    if system == JUDGE:
+        return JudgeRollout((None if fresh else load_judge(model, recipe.judge_file)) or PassageJudge(model))
+    if system == READER:
+        return ReaderRollout((None if fresh else load_changes(model, recipe.reader_file)) or LowRankChanges(model))
+    if system == WRITER:
+        return WriterRollout((None if fresh else load_changes(model, recipe.writer_file)) or LowRankChanges(model))
+    if fresh or weights_file(recipe.folder) is None:
+        return RecurrentRollout(MemoryTokens(model))
+    return RecurrentRollout(load_recurrent(model, recipe.folder, recipe.name))
+
+
+def adapt(
+    loaded: Loaded,
+    learner: Trained,
+    tasks: Mapping[str, Task],
+    plan: TrainingPlan,
+    out: Path,
+    *,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+) -> Path:
+    """Trains, and writes what was trained as a recipe folder that ``load`` takes: at every checkpoint, to be tried meanwhile.
+
+    Args:
+        loaded: the model.
+        learner: what is trained of it (see ``learner_of``).
+        tasks: the plan's tasks by name (see ``catalogue.tasks_of``).
+        plan: what to train on and how long.
+        out: folder for the weights, ``recipe.toml``, the checkpoint and the log. A checkpoint there of the same run is
+            gone on from.
+        on_step: called after each optimiser step.
+
+    Returns:
+        ``out``.
+    """
+    weights = FILES[type(learner)]
+    told = "" if weights == ADAPTER else weights
+    identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}{told}".encode()).hexdigest()
+
+    def write() -> None:
+        if weights in BESIDE:
+            # The folder is a whole model: the one that it was trained for.
+            _keep_model(loaded, out)
+            write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / BESIDE[weights])
+        else:
+            write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / RECIPE)
+        tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in learner.trained().items()}
+        with whole(out / weights) as temporary:
+            save_file(tensors, temporary)
+
+    train(learner, tasks, plan, out, identity, on_step=on_step, on_checkpoint=write)
+    return out
+
+
+def write_recipe(recipe: Recipe, config: InfiniConfig, training: Mapping[str, Any], file: Path) -> None:
+    """Writes a recipe that says how weights came about.
+
+    Args:
+        recipe: of the model that was trained.
+        config: its memory path.
+        training: a plan's values.
+        file: where to.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    base = recipe.base
+    values = {
+        "name": recipe.name,
+        "base": {key: getattr(base, key) for key in base.__slots__ if getattr(base, key) is not None},
+        "config": {key: value for key, value in config.to_dict().items() if value is not None},
+        "training": dict(training),
+    }
+    file.write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
+def _keep_model(loaded: Loaded, out: Path) -> None:
+    recipe = loaded.recipe
+    if recipe.folder is None or not (recipe.folder / RECIPE).is_file():
+        write_recipe(recipe, loaded.config, {}, out / RECIPE)
+    elif recipe.folder.resolve() != out.resolve():
+        for name in (RECIPE, ADAPTER, *BESIDE, *BESIDE.values()):
+            if (recipe.folder / name).is_file():
+                shutil.copyfile(recipe.folder / name, out / name)

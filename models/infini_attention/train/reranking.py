@@ -1,0 +1,109 @@
+"""Training the judge of passages: which part of a text answers a question about it, among its others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..qa.reranker import PassageJudge
+from .rollout import Outcome, attention_to_learn, only_trained
+from .tasks import Plan
+
+# Drawn for a step, of one text: each question is judged with every passage.
+QUESTIONS = 10
+PASSAGES = 10
+# Fewer say little about a text's other passages.
+FEWEST_QUESTIONS = 4
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choosable:
+    """A text cut into passages, and questions about it; or what is drawn of it for a step.
+
+    Attributes:
+        passages: as the judge reads them, token ids each.
+        questions: likewise.
+        right: ``[questions, passages]``, bool: whether the answer stands there; every question has such a passage.
+        words: ``[questions, passages]``, float32: how well a search by words finds it.
+    """
+
+    passages: Sequence[Sequence[int]]
+    questions: Sequence[Sequence[int]]
+    right: Tensor
+    words: Tensor
+
+    @property
+    def ids(self) -> Tensor:
+        """All tokens that a judge reads: each passage, and behind it every question."""
+        asked = [token for question in self.questions for token in question]
+        return torch.tensor([token for passage in self.passages for token in (*passage, *asked)])
+
+    def to(self, device: torch.device) -> Choosable:
+        """The same on a device."""
+        return dataclasses.replace(self, right=self.right.to(device), words=self.words.to(device))
+
+
+class PassageChoice:
+    """Find the passage with the answer among the text's others, and among them those that words would find first.
+
+    Args:
+        texts: those with too few questions are left out.
+    """
+
+    name = "passage_choice"
+
+    def __init__(self, texts: Sequence[Choosable]) -> None:
+        self.texts = [text for text in texts if len(text.questions) >= FEWEST_QUESTIONS]
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Choosable]:
+        text = self.texts[int(rng.integers(len(self.texts)))]
+        count = len(text.questions)
+        asked = rng.choice(count, min(QUESTIONS, count), replace=False)
+        shown = {int(rng.choice(np.flatnonzero(text.right[question].numpy()))) for question in asked}
+        others = [number for number in range(len(text.passages)) if number not in shown]
+        # Some chance, so that passages which no question's words find are seen too.
+        tempting = text.words[asked].numpy().max(0) + rng.random(len(text.passages))
+        others.sort(key=lambda number: -tempting[number])
+        numbers = [*sorted(shown), *others[: max(2, PASSAGES - len(shown))]]
+        return [
+            Choosable(
+                [text.passages[number] for number in numbers],
+                [text.questions[number] for number in asked],
+                text.right[asked][:, numbers],
+                text.words[asked][:, numbers],
+            )
+        ]
+
+
+class JudgeRollout(nn.Module):
+    """Judges, and learns: the loss is the surprise that a right passage is the best one.
+
+    Args:
+        judge: what is trained.
+    """
+
+    def __init__(self, judge: PassageJudge) -> None:
+        super().__init__()
+        self.judge = judge
+        self.model = judge.model
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The judge's weights; from here on they alone require gradients."""
+        return only_trained(self, self.judge.weights())
+
+    def forward(self, choices: Sequence[Choosable]) -> Outcome:
+        """Outcome over all questions: see ``rollout.Learner``."""
+        losses, hits = [], []
+        for choice in choices:
+            with attention_to_learn(self.model.device):
+                judged = self.judge(choice.passages, choice.questions)
+            scores = judged + self.judge.words * choice.words
+            right = scores.masked_fill(~choice.right, -torch.inf).logsumexp(1)
+            losses.append(scores.logsumexp(1) - right)
+            hits.append(choice.right.gather(1, scores.argmax(1, keepdim=True))[:, 0])
+        loss, hit = torch.cat(losses), torch.cat(hits)
+        return Outcome(loss.mean(), hit.sum(), torch.tensor(len(hit)))

@@ -1,0 +1,227 @@
+"""One training roll-out: consecutive segments through the base and its memories, and the loss on their labels."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import Any, NamedTuple, Protocol, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import PreTrainedModel
+
+from ..memory.cache import InfiniCache
+from ..memory.inject import injection, memory_parameters, new_cache
+from .distillation import divergence, teach
+from .segment_replay import Echoes
+
+IGNORED = -100
+# A roll-out decides itself where its segments end, so that training can draw their length.
+UNBOUNDED = 1 << 40
+
+
+class Marks(NamedTuple):
+    """The labelled tokens of a segment: their places in its rows, one after the other, ``[n]``, and their labels, ``[n]``.
+
+    A place with the label ``IGNORED`` does not count.
+    """
+
+    places: Tensor
+    labels: Tensor
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment of a batch of sequences.
+
+    Attributes:
+        ids: ``[B, T]``, int64. A segment may have more rows than the one before it, a multiple of them: each memory is
+            read by that many rows, in turn, such as several questions to one text.
+        labels: ``[B, T]``, the token that should follow each; ``IGNORED`` where it does not matter. ``None``: nowhere.
+        full: gradients flow through the whole network. Otherwise the network runs without them and only what the
+            segment writes is learned, through the chain of memories that leads to later segments: about a third of the
+            cost, so that roll-outs can be long.
+        echoes: numbers of segments, this one or earlier ones, that are written again after it, in this order: what a
+            long text does to a memory, at the cost of a few small products (``deltanet`` only).
+        times: how often the echoes come; a tensor need not be known beforehand (see ``Transition.times``).
+        distil: the loss is the divergence from what the frozen base expects with all segments before in its context,
+            not the surprise at the labels (see ``distillation``).
+        marks: what ``marked`` gives, where that is known already.
+    """
+
+    ids: Tensor
+    labels: Tensor | None = None
+    full: bool = True
+    echoes: tuple[int, ...] = ()
+    times: int | Tensor = 1
+    distil: bool = False
+    marks: Marks | None = None
+
+    def to(self, device: torch.device) -> Segment:
+        """The same segment on a device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        # Counted here: an accelerator would have to be waited for.
+        marks = self.marked
+        marks = None if marks is None else Marks(*(tensor.to(device) for tensor in marks))
+        return dataclasses.replace(self, ids=self.ids.to(device), labels=labels, marks=marks)
+
+    @property
+    def marked(self) -> Marks | None:
+        """Which tokens count; ``None``: none."""
+        if self.marks is not None or self.labels is None:
+            return self.marks
+        labels = self.labels.flatten()
+        places = (labels != IGNORED).nonzero().flatten()
+        return Marks(places, labels[places])
+
+
+class Outcome(NamedTuple):
+    """Result of a roll-out: mean loss in nats a labelled token (differentiable), and the labels' hits."""
+
+    loss: Tensor
+    correct: Tensor
+    labelled: Tensor
+
+
+class Part(Protocol):
+    """A part of what a task draws for a step, such as a segment."""
+
+    @property
+    def ids(self) -> Tensor:
+        """Token ids that are read."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+
+
+class Learner(Protocol):
+    """A module that can be trained: its forward is a whole roll-out, so that it can be wrapped for several devices."""
+
+    model: PreTrainedModel
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """What is trained, by name; from here on nothing else of the module requires gradients."""
+
+    def __call__(self, parts: Any) -> Outcome:
+        """Runs what a task of its kind has drawn: segments in order, with nothing read before the first.
+
+        Raises:
+            ValueError: no segment has a label.
+        """
+
+
+class Tally:
+    """Loss and hits of a roll-out's labelled tokens.
+
+    Args:
+        head: hidden states to logits.
+    """
+
+    def __init__(self, head: nn.Module) -> None:
+        self.head = head
+        self.outcomes: list[Outcome] = []
+
+    def add(self, segment: Segment, hidden: Tensor, taught: Tensor | None = None) -> None:
+        """Counts a segment in.
+
+        Args:
+            segment: with or without labels.
+            hidden: ``[B, T, C]``, the last hidden states of its tokens.
+            taught: the teacher's hidden states of the labelled ones, where the segment is to be distilled.
+        """
+        marks = segment.marked
+        if marks is None or not len(marks.places):
+            return
+        logits = self.head(hidden.flatten(0, 1).index_select(0, marks.places)).float()
+        counted = marks.labels != IGNORED
+        if taught is not None:
+            with torch.no_grad():
+                expected = self.head(taught).float()
+            loss = (divergence(expected, logits) * counted).sum()
+        else:
+            loss = F.cross_entropy(logits, marks.labels, reduction="sum", ignore_index=IGNORED)
+        correct = (logits.detach().argmax(-1) == marks.labels).sum()
+        self.outcomes.append(Outcome(loss, correct, counted.sum()))
+
+    def outcome(self) -> Outcome:
+        """Of all segments.
+
+        Raises:
+            ValueError: no segment had a label.
+        """
+        if not self.outcomes:
+            raise ValueError("a roll-out needs a label somewhere")
+        device = self.outcomes[-1].loss.device
+        losses, correct, labelled = zip(*self.outcomes, strict=True)
+        total, hits, count = (
+            torch.stack([x.to(device) for x in column]).sum(0) for column in (losses, correct, labelled)
+        )
+        return Outcome(total / count, hits, count)
+
+
+class Rollout(nn.Module):
+    """The learner of a memory path.
+
+    Args:
+        model: a language model with a memory path; only the memory path is to require gradients.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The memory path's parameters, by adapter name; from here on they alone require gradients."""
+        return only_trained(self, memory_parameters(self.model))
+
+    def forward(self, segments: list[Segment]) -> Outcome:
+        """See ``Learner``."""
+        taught = teach(self.model, segments)
+        cache = training_cache(self.model)
+        echoes = Echoes(cache, {number for segment in segments for number in segment.echoes})
+        tally, rows = Tally(self.model.get_output_embeddings()), 0
+        for number, segment in enumerate(segments):
+            for layer in cache.memories.values():
+                layer.learn_writes = not segment.full and torch.is_grad_enabled()
+            if number and len(segment.ids) > rows:
+                cache.batch_repeat_interleave(len(segment.ids) // rows)
+            rows = len(segment.ids)
+            tally.add(segment, self._read(segment, cache), taught.get(number))
+            if number + 1 < len(segments):
+                if number == 0 and cache.config.reread_first:
+                    cache.close_segment()
+                    cache.begin_again()
+                    self._read(segment, cache)
+                echoes.note(number)
+                cache.close_segment()
+                echoes.replay(segment.echoes, segment.times)
+        return tally.outcome()
+
+    def _read(self, segment: Segment, cache: InfiniCache) -> Tensor:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and segment.full):
+            hidden: Tensor = self.model.get_decoder()(input_ids=segment.ids, past_key_values=cache).last_hidden_state
+        return hidden
+
+
+def only_trained(module: nn.Module, parameters: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
+    """The parameters, which from here on are the only ones of the module that require gradients."""
+    module.requires_grad_(False)
+    for parameter in parameters.values():
+        parameter.requires_grad_(True)
+    return parameters
+
+
+def attention_to_learn(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """A context in which attention is quick backwards too: a processor's fused one is not."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()
+
+
+def training_cache(model: PreTrainedModel) -> InfiniCache:
+    """An empty cache whose segments end only when they are told to."""
+    cache = new_cache(model)
+    record = injection(model)
+    assert record is not None
+    cache.config = dataclasses.replace(record.config, segment_length=UNBOUNDED)
+    return cache

@@ -1,0 +1,154 @@
+"""Training tasks: each draws a batch of roll-outs of a planned shape."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ..data.corpus import Corpus
+from ..data.passkey import Passkey
+from .rollout import IGNORED, Part, Segment
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """Shape of a batch.
+
+    Attributes:
+        batch: sequences.
+        segments: segments of each.
+        length: tokens of a segment.
+        full: how many last segments learn fully.
+        echoes: how many more segments of hay may come before a key and after it.
+        form: roll-outs of one form have one shape, whatever is drawn into them; ``None``: each has a shape of its own.
+    """
+
+    batch: int
+    segments: int
+    length: int
+    full: int
+    echoes: int = 0
+    form: int | None = None
+
+    def shapes(self, rng: np.random.Generator) -> np.random.Generator:
+        """Draws what decides about a roll-out's shape; ``rng`` draws the rest."""
+        return rng if self.form is None else np.random.default_rng([7, self.form])
+
+
+class Task(Protocol):
+    """Something to learn."""
+
+    name: str
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> Sequence[Part]:
+        """Draws a batch of roll-outs, in segments, or what else its learner takes."""
+
+
+class LanguageModelling:
+    """Predict every token of the segments that a memory stands behind, in consecutive segments of long texts.
+
+    Args:
+        corpus: the texts.
+    """
+
+    name = "language_modelling"
+    distil = False
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        count, length = plan.segments, plan.length
+        window = torch.stack([self.corpus.window(count * length + 1, rng) for _ in range(plan.batch)])
+        segments = []
+        for s in range(count):
+            # The first segment has no memory behind it: its loss is the base's, and nothing can change it.
+            labelled = s >= max(1, count - plan.full)
+            stretch = window[:, s * length : (s + 1) * length + 1]
+            labels = stretch[:, 1:] if labelled else None
+            segments.append(Segment(stretch[:, :-1], labels, full=labelled, distil=labelled and self.distil))
+        return segments
+
+
+class ContextDistillation(LanguageModelling):
+    """The same texts, learned from the base that has all segments in its context; these must fit into it."""
+
+    name = "context_distillation"
+    distil = True
+
+
+class PasskeyRecall:
+    """Say a five-digit key that an earlier segment held.
+
+    Args:
+        passkey: the prompt's pieces as token ids.
+        corpus: long texts to hide keys in; ``None`` hides them in the repeated filler only.
+        book_share: how often the hay is a stretch of a text.
+    """
+
+    name = "passkey"
+
+    def __init__(self, passkey: Passkey, corpus: Corpus | None, book_share: float = 0.5) -> None:
+        self.passkey, self.corpus, self.book_share = passkey, corpus, book_share
+        self.asked = passkey.question_tokens + passkey.answer_tokens
+        self.hidden = len(passkey.intro) + len(passkey.needle(10_000))
+
+    def fits(self, segments: int, length: int) -> bool:
+        """Whether a key fits before the last segment, and the question and its answer into that."""
+        return (segments - 1) * length >= self.hidden and length > self.asked
+
+    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        shapes = plan.shapes(rng)
+        book = self.corpus is not None and rng.random() < self.book_share
+        # The question's segment ends anywhere: after a short rest of the hay as well as after a long one.
+        rest = int(shapes.integers(0, max(1, plan.length - self.asked)))
+        rows, labels = [], []
+        for _ in range(plan.batch):
+            before = (plan.segments - 1) * plan.length + rest
+            key = self.passkey.draw(rng)
+            hay = draw_hay(self.passkey, self.corpus if book else None, before, rng)
+            # Seldom in the open segment, where plain attention finds it.
+            place = rng.random() * ((plan.segments - 1) * plan.length / max(before, 1) if rng.random() < 0.9 else 1)
+            prompt = torch.cat([*self.passkey.hide(hay, key, place), self.passkey.question])
+            row, label = with_answer(prompt, self.passkey.answer(key))
+            rows.append(row)
+            labels.append(label)
+        ids, wanted = torch.stack(rows), torch.stack(labels)
+        segments = []
+        for s in range(plan.segments):
+            start, end = s * plan.length, (s + 1) * plan.length
+            if s + 1 < plan.segments:
+                # Where the hay matters is not known to the model, so every write is learned, but cheaply.
+                segments.append(
+                    Segment(ids[:, start:end], None, full=bool(shapes.random() < plan.full / plan.segments))
+                )
+            else:
+                segments.append(Segment(ids[:, start:-1], wanted[:, start + 1 :], full=True))
+        return segments
+
+
+def draw_hay(passkey: Passkey, corpus: Corpus | None, length: int, rng: np.random.Generator) -> Tensor:
+    """``length`` tokens of a text, or of the filler from anywhere in it."""
+    if corpus is not None:
+        return corpus.window(length, rng)
+    return passkey.filler(length, offset=int(rng.integers(len(passkey.filler_ids))))
+
+
+def question_segment(turns: Iterable[tuple[Tensor, Tensor]]) -> Segment:
+    """A row for each prompt with its answer, which alone is learned; shorter rows are padded at their end."""
+    rows, labels = zip(*(with_answer(prompt, answer) for prompt, answer in turns), strict=True)
+    return Segment(
+        pad_sequence([row[:-1] for row in rows], batch_first=True),
+        pad_sequence([label[1:] for label in labels], batch_first=True, padding_value=IGNORED),
+    )
+
+
+def with_answer(prompt: Tensor, answer: Tensor) -> tuple[Tensor, Tensor]:
+    """A prompt and its answer as one row, and the row's tokens to be learned: those of the answer alone."""
+    return torch.cat([prompt, answer]), torch.cat([torch.full((len(prompt),), IGNORED), answer])
