@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from infini_attention.data.corpus import Corpus
 from infini_attention.data.passkey import Passkey
-from infini_attention.train.rollout import IGNORED, Segment
+from infini_attention.train.segments import IGNORED, Segment
 from torch import Tensor
 
 

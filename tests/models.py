@@ -15,7 +15,7 @@ from infini_attention.memory.inject import inject, memory_parameters, new_cache
 from infini_attention.memory.state import Origin
 from infini_attention.model.adapters import LowRankChanges
 from infini_attention.train.plan import Phase, TrainingPlan
-from infini_attention.train.rollout import Segment
+from infini_attention.train.segments import Segment
 from infini_attention.train.tasks import Plan
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig

@@ -219,7 +219,7 @@ def test_an_answer_may_not_end_before_its_least(model: str) -> None:
             for count in range(6):
                 history = torch.tensor([[*prompt, *range(10, 10 + count)]])
                 logits = options["processors"](history, torch.zeros(1, len(loaded.tokenizer)))
-                seen.append(bool(logits[0, sorted(stop_ids(loaded))].isinf().all()))
+                seen.append(bool(logits[0, sorted(stop_ids(loaded.model, loaded.tokenizer))].isinf().all()))
             return self.ids
 
     list(turn.pieces(Watching(loaded.encode("Yes."))))  # type: ignore[arg-type]
@@ -255,7 +255,10 @@ def test_generation_crosses_segments_and_stops_at_the_end_of_turn(model: str) ->
 
     loaded = load(model, device="cpu", dtype="fp32")
     tokenizer = loaded.tokenizer
-    assert stop_ids(loaded) == {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")}
+    assert stop_ids(loaded.model, loaded.tokenizer) == {
+        tokenizer.eos_token_id,
+        tokenizer.convert_tokens_to_ids("<|im_end|>"),
+    }
     engine: Engine = loaded.engine()
     engine.read(loaded.encode(STORY))
     turn = Turn(loaded, "Go on.", 100)

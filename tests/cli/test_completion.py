@@ -158,7 +158,7 @@ try:
 finally:
     print("loaded:", [name for name in sys.argv[1:] if name in sys.modules])
 """
-    heavy = ("torch", "transformers", "numpy", "pypdf", "matplotlib", "infini_attention")
+    heavy = ("torch", "transformers", "numpy", "pypdf", "matplotlib")
     asked = {"_INFINI_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
     done = subprocess.run(
         [sys.executable, "-c", code, *heavy],

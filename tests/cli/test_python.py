@@ -54,4 +54,4 @@ def test_the_instruction_stands_in_the_chat_template_and_the_answer_ends_with_it
     assert loaded.answer(story, "Who?", 7, processors=ngrams) == "Ann, at the mill."
     assert asked["engine"] is story
     assert asked["prompt"] == "<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n"
-    assert (asked["most"], asked["stop"], asked["processors"]) == (7, stop_ids(loaded), ngrams)
+    assert (asked["most"], asked["stop"], asked["processors"]) == (7, stop_ids(loaded.model, loaded.tokenizer), ngrams)

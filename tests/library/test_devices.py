@@ -18,7 +18,8 @@ from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import memory_parameters
 from infini_attention.memory.rules import Memory, Write
 from infini_attention.memory.state import MemoryState
-from infini_attention.train.rollout import Rollout, Segment
+from infini_attention.train.rollout import Rollout
+from infini_attention.train.segments import Segment
 from torch import Tensor
 
 from models import DEVICE_PAIRS, DEVICES, ORIGIN, RULES, SEGMENT, VOCABULARY, Model, memory_model, text

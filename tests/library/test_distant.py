@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.data.passkey import ANSWER, INTRO, NEEDLE, QUESTION
 from infini_attention.train.distant_passkeys import BOOK_FILLS, CHAPTER, MOST_REST, MOST_ROWS, DistantRecall
-from infini_attention.train.rollout import IGNORED
+from infini_attention.train.segments import IGNORED
 from infini_attention.train.tasks import Plan
 from letters import CORPUS, PASSKEY, answers_of, decode
 

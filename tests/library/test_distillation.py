@@ -9,7 +9,8 @@ import pytest
 import torch
 from infini_attention.memory.inject import memory_parameters
 from infini_attention.train.distillation import divergence
-from infini_attention.train.rollout import IGNORED, Rollout, Segment, training_cache
+from infini_attention.train.rollout import Rollout, training_cache
+from infini_attention.train.segments import IGNORED, Segment
 from infini_attention.train.tasks import ContextDistillation, LanguageModelling, Plan
 from letters import CORPUS
 from torch import Tensor

@@ -11,7 +11,8 @@ from infini_attention.memory import cache
 from infini_attention.memory.inject import inject, memory_parameters, new_cache
 from infini_attention.memory.rules import Write, update
 from infini_attention.train import segment_replay as echoes
-from infini_attention.train.rollout import IGNORED, Rollout, Segment, training_cache
+from infini_attention.train.rollout import Rollout, training_cache
+from infini_attention.train.segments import IGNORED, Segment
 from torch import Tensor
 
 from models import (

@@ -17,7 +17,7 @@ from infini_attention.errors import InfiniError
 from infini_attention.evaluate.recall import Hiding, grid
 from infini_attention.train.distant_passkeys import CHAPTER
 from infini_attention.train.hidden_recall import KEY_QUESTIONS, MOST_ROWS, HiddenRecall, key_draws
-from infini_attention.train.rollout import IGNORED
+from infini_attention.train.segments import IGNORED
 from infini_attention.train.tasks import Plan
 from letters import CORPUS, PASSKEY, answers_of, decode, encode
 from torch import Tensor

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from infini_attention.data.stories import Story
 from infini_attention.train.note_alignment import LEAST_WORDS, MOST_ROWS, MOST_WORDS, aligned, cut, note_task
-from infini_attention.train.rollout import IGNORED
+from infini_attention.train.segments import IGNORED
 from infini_attention.train.tasks import Plan
 from letters import Letters
 

@@ -28,7 +28,7 @@ from infini_attention.train.questions import (
     question_task,
     summary_task,
 )
-from infini_attention.train.rollout import IGNORED, Segment
+from infini_attention.train.segments import IGNORED, Segment
 from infini_attention.train.tasks import Plan
 from letters import Letters
 

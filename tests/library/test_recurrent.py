@@ -11,7 +11,7 @@ from infini_attention.errors import InfiniError
 from infini_attention.evaluate.baselines.recurrent import FIRST, WEIGHTS, MemoryTokens, Recurrent, load_recurrent
 from infini_attention.memory.inject import inject
 from infini_attention.train.memory_tokens import RecurrentRollout
-from infini_attention.train.rollout import IGNORED, Segment
+from infini_attention.train.segments import IGNORED, Segment
 from infini_attention.train.trainer import Progress, train
 from safetensors.torch import save_file
 from torch import Tensor

@@ -16,7 +16,8 @@ from infini_attention.train.graph_replay import LEAST_MARKS, LEAST_TOKENS, Repla
 from infini_attention.train.hidden_recall import HiddenRecall
 from infini_attention.train.plan import Phase
 from infini_attention.train.questions import AskedTurn, Example, Instructions
-from infini_attention.train.rollout import IGNORED, Rollout, Segment
+from infini_attention.train.rollout import Rollout
+from infini_attention.train.segments import IGNORED, Segment
 from infini_attention.train.tasks import ContextDistillation, PasskeyRecall, Plan, Task
 from letters import CORPUS, PASSKEY, encode
 

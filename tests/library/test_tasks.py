@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.data.passkey import NEEDLE
-from infini_attention.train.rollout import IGNORED, Segment
+from infini_attention.train.segments import IGNORED, Segment
 from infini_attention.train.tasks import LanguageModelling, PasskeyRecall, Plan
 from letters import CORPUS, PASSKEY, answers_of, decode
 

@@ -15,7 +15,8 @@ from infini_attention.errors import InfiniError
 from infini_attention.memory.inject import inject, memory_parameters
 from infini_attention.train.estimate import estimate, tokens_to_time
 from infini_attention.train.plan import TrainingPlan
-from infini_attention.train.rollout import Outcome, Rollout, Segment
+from infini_attention.train.rollout import Outcome, Rollout
+from infini_attention.train.segments import Segment
 from infini_attention.train.tasks import Plan
 from infini_attention.train.trainer import CHECKPOINT, LOG, Progress, _batches, quick_products, train
 

@@ -103,7 +103,7 @@ def questions(
     if not asked:
         raise InfiniError("no text comes with a question", 'write {"text": ..., "questions": [...]} a line')
     asked = spread(asked, limit)
-    stop = stop_ids(loaded)
+    stop = stop_ids(loaded.model, loaded.tokenizer)
 
     @functools.lru_cache(1)
     def read(text: str) -> torch.Tensor:
@@ -159,7 +159,7 @@ def summaries(
     if not with_summary:
         raise InfiniError("no text comes with a summary", 'write {"text": ..., "summaries": [...]} a line')
     chosen = spread(with_summary, limit)
-    stop = stop_ids(loaded)
+    stop = stop_ids(loaded.model, loaded.tokenizer)
 
     def draw(share: int, trial: int) -> Probe:
         story = chosen[trial]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import cast
+from contextlib import AbstractContextManager
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 from transformers import Cache, LogitsProcessorList, PreTrainedModel
 
-from ..model.adapters import LowRankChanges
 from .cache import InfiniCache, shared_copy
 from .config import InfiniConfig
 from .decoding import decode, room_for_answer
@@ -22,6 +22,13 @@ from .inject import injection, memory_off, memory_paths, memory_shard, new_cache
 from .rules import Memory
 from .segment_graph import read_segment
 from .state import BEHIND, OPEN_IDS, MemoryState, Origin
+
+
+class Switchable(Protocol):
+    """Something of the model that is in force only when asked for, such as an adapter."""
+
+    def in_force(self) -> AbstractContextManager[None]:
+        """A context in which the model has it."""
 
 
 class Engine:
@@ -42,7 +49,7 @@ class Engine:
         self.model = model
         self.config: InfiniConfig = record.config
         self.use_memory = use_memory
-        self.changes: LowRankChanges | None = None
+        self.changes: Switchable | None = None
         self.reset()
 
     @property

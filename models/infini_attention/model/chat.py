@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .loading import Loaded
+    from transformers import PreTrainedModel
 
 _MARK = "infini-answer-mark"
 
@@ -31,9 +31,8 @@ def answer_end(tokenizer: Any) -> str:
     return turn_end(tokenizer).rstrip("\n") or "\n\n"
 
 
-def stop_ids(loaded: Loaded) -> frozenset[int]:
+def stop_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
     """Tokens that end an answer: the model's, the tokenizer's, and the chat template's end of turn."""
-    tokenizer, model = loaded.tokenizer, loaded.model
     ids: set[int] = set()
     for found in (
         getattr(model.generation_config, "eos_token_id", None),
@@ -41,7 +40,7 @@ def stop_ids(loaded: Loaded) -> frozenset[int]:
         tokenizer.eos_token_id,
     ):
         ids.update([] if found is None else [found] if isinstance(found, int) else found)
-    closing = loaded.encode(turn_end(tokenizer).strip(), special=True)
+    closing = tokenizer(turn_end(tokenizer).strip(), add_special_tokens=False)["input_ids"]
     if closing and closing[0] in tokenizer.added_tokens_decoder:
         ids.add(closing[0])
     return frozenset(ids)

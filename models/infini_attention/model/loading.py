@@ -73,7 +73,9 @@ class Loaded:
                 likeliest.
         """
         prompt = self.encode(turn_start(self.tokenizer, instruction), special=True)
-        ids = list(engine.generate(prompt, max_new_tokens, stop=stop_ids(self), processors=processors))
+        ids = list(
+            engine.generate(prompt, max_new_tokens, stop=stop_ids(self.model, self.tokenizer), processors=processors)
+        )
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:

@@ -61,7 +61,7 @@ class Turn:
         from infini_attention.model.chat import stop_ids
         from infini_attention.qa.evidence import without_refusal
 
-        stop = stop_ids(self.loaded)
+        stop = stop_ids(self.loaded.model, self.loaded.tokenizer)
         processors = decoding(in_view=self.in_view)
         if not self.may_refuse:
             processors.extend(without_refusal(self.loaded, len(self.prompt)))

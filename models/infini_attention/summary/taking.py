@@ -8,12 +8,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from ..documents import Document
-from ..session import Session
+from ..memory.engine import Engine
+from ..model.loading import Loaded
+from ..reporting import Reporter
 from ..text.kept import KeptText
 from .chapters import Chapter, chapters
 from .notes import Note, Writer
+
+
+class Reading(Protocol):
+    """What has read something and can read on, such as a session."""
+
+    loaded: Loaded
+    engine: Engine
+    reporter: Reporter
+    texts: list[KeptText]
+
+    def read(self, documents: Sequence[Document], *, heard: Callable[[int, int], None]) -> None:
+        """Reads documents; tells after each segment which of them and how many of its characters were read."""
+
+    def leave_unread(self, documents: Sequence[Document]) -> None:
+        """Names documents as sources without reading them."""
 
 
 class NoteTaker:
@@ -31,7 +49,7 @@ class NoteTaker:
     """
 
     def __init__(
-        self, session: Session, documents: Sequence[Document], writer: Writer, words: Callable[[int], int]
+        self, session: Reading, documents: Sequence[Document], writer: Writer, words: Callable[[int], int]
     ) -> None:
         self.session, self.documents, self.writer = session, documents, writer
         self.before = len(session.texts)

@@ -7,7 +7,7 @@ import torch
 
 from ..data.corpus import Corpus
 from ..data.passkey import Passkey
-from .rollout import Segment
+from .segments import Segment
 from .tasks import Plan, draw_hay, question_segment
 
 # Segments that echoes draw one by one; a longer stretch repeats them.

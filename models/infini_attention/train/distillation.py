@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from ..memory.inject import memory_off
-
-if TYPE_CHECKING:
-    from .rollout import Segment
+from .segments import Segment
 
 
 @torch.no_grad()

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from ..memory.recording import Recording, recorder
 from ..memory.rules import COUNT_BITS
-from .rollout import IGNORED, Learner, Marks, Outcome, Segment
+from .rollout import Learner, Outcome
+from .segments import IGNORED, Marks, Segment
 
 # The fewest tokens that rows of the last segment are padded to, and the fewest labelled tokens of a segment; larger numbers
 # are rounded up to a power of two.

@@ -14,7 +14,7 @@ from ..data.corpus import Corpus
 from ..data.hiding import Hidden, Planter
 from ..data.passkey import Passkey
 from .distant_passkeys import MOST_REST, draw_echoes
-from .rollout import Segment
+from .segments import Segment
 from .tasks import Plan, draw_hay, question_segment
 
 # Rows of one step, or the plan's batch where that is larger: what a row adds is a segment or two and its question.

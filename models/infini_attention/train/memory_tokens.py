@@ -6,7 +6,8 @@ from torch import nn
 
 from ..evaluate.baselines.recurrent import MemoryTokens
 from .distillation import teach
-from .rollout import Outcome, Segment, Tally, only_trained
+from .rollout import Outcome, Tally, only_trained
+from .segments import Segment
 
 
 class RecurrentRollout(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..data.stories import Story
 from ..model.chat import answer_end, turn_start
 from ..model.loading import Loaded
-from .rollout import Segment
+from .segments import Segment
 from .tasks import Plan, question_segment
 
 # Words of a part, all of which are in view for its note, and of a note.

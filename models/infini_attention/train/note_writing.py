@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .passage_reading import ReaderRollout
-from .rollout import Segment
+from .segments import Segment
 from .tasks import Plan, question_segment
 
 

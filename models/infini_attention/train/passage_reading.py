@@ -15,7 +15,8 @@ from ..errors import InfiniError
 from ..memory.inject import memory_off
 from ..model.adapters import LowRankChanges
 from .questions import AskedTurn, any_answer
-from .rollout import Outcome, Segment, Tally, attention_to_learn, only_trained
+from .rollout import Outcome, Tally, attention_to_learn, only_trained
+from .segments import Segment
 from .tasks import Plan, question_segment
 
 # Passages in view: one with the answer to the first question, and those that words would find for it.

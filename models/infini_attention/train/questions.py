@@ -14,7 +14,7 @@ from ..data.stories import Question, Story
 from ..model.chat import answer_end, turn_start
 from ..model.loading import Loaded
 from ..qa.evidence import REFUSAL
-from .rollout import Segment
+from .segments import Segment
 from .tasks import Plan, question_segment
 
 # Rows of one step: more questions about a text cost little beside reading it, unless parts of it are read again.

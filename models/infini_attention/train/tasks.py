@@ -13,7 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ..data.corpus import Corpus
 from ..data.passkey import Passkey
-from .rollout import IGNORED, Part, Segment
+from .rollout import Part
+from .segments import IGNORED, Segment
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

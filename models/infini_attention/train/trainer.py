@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from .checkpoint import load_checkpoint, save_checkpoint
 from .graph_replay import Replays
 from .plan import TrainingPlan
-from .rollout import Learner, Part, Rollout, Segment
+from .rollout import Learner, Part, Rollout
+from .segments import Segment
 from .tasks import Plan, Task
 
 CHECKPOINT = "checkpoint.pt"
