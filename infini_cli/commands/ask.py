@@ -9,9 +9,7 @@ import typer
 from infini_attention.documents.folder import expand
 from infini_attention.errors import InputError, UsageFailure
 
-from infini_cli.asking import SCHEMA, Asker
 from infini_cli.commands import options
-from infini_cli.dialogue import talk
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import open_documents, open_session, open_state
 
@@ -81,6 +79,9 @@ def ask(
     questions = [] if talking else _piped() if question is None else [_checked(question)]
     documents = open_documents(sources, selection, run.console, run.settings.pdf_backend)
     session = open_session(run.settings, run.console, state, model)
+    from infini_cli.asking import Asker
+    from infini_cli.dialogue import talk
+
     asker = Asker(
         session,
         documents,
@@ -103,6 +104,8 @@ def ask(
 def _one_or_many(answers: list[dict[str, Any]], one: bool) -> dict[str, Any]:
     if one:
         return answers[0]
+    from infini_cli.asking import SCHEMA
+
     return {"schema": SCHEMA, "answers": [{k: v for k, v in a.items() if k != "schema"} for a in answers]}
 
 

@@ -11,7 +11,6 @@ from infini_attention.errors import UsageFailure
 from infini_cli.commands import options
 from infini_cli.output import answer_file
 from infini_cli.session import open_documents, open_session, open_state
-from infini_cli.summarising import STYLES, Summariser, from_memory
 
 LENGTHS = {"short": 60, "medium": 150, "long": 400}
 
@@ -60,6 +59,8 @@ def summarize(
         verbose=verbose,
         pdf_backend=pdf_backend,
     )
+    from infini_cli.summarising import STYLES, Summariser, from_memory
+
     words = _words(length)
     if style not in STYLES:
         raise UsageFailure(f"'{style}' is not a style", f"Use one of {', '.join(STYLES)}.")
