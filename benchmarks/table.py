@@ -63,7 +63,7 @@ def rows(sample: Path, both: Path) -> list[list[str]]:
     book = str(BOOK)
     return [
         ["passkey", "--length", "4k", "--limit", "1"],
-        ["passkey", "--length", "4k", "--limit", "1", "--memory", "off"],
+        ["passkey", "--length", "4k", "--limit", "1", "--system", "local"],
         ["passkey", "--length", "4k", "--limit", "1", "--hay", book],
         ["needle", "--length", "4k", "--limit", "1", "--hay", book],
         ["babilong", "--length", "4k", "--limit", "1", "--hay", book],
@@ -72,7 +72,7 @@ def rows(sample: Path, both: Path) -> list[list[str]]:
             for system in ("memory", "local", "window", "sinks", "full", "knn")
         ),
         ["qa", "--limit", "6", "--data", str(sample)],
-        ["qa", "--limit", "6", "--data", str(sample), "--view", "look-back"],
+        ["qa", "--limit", "6", "--data", str(sample), "--view", "memory"],
         ["refusal", "--limit", "4", "--data", str(both)],
         ["summary", "--data", str(sample)],
     ]

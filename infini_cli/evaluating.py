@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from infini_attention import Loaded
     from infini_attention.evaluate.journal import Journal
     from infini_attention.evaluate.perplexity import StreamedLoss
-    from infini_attention.evaluate.probes import Scores, Series
+    from infini_attention.evaluate.probes import Measured, Scores, Series
     from torch import Tensor
 
 SCHEMA = "infini.eval/1"
@@ -63,7 +63,7 @@ def evaluate(
     run: Run,
     loaded: Loaded,
     about: Mapping[str, Any],
-    series: Sequence[Series],
+    series: Sequence[Series | Measured],
     output: str | None,
     plot: Path | None,
     unit: str,
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def _measure(
-    run: Run, loaded: Loaded, series: Sequence[Series], system_name: str, record: Journal, text_by_text: bool
+    run: Run, loaded: Loaded, series: Sequence[Series | Measured], system_name: str, record: Journal, text_by_text: bool
 ) -> list[Scores]:
     from infini_attention.evaluate import probes
     from infini_attention.evaluate.baselines import system

@@ -87,14 +87,14 @@ def load_model(
     Raises:
         UsageFailure: If there is no such rule.
     """
-    from infini_attention import load
+    from infini_attention import load_model
     from infini_attention.model.recipe import DEFAULT
     from transformers.utils import logging
 
     if not console.verbose:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     name = model or settings.model or DEFAULT
-    loaded = load(
+    loaded = load_model(
         name,
         device=settings.device,
         dtype=settings.dtype,

@@ -82,9 +82,9 @@ def ask(
     from infini_cli.asking import Asker
     from infini_cli.dialogue import talk
 
+    session.add(documents)
     asker = Asker(
         session,
-        documents,
         max_tokens=max_tokens,
         look_back=not memory_only,
         show_sources=show_sources,

@@ -137,7 +137,7 @@ def _read_one(
     documents = open_documents(sources, pages, run.console, run.settings.pdf_backend)
     session = open_session(run.settings, run.console, state, model, keep_text=keep_text)
     try:
-        session.read(documents)
+        session.read_documents(documents)
     except ReadingInterrupted as interruption:
         if not interruption.tokens:
             run.console.note("interrupted before anything was read: no state was written")

@@ -59,7 +59,9 @@ def summarize(
         verbose=verbose,
         pdf_backend=pdf_backend,
     )
-    from infini_cli.summarising import STYLES, Summariser, from_memory
+    from infini_attention.summary.summarizer import STYLES
+
+    from infini_cli.summarising import from_memory, write_summary
 
     words = _words(length)
     if style not in STYLES:
@@ -73,9 +75,9 @@ def summarize(
         run.console.note("the state carries no text: what it read is summarised from its memory alone, unchecked")
     with answer_file(output) as file:
         if documents or session.texts:
-            Summariser(session, documents, words=words, style=style, per_chapter=per_chapter, focus=focus).write(
-                run.settings.format, file
-            )
+            session.add(documents)
+            summarizer = session.summarizer(words, style=style, focus=focus)
+            write_summary(session, summarizer, per_chapter, run.settings.format, file)
         else:
             from_memory(session, words, run.settings.format, file)
 

@@ -28,8 +28,8 @@ from infini_cli.commands.evaluation.shared import (
 from infini_cli.commands.passkey import parse_lengths
 from infini_cli.evaluating import Report, cells_of, chosen_system, evaluate, journal, measure_loss, write
 
-# What may be read again before a question.
-VIEWS = ("none", "look-back", "words", "right")
+# What a question is answered from (see `question_answering.VIEWS`).
+VIEWS = ("passages", "words", "right", "memory")
 
 
 def ppl(
@@ -91,10 +91,10 @@ def qa(
         typer.Option(
             "--view",
             metavar="|".join(VIEWS),
-            help="Parts of the text read again before a question.",
+            help="What a question is answered from.",
             autocompletion=completion.one_of(*VIEWS),
         ),
-    ] = "none",
+    ] = "passages",
     seed: Seed = 0,
     plot: Plot = None,
     output: options.Answer = None,
@@ -107,11 +107,11 @@ def qa(
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
-    """Questions, each asked after its whole text was read: token F1, exact match and ROUGE-L.
+    """Questions, answered as `ask` answers them: token F1, exact match and ROUGE-L.
 
-    With --view look-back, the passages that `ask` finds are read again before each question, and it is measured whether
-    the best of them is of the right part of the text, where the data tell it; with --view words, those that share most
-    with the question are, which needs no model to be found; with --view right, the right part itself is.
+    It is also measured whether the best passage is of the right part of the text, where the data tell it. With --view words,
+    the passages that share most words with a question are in view, which needs no model to be found; with --view right, the
+    right part itself; with --view memory, nothing: the memory alone answers. Another system than memory is asked so too.
     """
     run = options.start(
         model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
@@ -119,25 +119,16 @@ def qa(
     name = chosen_system(system, memory)
     if view not in VIEWS:
         raise UsageFailure(f"'{view}' is not a view", f"Use one of {', '.join(VIEWS)}.")
-    if view != "none" and name not in ("memory", "local"):
-        raise UsageFailure(f"the system {name} cannot read anything again", "Leave out --view.")
+    if view != "passages" and name != "memory":
+        raise UsageFailure(f"the system {name} can look nothing up", "Leave out --view.")
     prepare(output, plot, data)
     loaded = load(run, name, rule)
     from infini_attention.data.stories import load_stories
-    from infini_attention.evaluate.retrieval import by_words, look_back
-    from infini_attention.evaluate.story_probes import questions, right_part
-    from infini_attention.model.adapters import load_changes
-    from infini_attention.qa.counts import numbers_for
+    from infini_attention.evaluate.question_answering import questions, system_questions
 
-    views = dict(zip(VIEWS[1:], (look_back, by_words, right_part), strict=True))
-    series = questions(
-        loaded,
-        load_stories(data),
-        lambda asked: prompts.fill("ask", question=asked),
-        limit,
-        view=views[view](loaded) if view in views else None,
-        reader=load_changes(loaded.model, loaded.recipe.reader_file) if view in views else None,
-        options=numbers_for,
+    stories = load_stories(data)
+    measured = (
+        questions(loaded, stories, limit, view=view) if name == "memory" else system_questions(loaded, stories, limit)
     )
     about = about_of(
         loaded,
@@ -145,13 +136,13 @@ def qa(
         name,
         seed,
         data,
-        judged=view == "look-back",
-        read=view != "none",
+        judged=view == "passages",
+        read=view != "memory",
         limit=limit,
         view=view,
         prompt=prompts.fill("ask", question="{question}"),
     )
-    evaluate(run, loaded, about, [series], output, plot, "token F1, exact match and ROUGE-L")
+    evaluate(run, loaded, about, [measured], output, plot, "token F1, exact match and ROUGE-L")
 
 
 def refusal(
@@ -183,11 +174,8 @@ def refusal(
         )
     from infini_attention.data.stories import load_stories
     from infini_attention.evaluate.refusals import refusals
-    from infini_attention.evaluate.retrieval import refusing
 
-    series = refusals(
-        loaded, load_stories(data), lambda asked: prompts.fill("ask", question=asked), limit, refusing(loaded)
-    )
+    series = refusals(loaded, load_stories(data), limit)
     about = about_of(
         loaded,
         "refusal",
@@ -205,9 +193,6 @@ def refusal(
 def summary(
     data: Stories,
     limit: Items = None,
-    system: System = "memory",
-    memory: Memory = "on",
-    rule: options.Rule = None,
     seed: Seed = 0,
     plot: Plot = None,
     output: options.Answer = None,
@@ -220,21 +205,17 @@ def summary(
     verbose: options.Verbose = None,
     debug: options.Debug = False,
 ) -> None:
-    """Summaries after 10, 25, 50 and 100% of a text were read: the geometric mean of ROUGE-1, -2 and -L."""
+    """Summaries, made as `summarize` makes them: the geometric mean of ROUGE-1, -2 and -L, and what the check kept."""
     run = options.start(
         model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
-    name = chosen_system(system, memory)
     prepare(output, plot, data)
-    loaded = load(run, name, rule)
+    loaded = load(run, "memory", None)
     from infini_attention.data.stories import load_stories
-    from infini_attention.evaluate.story_probes import summaries
-    from infini_attention.qa.turn import decoding
+    from infini_attention.evaluate.summarization import summaries
 
-    series = summaries(
-        loaded, load_stories(data), lambda words: prompts.fill("summarize", words=words), limit, decoding()
-    )
+    series = [summaries(loaded, load_stories(data), limit)]
     about = about_of(
-        loaded, "summary", name, seed, data, limit=limit, prompt=prompts.fill("summarize", words="{words}")
+        loaded, "summary", "memory", seed, data, limit=limit, prompt=prompts.fill("note", words=0, text="")
     )
-    evaluate(run, loaded, about, series, output, plot, "geometric mean of ROUGE", text_by_text=True)
+    evaluate(run, loaded, about, series, output, plot, "geometric mean of ROUGE, and the share of sentences kept")

@@ -11,13 +11,12 @@ from ..memory.config import InfiniConfig, UpdateRule
 from ..memory.engine import Engine
 from ..memory.inject import inject, injection, load_adapter, memory_parameters
 from ..memory.state import Origin, fingerprint
-from .chat import stop_ids, turn_start
 from .device import Placement, choose
 from .recipe import DEFAULT, Recipe, find
 from .weights import fingerprint_base, local_path, pull
 
 if TYPE_CHECKING:
-    from transformers import LogitsProcessorList, PreTrainedModel
+    from transformers import PreTrainedModel
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,6 +29,7 @@ class Loaded:
         recipe: where it came from.
         placement: where it runs, and why.
         origin: what its states are marked with.
+        memory: whether it has a memory; one that has none answers from what is in view.
     """
 
     model: PreTrainedModel
@@ -37,6 +37,7 @@ class Loaded:
     recipe: Recipe
     placement: Placement
     origin: Origin
+    memory: bool = True
 
     @property
     def config(self) -> InfiniConfig:
@@ -48,35 +49,6 @@ class Loaded:
     def engine(self, *, use_memory: bool = True) -> Engine:
         """A new engine that has read nothing; engines of one model share its weights."""
         return Engine(self.model, use_memory=use_memory)
-
-    def read(self, text: str) -> Engine:
-        """An engine that has read a text; it can read more, and be asked with ``answer``."""
-        engine = self.engine()
-        engine.read(self.encode(text))
-        return engine
-
-    def answer(
-        self,
-        engine: Engine,
-        instruction: str,
-        max_new_tokens: int = 128,
-        *,
-        processors: LogitsProcessorList | None = None,
-    ) -> str:
-        """What the model says to a question, or to another instruction, about what an engine has read.
-
-        Args:
-            engine: one of this model's; what it has read stays as it is.
-            instruction: as a person would write it; the base's chat template is put around it.
-            max_new_tokens: the most tokens of an answer.
-            processors: transformers' logits processors, against loops for example; without any, each token is simply the
-                likeliest.
-        """
-        prompt = self.encode(turn_start(self.tokenizer, instruction), special=True)
-        ids = list(
-            engine.generate(prompt, max_new_tokens, stop=stop_ids(self.model, self.tokenizer), processors=processors)
-        )
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of a text; none are added.
@@ -92,7 +64,7 @@ class Loaded:
         return ids
 
 
-def load(
+def load_model(
     model: str = DEFAULT,
     *,
     device: str = "auto",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..evaluate.retrieval import stands_in
+from ..evaluate.question_answering import stands_in
 from ..qa.retrieve import asked, read_again
 from ..text.kept import KeptText
 from ..text.passages import Passage, passages
