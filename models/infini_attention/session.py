@@ -16,6 +16,7 @@ import torch
 from .documents import Document, PageSelection, load_document
 from .documents.reading import DOCUMENT_END, Pages, ReadingInterrupted, blocks_within, what_was_read
 from .documents.source import document_of_text
+from .errors import ModelUnavailable
 from .memory.engine import Engine
 from .memory.state import MemoryState, Source
 from .model.loading import Loaded, load_model
@@ -223,7 +224,9 @@ class Session:
             ReadingInterrupted: It was told to stop.
         """
         if not self.loaded.memory:
-            self.loaded.recipe.require_memory()
+            raise ModelUnavailable(
+                f"{self.loaded.recipe.name} has no memory to read into", "ask about files with -f, or use another --model"
+            )
         self._answerers.clear()
         ids = [
             torch.tensor(self.loaded.encode(document.text + DOCUMENT_END), dtype=torch.int32) for document in documents

@@ -227,7 +227,7 @@ def test_a_reader_is_trained_beside_a_judge_and_answers(
     state, nothing = tmp_path / "s.pt", ("ask", "-f", text, "Xylophones?", "--max-tokens", "4", "--model", out)
     outcome = infini(*nothing, "--format", "json")
     assert not read.search(outcome.err)
-    assert json.loads(outcome.out)["sources"][0]["text"] == PARTS[0]
+    assert PARTS[0] in [source["text"] for source in json.loads(outcome.out)["sources"]]
     assert infini("read", "-o", state, "--model", out, stdin=b"It rained. ").code == 0
     outcome = infini(*question, "--memory", state, "--update", "--model", out)
     assert outcome.code == 0 and read.search(outcome.err), outcome.err

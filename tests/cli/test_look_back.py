@@ -189,5 +189,5 @@ def test_a_question_for_a_number_is_answered_by_one_that_stands_in_view(infini: 
     told = [{"question": "How many keys were there under the bridge?", "answers": ["twelve keys"]}]
     file = state.parent / "told.jsonl"
     file.write_text(json.dumps({"text": text.read_text(), "questions": told}))
-    value = json.loads(infini("eval", "qa", "--data", file, "--view", "look-back", "--json").out)
+    value = json.loads(infini("eval", "qa", "--data", file, "--view", "passages", "--json").out)
     assert {cell["measure"]: cell["score"] for cell in value["cells"]} == {"f1": 1, "exact": 1, "rouge_l": 1}
