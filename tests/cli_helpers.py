@@ -69,7 +69,7 @@ segments = [2, 3]
 tokens = 320
 [training.phases.tasks]
 language_modelling = 0.5
-passkey = 0.5
+distant_passkey = 0.5
 """
     )
     return folder

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from infini_attention.errors import InputError, UsageFailure
-from infini_attention.model import prompts
 
 from infini_cli import completion
 from infini_cli.commands import options
@@ -100,7 +99,7 @@ def adapt(
     )
     # Set before torch is imported: its notes about unused parameters, one a process, help nobody here.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from infini_attention.train.catalogue import SYSTEMS, Cuts, Prompts, tasks_of
+    from infini_attention.train.catalogue import SYSTEMS, lacking, tasks_of
 
     if system not in SYSTEMS:
         raise UsageFailure(f"'{system}' is not trained", f"Use one of {', '.join(SYSTEMS)}.")
@@ -114,11 +113,11 @@ def adapt(
         chosen = chosen.for_own_texts()
     plan = _plan(chosen, steps, seed)
     if recipe is None and (data is not None or questions is not None):
-        plan, left_out = _with_texts(plan, data, questions)
-        if left_out and first:
-            run.console.note(f"left out for want of texts: {', '.join(left_out)}")
+        whole, plan = plan, plan.without(lacking(plan, data, questions))
+        if plan != whole and first:
+            run.console.note(f"left out for want of texts: {', '.join(sorted(whole.tasks - plan.tasks))}")
     form = run.settings.format
-    if dry_run and _lacking(plan, data, questions):
+    if dry_run and lacking(plan, data, questions):
         if first:
             run.console.note("pass --data or --questions, as for the training, to have its time and memory measured")
             _tell_plan(plan, None, form)
@@ -135,29 +134,8 @@ def adapt(
     )
     from infini_attention.train.adaptation import adapt as train
     from infini_attention.train.adaptation import learner_of
-    from infini_attention.train.note_cuts import writable
-    from infini_attention.train.passage_cuts import choosable, numbered, readable
 
-    asked = Prompts(
-        lambda question: prompts.fill("ask", question=question),
-        lambda words: prompts.fill("summarize", words=words),
-        lambda words, text: prompts.fill("note", words=words, text=text),
-    )
-    tasks = tasks_of(
-        loaded,
-        plan,
-        data,
-        questions=questions,
-        prompts=asked,
-        system=system,
-        cuts=Cuts(
-            judge=lambda story: choosable(loaded, story),
-            reader=lambda story: readable(loaded, story, asked.question),
-            numbers=lambda text, rng: numbered(loaded, text, asked.question, rng),
-            writer=lambda story: writable(loaded, story),
-        ),
-        notify=run.console.note,
-    )
+    tasks = tasks_of(loaded, plan, data, questions=questions, system=system, notify=run.console.note)
     learner = learner_of(loaded, system, fresh=fresh)
     if dry_run:
         from infini_attention.train.estimate import estimate, tokens_to_time
@@ -211,27 +189,6 @@ def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
         ) from error
     plan = plan if steps is None else plan.scaled(steps)
     return plan if seed is None else dataclasses.replace(plan, seed=seed)
-
-
-def _with_texts(plan: TrainingPlan, data: Path | None, questions: Path | None) -> tuple[TrainingPlan, list[str]]:
-    """The plan without the tasks whose texts were not given, and these; as it is where a phase would lose all it has."""
-    lacking = _lacking(plan, data, questions)
-    phases = tuple(
-        dataclasses.replace(phase, tasks={name: share for name, share in phase.tasks.items() if name not in lacking})
-        for phase in plan.phases
-        if any(share > 0 for name, share in phase.tasks.items() if name not in lacking)
-    )
-    if not lacking or len(phases) < len(plan.phases):
-        return plan, []
-    return dataclasses.replace(plan, phases=phases), sorted(lacking)
-
-
-def _lacking(plan: TrainingPlan, data: Path | None, questions: Path | None) -> frozenset[str]:
-    from infini_attention.train.catalogue import ASKED, OWNED, TEXTS
-
-    long = frozenset(TEXTS) if data is None else frozenset()
-    asked = frozenset({*ASKED, *OWNED} - set(TEXTS)) if questions is None else frozenset()
-    return plan.tasks & (long | asked)
 
 
 def _tell_plan(plan: TrainingPlan, measured: Estimate | None, form: str) -> None:

@@ -186,7 +186,7 @@ def test_a_judge_is_trained_and_asked(infini: Infini, stories: Path, tmp_path: P
     alone = ("adapt", "--system", "judge", "-o", tmp_path / "alone", "--recipe", plan, "--steps", "1")
     assert infini(*alone, "--questions", stories).code == 0
     assert infini("models", "show", tmp_path / "alone").code == 0
-    for system, task in (("memory", "passage_choice"), ("judge", "passkey"), ("reader", "passage_choice")):
+    for system, task in (("memory", "passage_choice"), ("judge", "distant_passkey"), ("reader", "passage_choice")):
         plan = with_tasks(model, tmp_path / system, **{task: 1})
         wrong = ("adapt", "--system", system, "-o", tmp_path / "none", "--recipe", plan, "--questions", stories)
         assert_error(infini(*wrong), 1, f"the system {system} cannot learn the task {task}")
@@ -338,18 +338,18 @@ def test_another_rule_is_trained_and_measured(infini: Infini, data: Path, tmp_pa
     assert_error(infini(*measure, "--rule", "delta", "--system", "window"), 2, "no update rule")
 
 
-def test_trains_on_questions_and_summaries(infini: Infini, tmp_path: Path, model: str) -> None:
-    folder = with_tasks(model, tmp_path / "plan", questions=1, summaries=1)
+def test_trains_on_questions(infini: Infini, tmp_path: Path, model: str) -> None:
+    folder = with_tasks(model, tmp_path / "plan", questions=1)
     record = {"text": " ".join(SENTENCES * 3), "questions": [{"question": "Who came?", "answers": ["the miller"]}]}
     stories = tmp_path / "stories.jsonl"
-    stories.write_text(json.dumps(record | {"summaries": ["A miller comes to a river."]}))
+    stories.write_text(json.dumps(record))
     command = ("adapt", "-o", tmp_path / "out", "--recipe", folder, "--steps", "4")
     outcome = infini(*command, "--questions", stories)
     assert outcome.code == 0, outcome.err
-    assert "questions: loss" in outcome.err and "summaries: loss" in outcome.err
+    assert "questions: loss" in outcome.err
     assert_error(infini(*command), 1, "questions", "--questions")
     stories.write_text(json.dumps({"text": "No questions."}))
-    assert_error(infini(*command, "--questions", stories), 1, "no text comes with")
+    assert_error(infini(*command, "--questions", stories), 1, "questions needs texts with questions")
     assert_error(infini(*command, "--questions", tmp_path / "none"), 3, "does not exist")
 
 
@@ -376,7 +376,7 @@ def test_dry_run_and_usage(infini: Infini, data: Path, tmp_path: Path, base_fold
 
 
 def test_a_plan_scaled_keeps_its_shares() -> None:
-    plan = TrainingPlan(tuple(Phase(steps, {"passkey": 1.0}) for steps in (10, 30, 60)), warmup=20)
+    plan = TrainingPlan(tuple(Phase(steps, {"needles": 1.0}) for steps in (10, 30, 60)), warmup=20)
     assert [phase.steps for phase in plan.scaled(50).phases] == [5, 15, 30]
     assert plan.scaled(50).warmup == 10
     for steps in range(1, 12):
