@@ -16,12 +16,17 @@ _UNWRITABLE_HINT = "Free some space or choose another place with -o; a file that
 
 
 @contextlib.contextmanager
-def atomic_writer(path: str | os.PathLike[str], *, binary: bool = False) -> Iterator[IO[Any]]:
+def atomic_writer(path: str | os.PathLike[str], *, binary: bool = False, private: bool = False) -> Iterator[IO[Any]]:
     """Write a file that appears whole or not at all.
 
     It is written under a temporary name in the same directory, fsynced and renamed. If anything fails, what
     was there before is unchanged. A new file gets the usual permissions, a replaced one keeps its own; a link
     is followed; a device or a pipe is written directly.
+
+    Args:
+        path: Where to.
+        binary: Bytes are written, not text.
+        private: Nobody but the owner may read the file, whoever could read the one that it replaces (mode 0600).
 
     Raises:
         InfiniError: If it cannot be written (no space, no permission, no such directory).
@@ -39,7 +44,7 @@ def atomic_writer(path: str | os.PathLike[str], *, binary: bool = False) -> Iter
             with _opened(descriptor, binary) as file:
                 yield file
                 file.flush()
-                os.fchmod(file.fileno(), _mode_for(target))
+                os.fchmod(file.fileno(), 0o600 if private else _mode_for(target))
                 os.fsync(file.fileno())
             os.replace(temporary, target)
         except BaseException:

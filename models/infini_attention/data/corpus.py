@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InfiniError
+from ..files import atomic_writer
 
 TEXT_SUFFIXES = (".txt", ".md", ".jsonl", ".jsonl.gz")
 
@@ -130,10 +130,8 @@ def digest(files: Sequence[Path]) -> str:
 
 def _save(path: Path, values: np.ndarray[Any, Any]) -> None:
     """Whole or not at all: several processes of a run may tokenise the same texts."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with temporary.open("wb") as file:
+    with atomic_writer(path, binary=True) as file:
         np.save(file, values)
-    os.replace(temporary, path)
 
 
 def _texts(files: list[Path]) -> Iterator[str]:

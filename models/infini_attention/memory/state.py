@@ -6,14 +6,11 @@ accepted) or ``.safetensors``; which of the two is told by its content, not by i
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import io
 import json
-import os
 import pickle
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,8 @@ from safetensors import safe_open
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from ..errors import InfiniError, StateError
+from ..errors import StateError
+from ..files import atomic_writer
 
 FORMAT = "infini.state"
 VERSION = 1
@@ -137,7 +135,7 @@ class MemoryState:
         return {**header, "digest": _digest(header, self.stored())}
 
     def save(self, path: Path) -> None:
-        """Writes the state: to a temporary file beside ``path``, flushed to disk, then renamed; mode 0600.
+        """Writes the state, whole or not at all; mode 0600.
 
         Args:
             path: ``.safetensors`` gives that format, any other name ``.pt``'s.
@@ -153,7 +151,9 @@ class MemoryState:
             buffer = io.BytesIO()
             torch.save({HEADER: text, "tensors": tensors}, buffer)
             content = buffer.getvalue()
-        _write_atomically(path, content)
+        # What somebody read is nobody else's business.
+        with atomic_writer(path, binary=True, private=True) as file:
+            file.write(content)
 
     @classmethod
     def load(cls, path: Path) -> MemoryState:
@@ -246,25 +246,3 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
         total.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
         total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary: str | None = None
-    try:
-        # mkstemp makes the file with mode 0600: what somebody read is nobody else's business.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        # Ctrl-C too must not leave a half file behind.
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        if not isinstance(error, OSError):
-            raise
-        raise InfiniError(
-            f"cannot write {path}: {error.strerror}", "free some space or choose another place with -o"
-        ) from error

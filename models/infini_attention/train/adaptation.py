@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ..evaluate.baselines.recurrent import WEIGHTS, MemoryTokens, load_recurrent, weights_file
+from ..files import atomic_writer
 from ..memory.config import InfiniConfig
 from ..model.adapters import LowRankChanges, load_changes
 from ..model.loading import Loaded
 from ..model.recipe import ADAPTER, JUDGE_WEIGHTS, READER_WEIGHTS, RECIPE, WRITER_WEIGHTS, Recipe
 from ..qa.reranker import PassageJudge, load_judge
 from .catalogue import JUDGE, MEMORY, READER, SYSTEMS, WRITER
-from .checkpoint import whole
 from .memory_tokens import RecurrentRollout
 from .note_writing import WriterRollout
 from .passage_reading import ReaderRollout
@@ -105,8 +105,8 @@ def adapt(
         else:
             write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / RECIPE)
         tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in learner.trained().items()}
-        with whole(out / weights) as temporary:
-            save_file(tensors, temporary)
+        with atomic_writer(out / weights, binary=True) as file:
+            file.write(save(tensors))
 
     train(learner, tasks, plan, out, identity, on_step=on_step, on_checkpoint=write)
     return out

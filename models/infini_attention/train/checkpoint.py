@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InfiniError
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Gives a name beside ``path`` to write to; what stands there in the end is on the disk before it takes ``path``'s place."""
-    temporary = path.with_name(path.name + ".part")
-    yield temporary
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+from ..files import atomic_writer
 
 
 def save_checkpoint(
     path: Path, step: int, parameters: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer, identity: str
 ) -> None:
-    """Writes a checkpoint to a temporary name beside ``path``, then renames it.
+    """Writes a checkpoint, whole or not at all.
 
     Args:
         path: where to.
@@ -43,8 +31,8 @@ def save_checkpoint(
         "parameters": {name: parameter.detach().cpu() for name, parameter in parameters.items()},
         "optimiser": optimiser.state_dict(),
     }
-    with whole(path) as temporary:
-        torch.save(content, temporary)
+    with atomic_writer(path, binary=True) as file:
+        torch.save(content, file)
 
 
 def load_checkpoint(
