@@ -75,7 +75,8 @@ def passkey_test(
     document = (
         None if haystack == "repeat" else open_documents([haystack], None, run.console, run.settings.pdf_backend)[0]
     )
-    loaded = load_model(run.settings, run.console, None if state is None else model_of_state(state, model))
+    name = None if state is None else model_of_state(state, model, run.settings.model)
+    loaded = load_model(run.settings, run.console, name)
     hay = None if document is None else loaded.encode(document.text)
     from infini_attention.evaluate.passkeys import run as run_test
 
