@@ -12,6 +12,7 @@ from infini_attention.documents import Document, PageSelection, load_document
 from infini_attention.documents.clean import told
 from infini_attention.errors import InfiniError, UsageFailure
 
+from infini_cli.fetching import download_bar
 from infini_cli.interrupt import deferred_interrupt
 from infini_cli.output import Console
 from infini_cli.settings import Settings
@@ -95,17 +96,21 @@ def load_model(
     if not console.verbose:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     name = model or settings.model or DEFAULT
-    loaded = load_model(
-        name,
-        device=settings.device,
-        dtype=settings.dtype,
-        config=config,
-        rule=_update_rule(rule),
-        untrained=untrained,
-        notify=console.note,
-    )
+    with download_bar(console) as progress:
+        loaded = load_model(
+            name,
+            device=settings.device,
+            dtype=settings.dtype,
+            config=config,
+            rule=_update_rule(rule),
+            untrained=untrained,
+            notify=console.note,
+            progress=progress,
+        )
     console.detail(f"model {loaded.recipe.name} on {loaded.placement.reason}")
-    if loaded.recipe.adapter_file is None and needs_adapter:
+    if not loaded.memory:
+        console.detail(f"{loaded.recipe.name} has no memory: it goes by the text in view")
+    elif loaded.recipe.adapter_file is None and needs_adapter:
         console.note(f"{loaded.recipe.name} has no adapter: its memory path is untrained (see: infini adapt)")
     elif loaded.config.update_rule != loaded.recipe.config.update_rule and not untrained:
         console.note(
@@ -183,13 +188,15 @@ def model_of_state(state: MemoryState, model: str | None, setting: str | None = 
 
     origin = state.origin
     if model is not None:
-        if not _may_be_of(state, find(model)):
+        recipe = find(model)
+        if not _may_be_of(state, recipe):
+            recipe.require_memory()
             raise StateError(
                 f"the state belongs to model {origin.model}, not to {model}",
                 "Leave --model out, or read the document again with the other model.",
             )
         return model
-    if origin.model in names():
+    if origin.model in names() and find(origin.model).memory:
         return origin.model
     if setting is not None and _may_be_of(state, find(setting)):
         return setting
@@ -200,11 +207,28 @@ def model_of_state(state: MemoryState, model: str | None, setting: str | None = 
 
 
 def _may_be_of(state: MemoryState, recipe: Recipe) -> bool:
-    """Whether a recipe can be the state's. Fingerprints decide in the end; what is plain now must not cost a download."""
-    from infini_attention.model.recipe import names
+    """Whether a recipe can be the state's. Fingerprints decide in the end; what is plain now must not cost a download.
 
+    A model without a memory goes by the text that a state carries, whoever read it.
+    """
+    from infini_attention.model.recipe import names
+    from infini_attention.text.kept import ATTACHMENT
+
+    if not recipe.memory:
+        return ATTACHMENT in state.attachments
     both_shipped = {recipe.name, state.origin.model} <= set(names())
     return (not both_shipped or recipe.name == state.origin.model) and recipe.config.digest() == state.origin.config
+
+
+def require_memory(settings: Settings, model: str | None = None) -> None:
+    """Refuse, before anything is fetched or read, what a model without a memory cannot do.
+
+    Raises:
+        ModelUnavailable: If the model named, or that of the settings, has none.
+    """
+    from infini_attention.model.recipe import DEFAULT, find
+
+    find(model or settings.model or DEFAULT).require_memory()
 
 
 def check_state_output(path: Path, sources: Sequence[str]) -> None:

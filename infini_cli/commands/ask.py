@@ -11,7 +11,7 @@ from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli.commands import options
 from infini_cli.output import answer_file, emit_json
-from infini_cli.session import open_documents, open_session, open_state
+from infini_cli.session import open_documents, open_session, open_state, require_memory
 
 
 def ask(
@@ -66,6 +66,8 @@ def ask(
     )
     if update and memory is None:
         raise UsageFailure("--update needs a state to write to", "Name it with --memory.")
+    if (memory_only or update) and (memory is None or model is not None):
+        require_memory(run.settings)
     sources = expand(file or [])
     if memory is None and not sources:
         sources = options.inputs(ctx, None) if question is not None else options.help_and_exit(ctx)

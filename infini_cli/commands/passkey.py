@@ -12,7 +12,7 @@ from infini_attention.errors import UsageFailure
 from infini_cli import completion
 from infini_cli.commands import options
 from infini_cli.output import answer_file, emit_json, write_table
-from infini_cli.session import load_model, model_of_state, open_documents, open_state
+from infini_cli.session import load_model, model_of_state, open_documents, open_state, require_memory
 
 if TYPE_CHECKING:
     from infini_attention.evaluate.passkeys import Cell
@@ -67,6 +67,8 @@ def passkey_test(
     lengths, depths = parse_lengths(length), parse_depths(depth)
     if memory is not None and memory_off:
         raise UsageFailure("--memory and --memory-off exclude each other", "Keep one of them.")
+    if not memory_off and (memory is None or model is not None):
+        require_memory(run.settings)
     if plot is not None:
         from infini_cli.plotting import check_plot
 

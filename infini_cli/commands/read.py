@@ -16,7 +16,7 @@ from infini_cli.commands import options
 from infini_cli.dumping import dump
 from infini_cli.errors import EXIT_INTERRUPTED
 from infini_cli.output import answer_file, emit_json
-from infini_cli.session import check_state_output, open_documents, open_session, open_state
+from infini_cli.session import check_state_output, open_documents, open_session, open_state, require_memory
 
 if TYPE_CHECKING:
     from infini_attention.documents import PageSelection
@@ -107,6 +107,8 @@ def read(
         return
     if output is None:
         raise UsageFailure("no --output is given for the state", "Name a file with -o, such as state.pt.")
+    if memory is None or model is not None:
+        require_memory(run.settings)
     if batch is None and not output.endswith(os.sep) and not Path(output).is_dir():
         if jobs is not None or shard is not None or ray:
             raise UsageFailure(f"--jobs, --shard and --ray need a folder, and {output} is none", f"Write -o {output}/")

@@ -89,12 +89,12 @@ class Session:
 
     @property
     def engine(self) -> Engine:
-        """What was read into memory.
+        """What was read into memory: nothing, where the model has none.
 
         Raises:
             StateError: the state that the session started from belongs to another model.
         """
-        if self._state is not None:
+        if self._state is not None and self.loaded.memory:
             self._engine.restore(self._state, self.loaded.origin)
             self._state = None
         return self._engine
@@ -134,13 +134,13 @@ class Session:
         self._answerers.clear()
 
     def remembered(self) -> Engine:
-        """What the session has read; documents that wait are read now.
+        """What the session has read; documents that wait are read now, if the model has a memory.
 
         Raises:
             ReadingInterrupted: see ``read_documents``.
             StateError: see ``engine``.
         """
-        if self.pending:
+        if self.pending and self.loaded.memory:
             self.read_pending()
         return self.engine
 
@@ -222,6 +222,7 @@ class Session:
 
         Raises:
             ReadingInterrupted: It was told to stop.
+            ModelUnavailable: The model has no memory.
         """
         if not self.loaded.memory:
             raise ModelUnavailable(

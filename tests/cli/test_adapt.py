@@ -46,8 +46,8 @@ def test_trains_goes_on_and_can_be_used(infini: Infini, data: Path, tmp_path: Pa
     outcome = infini("read", "-o", state, "--model", out, stdin=SENTENCES[0].encode() * 4)
     assert outcome.code == 0
     assert "untrained" not in outcome.err
-    # Found again by the state alone, and not taken for the model it was trained from.
-    assert infini("ask", "--memory", state, "Who?", "--max-tokens", "2").code == 0
+    # Taken where it is named, and not taken for the model it was trained from.
+    assert infini("ask", "--memory", state, "Who?", "--max-tokens", "2", "--model", out).code == 0
     assert_error(infini("ask", "--memory", state, "Who?", "--model", model), 5, model, str(out))
 
 

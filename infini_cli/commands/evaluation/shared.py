@@ -10,7 +10,7 @@ from infini_attention.errors import InfiniError, InputError, UsageFailure
 
 from infini_cli import completion
 from infini_cli.commands import options
-from infini_cli.session import load_model
+from infini_cli.session import load_model, require_memory
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
@@ -77,9 +77,12 @@ def load(run: options.Run, system: str, rule: str | None) -> Loaded:
 
     Raises:
         UsageFailure: If a rule is asked for where it would change nothing.
+        ModelUnavailable: If it has no memory to measure.
     """
     if rule is not None and system != "memory":
         raise UsageFailure(f"the system {system} has no update rule", "Leave out --rule.")
+    if system == "memory":
+        require_memory(run.settings)
     return load_model(run.settings, run.console, rule=rule, needs_adapter=system == "memory")
 
 

@@ -27,6 +27,7 @@ from infini_cli.commands.evaluation.shared import (
 )
 from infini_cli.commands.passkey import parse_lengths
 from infini_cli.evaluating import Report, cells_of, chosen_system, evaluate, journal, measure_loss, write
+from infini_cli.session import load_model
 
 # What a question is answered from (see `question_answering.VIEWS`).
 VIEWS = ("passages", "words", "right", "memory")
@@ -166,7 +167,8 @@ def refusal(
         model=model, device=device, dtype=dtype, format=format, as_json=as_json, quiet=quiet, verbose=verbose
     )
     prepare(output, plot, data)
-    loaded = load(run, "memory", rule)
+    # Whether a text tells what is asked is told from its passages, whatever is remembered.
+    loaded = load_model(run.settings, run.console, rule=rule)
     if loaded.recipe.refuse_below is None:
         raise InfiniError(
             f"{loaded.recipe.name} never refuses: its recipe has no refuse_below",

@@ -12,6 +12,8 @@ from ..memory.engine import Engine
 from ..memory.inject import inject, injection, load_adapter, memory_parameters
 from ..memory.state import Origin, fingerprint
 from .device import Placement, choose
+from .fetch import Progress, ignore
+from .integrity import check
 from .recipe import DEFAULT, Recipe, find
 from .weights import fingerprint_base, local_path, pull
 
@@ -46,9 +48,13 @@ class Loaded:
         assert record is not None
         return record.config
 
-    def engine(self, *, use_memory: bool = True) -> Engine:
-        """A new engine that has read nothing; engines of one model share its weights."""
-        return Engine(self.model, use_memory=use_memory)
+    def engine(self, *, use_memory: bool | None = None) -> Engine:
+        """A new engine that has read nothing; engines of one model share its weights.
+
+        Args:
+            use_memory: whether it remembers closed segments; if the model has a memory, by default.
+        """
+        return Engine(self.model, use_memory=self.memory if use_memory is None else use_memory)
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of a text; none are added.
@@ -74,6 +80,7 @@ def load_model(
     untrained: bool = False,
     fetch: bool = True,
     notify: Callable[[str], None] = lambda text: None,
+    progress: Progress = ignore,
 ) -> Loaded:
     """Loads a base, puts its memory path in, and the adapter into that.
 
@@ -87,6 +94,7 @@ def load_model(
         untrained: leave the adapter out.
         fetch: whether weights that are not there may be fetched.
         notify: told what is going on.
+        progress: told how many bytes of weights have come, and of how many.
 
     Raises:
         ModelUnavailable: the model is unknown, cannot be fetched, or cannot carry a memory path.
@@ -95,9 +103,11 @@ def load_model(
     # First what costs nothing, so that a mistake is told before anything is fetched.
     recipe = find(model)
     placement = choose(device, dtype)
-    path = pull(recipe.base, notify) if fetch else local_path(recipe.base)
+    path = pull(recipe.base, notify, progress) if fetch else local_path(recipe.base)
     if path is None:
         raise ModelUnavailable(f"the weights of {recipe.name} are not here", f"run: infini models pull {recipe.name}")
+    if not fetch:
+        check(path)
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -133,4 +143,4 @@ def load_model(
             f"{recipe.name} cannot carry this memory path: {error}", "use another model, or adapt this one anew"
         ) from error
     origin = Origin(recipe.address, base_fingerprint, fingerprint(dict(memory_parameters(base))), chosen.digest())
-    return Loaded(base, tokenizer, recipe, placement, origin)
+    return Loaded(base, tokenizer, recipe, placement, origin, recipe.memory or config is not None)

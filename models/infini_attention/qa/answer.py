@@ -163,7 +163,9 @@ class Answerer:
             engine = from_passages(self.loaded, [view], remembered, reader=self.reader)
         elif self.retriever is not None:
             found = self.retriever.find(question, self._room(turn, max_tokens), by_words=self.by_words)
-            if not self.by_words and refuses(self.loaded, question, found):
+            refused = not self.by_words and refuses(self.loaded, question, found)
+            # Without passages and without a memory there is nothing to answer from.
+            if refused or not (found or self.loaded.memory):
                 yield TOLD
                 yield Answer(question, TOLD, (), True, True, None, False, tuple(turn.transcript(TOLD)))
                 return

@@ -1,7 +1,7 @@
 """Notes on documents, chapter by chapter.
 
 They are taken while the documents are read, each as soon as the chapter's last word is in memory; a model that was trained
-for notes goes by the chapters alone, so nothing is read for it.
+for notes, or that has no memory, goes by the chapters alone, so nothing is read for it.
 """
 
 from __future__ import annotations
