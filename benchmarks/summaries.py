@@ -51,7 +51,7 @@ def by_notes_alone(loaded: Loaded, text: KeptText, words: int) -> str:
     """The same by the base alone: nothing is kept in memory, and no writer is in force."""
     engine = loaded.engine(use_memory=False)
     writer, parts = Writer(loaded), chapters(0, text)
-    writer.changes = None
+    writer.adapter = None
     notes = [writer.note(engine, chapter, note_words(words, len(parts))) for chapter in parts]
     return " ".join(summary(writer, engine, notes, words))
 

@@ -13,7 +13,7 @@ from infini_attention.memory.cache import InfiniCache
 from infini_attention.memory.config import InfiniConfig, UpdateRule
 from infini_attention.memory.inject import inject, memory_parameters, new_cache
 from infini_attention.memory.state import Origin
-from infini_attention.model.adapters import LowRankChanges
+from infini_attention.model.adapters import SCALE, LoraAdapter
 from infini_attention.train.plan import Phase, TrainingPlan
 from infini_attention.train.segments import Segment
 from infini_attention.train.tasks import Plan
@@ -96,14 +96,23 @@ def decoder_of(model: Model) -> Any:
     return model.get_decoder()
 
 
-def changes_of(model: Model) -> LowRankChanges:
-    """Low-rank changes of a model that show."""
-    changes = LowRankChanges(model, rank=3)
+def lora_of(model: Model, name: str = "reader") -> LoraAdapter:
+    """An adapter of a model that shows."""
+    adapter = LoraAdapter(model, name, rank=3)
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
-        for weight in changes.parameters():
+        for weight in adapter.weights().values():
             weight.copy_(torch.randn(weight.shape, generator=generator) / 5)
-    return changes
+    return adapter
+
+
+def merged(base: Model, adapter: LoraAdapter) -> Model:
+    """The base with the adapter's changes in its weights for good."""
+    decoder, weights = base.get_decoder(), adapter.weights()
+    for name in {key.rpartition(".lora_")[0] for key in weights}:
+        change = weights[f"{name}.lora_B.weight"] @ weights[f"{name}.lora_A.weight"]
+        decoder.get_submodule(name).weight.data += SCALE * change.detach()
+    return base
 
 
 def stir(model: Model, scale: float = 0.3, seed: int = 1) -> None:

@@ -261,7 +261,7 @@ def test_a_writer_is_trained_and_writes_the_notes(
     in_force, unsaid = [], []
 
     def pieces(turn: Turn, engine: Engine) -> list[str]:
-        in_force.append(engine.changes is not None)
+        in_force.append(engine.adapter is not None)
         unsaid.append(turn.unsaid)
         return [f"{told} It was Peregrine's."]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import inject, memory_off, new_cache
-from infini_attention.model.adapters import LowRankChanges
+from infini_attention.model.adapters import LoraAdapter
 from infini_attention.qa.choosing import OneOf
 from infini_attention.qa.reader import by_passages
 
@@ -63,9 +63,9 @@ def test_each_answer_is_as_likely_as_if_it_were_alone(family: str, rule: str, wa
 
 def test_a_reader_chooses_by_its_passages_alone() -> None:
     model = model_of()
-    reader, prompt = LowRankChanges(model, rank=3), ids(3, 5)
+    reader, prompt = LoraAdapter(model, "reader", rank=3), ids(3, 5)
     with torch.no_grad():
-        for number, weight in enumerate(reader.parameters()):
+        for number, weight in enumerate(reader.weights().values()):
             weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(number)) / 5)
     engine = by_passages(model, reader, [ids(4, 3), ids(3, 4)])
     found = engine.likelihoods(prompt, OPTIONS)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from infini_attention.errors import ModelUnavailable
 from infini_attention.memory.inject import inject, new_cache
-from infini_attention.model.adapters import SCALE, LowRankChanges
+from infini_attention.model.adapters import LoraAdapter
 from infini_attention.model.recipe import JUDGE_WEIGHTS, file_in
 from infini_attention.qa.reranker import PassageJudge, load_judge
 from infini_attention.train.reranking import Choosable, JudgeRollout, PassageChoice
@@ -18,7 +18,7 @@ from infini_attention.train.tasks import Plan
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models import FAMILIES, VOCABULARY, Model, base_model, small_config, stir
+from models import FAMILIES, VOCABULARY, Model, base_model, merged, small_config, stir
 
 PLAN = Plan(1, 2, 8, 2)
 
@@ -38,7 +38,7 @@ def model_of(family: str = "llama") -> Model:
 
 
 def judge_of(model: Model, layers: int = 1) -> PassageJudge:
-    judge = PassageJudge(model, LowRankChanges(model, layers, rank=3))
+    judge = PassageJudge(model, LoraAdapter(model, "reranker", layers, rank=3))
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for weight in judge.weights().values():
@@ -48,13 +48,8 @@ def judge_of(model: Model, layers: int = 1) -> PassageJudge:
 
 def slowly(judge: PassageJudge, family: str, passage: list[int], question: list[int]) -> Tensor:
     """The judgement of one pair, in one go."""
-    base = copy.deepcopy(base_model(family)).get_decoder()
-    base.layers = base.layers[: judge.changes.layers]
-    for name, module in base.named_modules():
-        place = f"{name.split('.')[1]}-{name.rsplit('.', 1)[-1]}" if "proj" in name else ""
-        if place:
-            down, up = judge.changes[f"{place}-down"], judge.changes[f"{place}-up"]
-            module.weight.data += SCALE * (down @ up).T.detach()
+    base = merged(copy.deepcopy(base_model(family)), judge.adapter).get_decoder()
+    base.layers = base.layers[: judge.adapter.layers]
     hidden = base(input_ids=torch.tensor([passage + question]), use_cache=False).last_hidden_state[0]
     own: Tensor = hidden[len(passage) + 1 :].mean(0)
     return own @ judge.direction
@@ -122,7 +117,10 @@ def test_the_loss_is_the_surprise_at_the_right_passages() -> None:
 
 def test_it_learns() -> None:
     model = base_model()
-    task, learner = PassageChoice([choosable()]), JudgeRollout(PassageJudge(model, LowRankChanges(model, 1, rank=4)))
+    task, learner = (
+        PassageChoice([choosable()]),
+        JudgeRollout(PassageJudge(model, LoraAdapter(model, "reranker", 1, rank=4))),
+    )
     weights = learner.trained()
     optimiser = torch.optim.Adam(weights.values(), 0.02)
     losses = []
@@ -133,7 +131,7 @@ def test_it_learns() -> None:
         optimiser.step()
         losses.append(loss.item())
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
-    assert all(not parameter.requires_grad for name, parameter in learner.model.named_parameters())
+    assert all(p.requires_grad == (".lora_" in name) for name, p in learner.model.named_parameters())
 
 
 def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from infini_attention.errors import ModelUnavailable
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import inject, memory_off
-from infini_attention.model.adapters import SCALE, LowRankChanges, load_changes
+from infini_attention.model.adapters import LoraAdapter, load_lora
 from infini_attention.model.recipe import READER_WEIGHTS, file_in
 from infini_attention.qa.reader import by_passages
 from infini_attention.train.passage_reading import PASSAGES, QUESTIONS, Readable, ReaderRollout, Reading
@@ -21,7 +21,7 @@ from infini_attention.train.tasks import Plan
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models import FAMILIES, VOCABULARY, Model, base_model, changes_of, small_config, stir
+from models import FAMILIES, VOCABULARY, Model, base_model, lora_of, merged, small_config, stir
 
 PLAN = Plan(2, 2, 8, 2)
 
@@ -37,15 +37,6 @@ def model_of(family: str = "llama", **config: object) -> Model:
     return model
 
 
-def changed_for_good(reader: LowRankChanges, family: str) -> Model:
-    base = copy.deepcopy(base_model(family))
-    for name, module in base.get_decoder().named_modules():
-        place = f"{name.split('.')[1]}-{name.rsplit('.', 1)[-1]}" if "proj" in name else ""
-        if place:
-            module.weight.data += SCALE * (reader[f"{place}-down"] @ reader[f"{place}-up"]).T.detach()
-    return base
-
-
 def logits(model: Model, tokens: list[int]) -> Tensor:
     found: Tensor = model(input_ids=torch.tensor([tokens])).logits
     return found
@@ -54,25 +45,27 @@ def logits(model: Model, tokens: list[int]) -> Tensor:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_changes_in_force_are_weights_changed_for_good(family: str) -> None:
     model = model_of(family)
-    reader, before = changes_of(model), logits(model, ids(9, 1))
+    reader, before = lora_of(model), logits(model, ids(9, 1))
     with reader.in_force(), memory_off(model):
         found = logits(model, ids(9, 1))
-    torch.testing.assert_close(found, logits(changed_for_good(reader, family), ids(9, 1)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        found, logits(merged(copy.deepcopy(base_model(family)), reader), ids(9, 1)), rtol=1e-4, atol=1e-5
+    )
     assert not torch.allclose(found, before)
     assert torch.equal(logits(model, ids(9, 1)), before)
-    with LowRankChanges(model).in_force():
+    with LoraAdapter(model, "new").in_force():
         assert torch.equal(logits(model, ids(9, 1)), before)
 
 
-@pytest.mark.parametrize("layers", [0, 1])
+@pytest.mark.parametrize("layers", [1, 2])
 def test_fewer_layers_are_changed_where_it_is_asked_for(layers: int) -> None:
-    changes = LowRankChanges(model_of(), layers)
-    assert {name.split("-")[0] for name in changes} == {str(layer) for layer in range(layers)}
+    changes = LoraAdapter(model_of(), "few", layers)
+    assert {name.split(".")[1] for name in changes.weights()} == {str(layer) for layer in range(layers)}
 
 
 def test_an_answer_is_given_with_the_reader_from_the_passages_on() -> None:
     model = model_of(segment_length=16)
-    reader, engine = changes_of(model), Engine(model)
+    reader, engine = lora_of(model), Engine(model)
     engine.read(ids(40, 2))
     found = list(by_passages(model, reader, [ids(4, 3), ids(3, 4)]).generate(ids(3, 5), 3))
     # Step by step: nothing that lies behind is known.
@@ -114,14 +107,15 @@ def test_a_step_has_passages_in_reading_order_and_the_questions_that_they_answer
 
 def test_the_loss_is_that_of_one_row_at_a_time() -> None:
     model = model_of()
-    reader = changes_of(model)
+    reader = lora_of(model)
     learner = ReaderRollout(reader)
     weights = learner.trained()
     parts = Reading([readable()]).sample(PLAN, np.random.default_rng(1))
     outcome = learner(parts)
     torch.autograd.backward(outcome.loss)
     found = {name: weight.grad for name, weight in weights.items()}
-    reader.zero_grad()
+    for weight in weights.values():
+        weight.grad = None
     losses = []
     for view, asked in ((parts[0], parts[1]), (parts[2], parts[3])):
         assert asked.labels is not None
@@ -138,7 +132,7 @@ def test_the_loss_is_that_of_one_row_at_a_time() -> None:
 
 def test_it_learns() -> None:
     model = model_of()
-    task, learner = Reading([readable()]), ReaderRollout(LowRankChanges(model, rank=4))
+    task, learner = Reading([readable()]), ReaderRollout(LoraAdapter(model, "reader", rank=4))
     optimiser = torch.optim.Adam(learner.trained().values(), 0.02)
     losses = []
     for step in range(60):
@@ -148,22 +142,25 @@ def test_it_learns() -> None:
         optimiser.step()
         losses.append(loss.item())
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
-    assert all(not parameter.requires_grad for parameter in model.parameters())
+    assert all(parameter.requires_grad == (".lora_" in name) for name, parameter in model.named_parameters())
 
 
 def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
     model = model_of()
-    reader = changes_of(model)
-    assert load_changes(model, file_in(tmp_path, READER_WEIGHTS)) is None and load_changes(model, None) is None
-    save_file({name: weight.detach() for name, weight in reader.items()}, tmp_path / READER_WEIGHTS)
-    again = load_changes(model, tmp_path / READER_WEIGHTS)
-    assert again is not None and not any(weight.requires_grad for weight in again.parameters())
+    reader = lora_of(model)
+    assert (
+        load_lora(model, "reader", file_in(tmp_path, READER_WEIGHTS)) is None
+        and load_lora(model, "reader", None) is None
+    )
+    save_file({name: weight.detach() for name, weight in reader.weights().items()}, tmp_path / READER_WEIGHTS)
+    again = load_lora(model, "again", tmp_path / READER_WEIGHTS)
+    assert again is not None and not any(weight.requires_grad for weight in again.weights().values())
     with reader.in_force():
         expected = logits(model, ids(9, 1))
     with again.in_force():
         assert torch.equal(logits(model, ids(9, 1)), expected)
     with pytest.raises(ModelUnavailable, match="cannot be used"):
-        load_changes(base_model(hidden_size=48), tmp_path / READER_WEIGHTS)
+        load_lora(base_model(hidden_size=48), "reader", tmp_path / READER_WEIGHTS)
     (tmp_path / READER_WEIGHTS).write_bytes(b"no weights")
     with pytest.raises(ModelUnavailable, match="is damaged"):
-        load_changes(model, tmp_path / READER_WEIGHTS)
+        load_lora(model, "reader", tmp_path / READER_WEIGHTS)

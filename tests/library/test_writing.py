@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import inject, memory_off
-from infini_attention.model.adapters import LowRankChanges
+from infini_attention.model.adapters import LoraAdapter
 from infini_attention.train.note_writing import Writable, WriterRollout, Writing
 from infini_attention.train.tasks import Plan
 
-from models import Model, base_model, changes_of, small_config, stir
+from models import Model, base_model, lora_of, small_config, stir
 
 PARTS = [
     Writable([10, 11, 12, 13], [[14, 9], [15, 16, 9]]),
@@ -28,7 +28,7 @@ def model_of() -> Model:
 
 def test_the_loss_is_that_of_every_note_behind_its_own_part() -> None:
     model = model_of()
-    changes = changes_of(model)
+    changes = lora_of(model)
     learner = WriterRollout(changes)
     weights = learner.trained()
     segments = Writing(PARTS).sample(Plan(2, 2, 8, 2), np.random.default_rng(3))
@@ -36,7 +36,8 @@ def test_the_loss_is_that_of_every_note_behind_its_own_part() -> None:
     outcome = learner(segments)
     torch.autograd.backward(outcome.loss)
     found = {name: weight.grad for name, weight in weights.items()}
-    changes.zero_grad()
+    for weight in weights.values():
+        weight.grad = None
     losses = []
     for view in segments[::2]:
         (part,) = [part for part in PARTS if part.instruction[:-1] == view.ids[0].tolist()]
@@ -54,10 +55,10 @@ def test_the_loss_is_that_of_every_note_behind_its_own_part() -> None:
 
 def test_changes_may_be_in_force_while_an_engine_answers_from_memory() -> None:
     model = model_of()
-    changes, engine = changes_of(model), Engine(model)
+    changes, engine = lora_of(model), Engine(model)
     engine.read(list(range(10, 42)))
     writing = engine.fork()
-    writing.changes = changes
+    writing.adapter = changes
     found = list(writing.generate([5, 6], 3))
     view = [5, 6]
     for token in found:
@@ -71,7 +72,7 @@ def test_changes_may_be_in_force_while_an_engine_answers_from_memory() -> None:
 
 def test_it_learns() -> None:
     model = model_of()
-    learner = WriterRollout(LowRankChanges(model, rank=4))
+    learner = WriterRollout(LoraAdapter(model, "reader", rank=4))
     optimiser = torch.optim.Adam(learner.trained().values(), 0.02)
     losses = []
     for step in range(50):

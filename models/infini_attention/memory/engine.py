@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 from transformers import Cache, LogitsProcessorList, PreTrainedModel
 
+from .adapting import Switchable, put_in_force
 from .cache import InfiniCache, shared_copy
 from .config import InfiniConfig
 from .decoding import decode, room_for_answer
@@ -22,13 +22,6 @@ from .inject import injection, memory_off, memory_paths, new_cache
 from .rules import Memory
 from .segment_graph import read_segment
 from .state import BEHIND, OPEN_IDS, MemoryState, Origin
-
-
-class Switchable(Protocol):
-    """Something of the model that is in force only when asked for, such as an adapter."""
-
-    def in_force(self) -> AbstractContextManager[None]:
-        """A context in which the model has it."""
 
 
 class Engine:
@@ -39,7 +32,7 @@ class Engine:
         use_memory: ``False`` reads and answers from the open segment alone, for comparison.
 
     Attributes:
-        changes: in force while it answers, such as a reader.
+        adapter: in force while it answers, such as a reader.
     """
 
     def __init__(self, model: PreTrainedModel, *, use_memory: bool = True) -> None:
@@ -49,7 +42,7 @@ class Engine:
         self.model = model
         self.config: InfiniConfig = record.config
         self.use_memory = use_memory
-        self.changes: Switchable | None = None
+        self.adapter: Switchable | None = None
         self.reset()
 
     @property
@@ -114,7 +107,7 @@ class Engine:
     def fork(self) -> Engine:
         """An engine that has read the same and goes on by itself."""
         other = Engine(self.model, use_memory=self.use_memory)
-        other.cache, other.open_ids, other.changes = self.cache.fork(), list(self.open_ids), self.changes
+        other.cache, other.open_ids, other.adapter = self.cache.fork(), list(self.open_ids), self.adapter
         return other
 
     @torch.inference_mode()
@@ -152,7 +145,12 @@ class Engine:
             logits, cache = self._answering(ids, cache, 1)
             return logits[:, -1]
 
-        yield from decode(logits_of, view, len(prompt), max_new_tokens, stop=stop, processors=processors, choose=choose)
+        try:
+            yield from decode(
+                logits_of, view, len(prompt), max_new_tokens, stop=stop, processors=processors, choose=choose
+            )
+        finally:
+            put_in_force(self.model, None)
 
     @torch.inference_mode()
     def likelihoods(
@@ -179,6 +177,7 @@ class Engine:
             if stop:
                 nats.append(float(told[-1, list(stop)].logsumexp(0)))
             found.append(sum(nats) / len(nats))
+        put_in_force(self.model, None)
         return found
 
     def _before_answer(self, prompt: Sequence[int], most: int) -> tuple[list[int], Cache | None]:
@@ -194,12 +193,8 @@ class Engine:
 
     def _answering(self, ids: list[int], cache: Cache | None, logits: int) -> tuple[Tensor, Cache]:
         """Logits of the last ids, ``[1, logits, V]``, with all in force that is to be in answers."""
-        # Switched for the call alone: a generator may rest for long between two tokens.
-        with contextlib.ExitStack() as switched:
-            if not self.use_memory:
-                switched.enter_context(memory_off(self.model))
-            if self.changes is not None:
-                switched.enter_context(self.changes.in_force())
+        put_in_force(self.model, self.adapter)
+        with contextlib.nullcontext() if self.use_memory else memory_off(self.model):
             outputs = self.model(
                 input_ids=torch.tensor([ids], device=self.device),
                 past_key_values=cache,
@@ -221,6 +216,7 @@ class Engine:
         if self.open_ids:
             raise ValueError("tokens wait in the open segment; a step reads a segment from its beginning")
         ids = ids.to(self.device)
+        put_in_force(self.model, None)
         if not self.use_memory:
             with memory_off(self.model):
                 outputs = self.model.get_decoder()(input_ids=ids, past_key_values=None)
@@ -244,6 +240,7 @@ class Engine:
 
     def _close(self, ids: Tensor) -> None:
         """Reads a segment, and closes it though it may not be full."""
+        put_in_force(self.model, None)
         read_segment(self.model, self.cache, ids)
         self.cache.close_segment()
 

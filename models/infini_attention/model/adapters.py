@@ -1,125 +1,160 @@
-"""Low-rank changes of a decoder's projections that are in force only when asked for (LoRA, arXiv 2106.09685).
+"""LoRA adapters of a base (arXiv 2106.09685, the package peft) that are in force only when asked for.
 
-The memory path is the model's; these are a second skill of the same base, such as judging passages or answering from them.
+The memory path is the model's; these are other skills of the same base, such as ordering passages or answering from them.
 Outside of ``in_force`` the model is what it was, bit for bit.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 import torch
+from peft import LoraConfig
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..errors import ModelUnavailable
+from ..memory.adapting import in_force, put_in_force
 from ..memory.inject import copy_weights
 from .recipe import read_weights
 
 RANK = 8
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # What a low-rank change is multiplied with.
-SCALE = 2.0
+SCALE = 2
+_LAYER = re.compile(r"layers\.(\d+)\.")
 
-T = TypeVar("T", bound=nn.Module)
 
-
-class LowRankChanges(nn.ParameterDict):
-    """Changes of all projections in a decoder's first layers; the weights themselves stay as they are.
+class LoraAdapter:
+    """A named adapter of all projections in a decoder's first layers; the base's own weights stay as they are.
 
     Args:
-        model: a decoder; a memory path in it keeps what it reads and writes with.
+        model: a decoder; a memory path in it keeps what it reads and writes with. An adapter of the same name goes.
+        name: such as ``reader``.
         layers: how many of its layers are changed; all by default.
         rank: of each change.
-        seed: draws what is not zero in the beginning. New changes change nothing.
+        seed: draws what is not zero in the beginning. A new adapter changes nothing.
+        projections: names of the layers' linear maps that are changed.
+        scale: what a change is multiplied with.
     """
 
-    def __init__(self, model: PreTrainedModel, layers: int | None = None, rank: int = RANK, seed: int = 0) -> None:
-        super().__init__()
-        decoder = cast(Any, model.get_decoder())
-        # Not a submodule: what is trained are the changes.
-        self._model = [model]
-        self.layers = len(decoder.layers) if layers is None else min(layers, len(decoder.layers))
-        self._linears: dict[str, nn.Linear] = {}
-        generator = torch.Generator().manual_seed(seed)
-        for index, layer in enumerate(decoder.layers[: self.layers]):
-            for name, module in layer.named_modules():
-                projection = name.rsplit(".", 1)[-1]
-                if projection in PROJECTIONS:
-                    linear = cast(nn.Linear, module)
-                    place = f"{index}-{projection}"
-                    self._linears[place] = linear
-                    noise = torch.randn(linear.in_features, rank, generator=generator) / math.sqrt(linear.in_features)
-                    device = linear.weight.device
-                    self[f"{place}-down"] = nn.Parameter(noise.to(device))
-                    self[f"{place}-up"] = nn.Parameter(torch.zeros(rank, linear.out_features, device=device))
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        name: str,
+        layers: int | None = None,
+        rank: int = RANK,
+        seed: int = 0,
+        *,
+        projections: Sequence[str] = PROJECTIONS,
+        scale: int = SCALE,
+    ) -> None:
+        count = len(cast(Any, model.get_decoder()).layers)
+        self.model, self.name, self.learns = model, name, False
+        self.layers = count if layers is None else min(layers, count)
+        put_in_force(model, None)
+        if name in getattr(model, "peft_config", {}):
+            model.delete_adapter(name)
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=scale * rank,
+            target_modules=list(projections),
+            layers_to_transform=list(range(self.layers)),
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model.add_adapter(config, name)
+        for weight in self.weights().values():
+            weight.data = weight.data.float()
+        self.off()
 
     @classmethod
-    def like(cls, model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> Self:
-        """New ones for as many layers, and of the rank, that weights of others have, or of what holds such."""
-        downs = {name: tensor for name, tensor in tensors.items() if name.endswith("-down")}
-        layers = 1 + max((int(name.rsplit(".", 1)[-1].split("-")[0]) for name in downs), default=-1)
-        return cls(model, layers, next((tensor.shape[1] for tensor in downs.values()), RANK))
+    def like(cls, model: PreTrainedModel, name: str, tensors: Mapping[str, Tensor]) -> Self:
+        """A new one of as many layers, and of the rank, as weights have."""
+        downs = {key: tensor for key, tensor in tensors.items() if ".lora_A." in key}
+        layers = 1 + max((int(match[1]) for key in downs if (match := _LAYER.search(key))), default=-1)
+        return cls(model, name, layers, next((tensor.shape[0] for tensor in downs.values()), RANK))
 
-    @property
-    def model(self) -> PreTrainedModel:
-        """The model whose projections they change."""
-        return self._model[0]
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Its parameters by name, ``layers.0.self_attn.q_proj.lora_A.weight`` and so on."""
+        own = f".{self.name}."
+        found = {name: weight for name, weight in self.model.named_parameters() if ".lora_" in name and own in name}
+        return {name[name.index("layers.") :].replace(own, "."): weight for name, weight in found.items()}
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Its parameters, float32, which from here on require gradients; no others of the model do."""
+        self.learns = True
+        self.model.requires_grad_(False)
+        for weight in self.weights().values():
+            weight.data = weight.data.float()
+            weight.requires_grad_(True)
+        return self.weights()
+
+    def ready(self) -> Self:
+        """The same, to be used and not trained: in the model's dtype, so that nothing is cast at every token."""
+        self.learns = False
+        for weight in self.weights().values():
+            weight.requires_grad_(False)
+            weight.data = weight.data.to(self.model.dtype)
+        return self
+
+    def on(self) -> None:
+        """See ``adapting.put_in_force``, which is to be called."""
+        self.model.enable_adapters()
+        self.model.set_adapter(self.name)
+        self._set_gradients()
+
+    def off(self) -> None:
+        """See ``adapting.put_in_force``, which is to be called."""
+        self.model.disable_adapters()
+        self._set_gradients()
+
+    def _set_gradients(self) -> None:
+        # peft sets them whenever it switches; what a backward pass is still to reach must keep them.
+        for weight in self.weights().values():
+            weight.requires_grad_(self.learns)
 
     @contextlib.contextmanager
     def in_force(self) -> Iterator[None]:
-        """A context in which the model has them."""
-        handles = [linear.register_forward_hook(self._change(place)) for place, linear in self._linears.items()]
+        """A context in which the model has it."""
+        before = in_force(self.model)
+        put_in_force(self.model, self)
         try:
             yield
         finally:
-            for handle in handles:
-                handle.remove()
-
-    def _change(self, place: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-        dtype = self.model.dtype
-        down, up = self[f"{place}-down"].to(dtype), self[f"{place}-up"].to(dtype)
-
-        def changed(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            change: Tensor = (SCALE * (inputs[0] @ down)) @ up
-            return output + change
-
-        return changed
+            put_in_force(self.model, before)
 
 
-def restored(file: Path | None, make: Callable[[Mapping[str, Tensor]], T]) -> T | None:
-    """What a file's weights were trained as, not to be trained from here on; ``None`` where there is no file.
+def load_lora(model: PreTrainedModel, name: str, file: Path | None) -> LoraAdapter | None:
+    """The adapter in a file, to be used; ``None`` where there is no file.
 
     Args:
-        file: with weights.
-        make: a new one of the sizes that the weights have.
-
-    Raises:
-        ModelUnavailable: the file is damaged, or belongs to another base.
-    """
-    if file is None:
-        return None
-    tensors = read_weights(file)
-    module = make(tensors)
-    try:
-        copy_weights(tensors, dict(module.named_parameters()), "the file")
-    except ValueError as error:
-        raise ModelUnavailable(f"{file} cannot be used: {error}", "train one for this base") from error
-    return module.requires_grad_(False)
-
-
-def load_changes(model: PreTrainedModel, file: Path | None) -> LowRankChanges | None:
-    """The changes in a file; ``None`` where there is none.
-
-    Args:
-        model: the base that they were trained with.
+        model: the base that it was trained with.
+        name: what the model calls it.
         file: such as ``Recipe.reader_file``.
 
     Raises:
         ModelUnavailable: it is damaged, or belongs to another base.
     """
-    return restored(file, lambda tensors: LowRankChanges.like(model, tensors))
+    if file is None:
+        return None
+    tensors = read_weights(file)
+    adapter = LoraAdapter.like(model, name, tensors)
+    copy_trained(tensors, adapter.weights(), file)
+    return adapter.ready()
+
+
+def copy_trained(tensors: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter], file: Path) -> None:
+    """Copies the tensors of a file.
+
+    Raises:
+        ModelUnavailable: they do not fit.
+    """
+    try:
+        copy_weights(tensors, parameters, "the file")
+    except ValueError as error:
+        raise ModelUnavailable(f"{file} cannot be used: {error}", "train one for this base") from error

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from ..memory.engine import Engine
 from ..model import prompts
-from ..model.adapters import load_changes
+from ..model.adapters import LoraAdapter, load_lora
 from ..model.loading import Loaded
 from ..text.kept import KeptText
 from ..text.passages import Sentence
@@ -21,9 +20,6 @@ from .reranker import load_judge
 from .retrieve import Found, Retriever
 from .turn import GRACE, Turn
 from .view import in_view
-
-if TYPE_CHECKING:
-    from ..model.adapters import LowRankChanges
 
 MAX_TOKENS = 128
 
@@ -109,11 +105,11 @@ class Answerer:
     def __init__(self, loaded: Loaded, texts: Sequence[KeptText] = (), *, by_words: bool = False) -> None:
         self.loaded, self.texts, self.by_words = loaded, tuple(texts), by_words
         self.retriever: Retriever | None = None
-        self.reader: LowRankChanges | None = None
+        self.reader: LoraAdapter | None = None
         if texts:
             judge = None if by_words else load_judge(loaded.model, loaded.recipe.judge_file)
             self.retriever = Retriever(loaded, self.texts, judge)
-            self.reader = load_changes(loaded.model, loaded.recipe.reader_file)
+            self.reader = load_lora(loaded.model, "reader", loaded.recipe.reader_file)
 
     @property
     def needs_memory(self) -> bool:

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from transformers import LogitsProcessorList
 
+from ..memory.adapting import Switchable
 from ..memory.engine import Engine
-from ..model.adapters import LowRankChanges
 from ..model.loading import Loaded
 from .reader import by_passages
 
@@ -58,7 +58,7 @@ def from_passages(
     passages: Sequence[Sequence[int]],
     remembered: Callable[[], Engine],
     *,
-    reader: LowRankChanges | None = None,
+    reader: Switchable | None = None,
     options: Sequence[str] = (),
 ) -> Generates:
     """What answers with passages in view.

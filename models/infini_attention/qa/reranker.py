@@ -18,9 +18,12 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
 
 from ..memory.inject import memory_off
-from ..model.adapters import RANK, LowRankChanges, restored
+from ..model.adapters import RANK, LoraAdapter, copy_trained
+from ..model.recipe import read_weights
 
 LAYERS = 18
+NAME = "reranker"
+ADAPTER = "adapter."
 
 
 class PassageJudge(nn.Module):
@@ -28,7 +31,7 @@ class PassageJudge(nn.Module):
 
     Args:
         model: a decoder; a memory path in it is not used.
-        changes: in force while it judges; new ones of its first layers by default. Layers above them are not run. A new
+        adapter: in force while it judges; new ones of its first layers by default. Layers above them are not run. A new
             judge finds all passages equal.
 
     Attributes:
@@ -36,9 +39,9 @@ class PassageJudge(nn.Module):
         words: what a point of a search by words weighs beside the judgement.
     """
 
-    def __init__(self, model: PreTrainedModel, changes: LowRankChanges | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, adapter: LoraAdapter | None = None) -> None:
         super().__init__()
-        self.changes = LowRankChanges(model, LAYERS, RANK) if changes is None else changes
+        self.adapter = LoraAdapter(model, NAME, LAYERS, RANK) if adapter is None else adapter
         decoder, device = cast(Any, model.get_decoder()), model.device
         self.direction = nn.Parameter(torch.zeros(cast(int, decoder.config.hidden_size), device=device))
         self.words = nn.Parameter(torch.tensor(0.3, device=device))
@@ -46,7 +49,7 @@ class PassageJudge(nn.Module):
     @property
     def model(self) -> PreTrainedModel:
         """The model that it judges with."""
-        return self.changes.model
+        return self.adapter.model
 
     def forward(self, passages: Sequence[Sequence[int]], questions: Sequence[Sequence[int]]) -> Tensor:
         """How much each passage tells for each question.
@@ -96,17 +99,23 @@ class PassageJudge(nn.Module):
     @contextlib.contextmanager
     def _in_force(self) -> Iterator[None]:
         decoder = cast(Any, self.model.get_decoder())
-        every = decoder.layers
-        decoder.layers = every[: self.changes.layers]
-        try:
-            with self.changes.in_force(), memory_off(self.model):
+        with self.adapter.in_force(), memory_off(self.model):
+            every = decoder.layers
+            decoder.layers = every[: self.adapter.layers]
+            try:
                 yield
-        finally:
-            decoder.layers = every
+            finally:
+                decoder.layers = every
 
     def weights(self) -> dict[str, nn.Parameter]:
         """Everything that is trained, by name."""
-        return dict(self.named_parameters())
+        return {**dict(self.named_parameters()), **{f"{ADAPTER}{n}": w for n, w in self.adapter.weights().items()}}
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The same; from here on nothing else of the model requires gradients."""
+        self.adapter.trained()
+        self.requires_grad_(True)
+        return self.weights()
 
 
 def _padded(rows: Sequence[Sequence[int]], side: str) -> Tensor:
@@ -123,4 +132,11 @@ def load_judge(model: PreTrainedModel, file: Path | None) -> PassageJudge | None
     Raises:
         ModelUnavailable: it is damaged, or belongs to another base.
     """
-    return restored(file, lambda tensors: PassageJudge(model, LowRankChanges.like(model, tensors)))
+    if file is None:
+        return None
+    tensors = read_weights(file)
+    adapter = LoraAdapter.like(model, NAME, tensors)
+    judge = PassageJudge(model, adapter)
+    copy_trained(tensors, judge.weights(), file)
+    adapter.ready()
+    return judge.requires_grad_(False)

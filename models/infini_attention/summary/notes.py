@@ -74,15 +74,15 @@ class Writer:
 
     Attributes:
         tally: Of all that was written so far.
-        changes: What the model was trained to write notes with; None where it was not, or is asked about something.
+        adapter: What the model was trained to write notes with; None where it was not, or is asked about something.
     """
 
     def __init__(self, loaded: Loaded, focus: str | None = None) -> None:
-        from ..model.adapters import load_changes
+        from ..model.adapters import load_lora
 
         self.loaded, self.focus = loaded, focus
         self.tally = Tally()
-        self.changes = None if focus else load_changes(loaded.model, loaded.recipe.writer_file)
+        self.adapter = None if focus else load_lora(loaded.model, "writer", loaded.recipe.writer_file)
 
     def note(self, engine: Engine, chapter: Chapter, words: int = WORDS) -> Note:
         """A note on a chapter.
@@ -93,7 +93,7 @@ class Writer:
             words: About how many to write.
         """
         own = [sentence.text for sentence in chapter.sentences] or [chapter.text]
-        if self.changes is not None and (told := self._told(own, words, chapter.is_first)):
+        if self.adapter is not None and (told := self._told(own, words, chapter.is_first)):
             return Note(chapter, tuple(told))
         support = Support(own)
         order = ranked(own, self.focus)
@@ -108,10 +108,10 @@ class Writer:
         """What the model says that was trained for it, of one part of a chapter after the other; it goes by them alone."""
         from ..qa.reader import by_passages
 
-        assert self.changes is not None
+        assert self.adapter is not None
         sizes = self._sizes(own)
         count = min(math.ceil(sum(sizes) / self._room(TOLD_VIEW)), max(1, round(words / TOLD_WORDS)))
-        writing = by_passages(self.loaded.model, self.changes, ())
+        writing = by_passages(self.loaded.model, self.adapter, ())
         told: list[str] = []
         for number, part in enumerate(parts(own, sizes, count)):
             view = self.shown(part, ranked(part), TOLD_VIEW)

@@ -67,7 +67,7 @@ class NoteTaker:
         Args:
             told: Called with each note as soon as it is there.
         """
-        by_view = self.writer.changes is not None or not self.reading.loaded.memory
+        by_view = self.writer.adapter is not None or not self.reading.loaded.memory
         return self._by_view(told) if by_view else self._while_reading(told)
 
     def _by_view(self, told: Callable[[Note], None]) -> list[Note]:

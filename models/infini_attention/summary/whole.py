@@ -40,7 +40,7 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
         notes: On all chapters, in order; at least one.
         words: About how many to write; one sentence is given in any case.
     """
-    if len(notes) == 1 and writer.changes is None:
+    if len(notes) == 1 and writer.adapter is None:
         return list(notes[0].sentences)
     told = [(number, text) for number, note in enumerate(notes) for text in _standing_alone(note.sentences)]
     chapter_of, texts = [number for number, _ in told], [text for _, text in told]
@@ -49,7 +49,7 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
     picked: list[tuple[float, str]] = []
     told_of = set[int]()
     # Whoever was trained for notes has said in them what there is to say.
-    written = [] if writer.changes is not None else writer.write(engine, writer.shown(texts, order), support, words)
+    written = [] if writer.adapter is not None else writer.write(engine, writer.shown(texts, order), support, words)
     for sentence in written:
         if _words(picked) < words:
             number = _number(sentence, texts, support)
@@ -66,7 +66,7 @@ def summary(writer: Writer, engine: Engine, notes: Sequence[Note], words: int) -
         support,
         words,
     )
-    if writer.changes is not None:
+    if writer.adapter is not None:
         fill(picked, _own(notes, chapter_of), support, words)
     return [sentence for _, sentence in sorted(picked, key=lambda pair: pair[0])] or [texts[order[0]]]
 

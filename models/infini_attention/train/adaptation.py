@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from safetensors.torch import save
 from ..evaluate.baselines.recurrent import WEIGHTS, MemoryTokens, load_recurrent, weights_file
 from ..files import atomic_writer
 from ..memory.config import InfiniConfig
-from ..model.adapters import LowRankChanges, load_changes
+from ..model.adapters import LoraAdapter, load_lora
 from ..model.loading import Loaded
 from ..model.recipe import ADAPTER, JUDGE_WEIGHTS, READER_WEIGHTS, RECIPE, WRITER_WEIGHTS, Recipe
 from ..qa.reranker import PassageJudge, load_judge
@@ -62,9 +63,13 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
     if system == JUDGE:
         return JudgeRollout((None if fresh else load_judge(model, recipe.judge_file)) or PassageJudge(model))
     if system == READER:
-        return ReaderRollout((None if fresh else load_changes(model, recipe.reader_file)) or LowRankChanges(model))
+        return ReaderRollout(
+            (None if fresh else load_lora(model, READER, recipe.reader_file)) or LoraAdapter(model, READER)
+        )
     if system == WRITER:
-        return WriterRollout((None if fresh else load_changes(model, recipe.writer_file)) or LowRankChanges(model))
+        return WriterRollout(
+            (None if fresh else load_lora(model, WRITER, recipe.writer_file)) or LoraAdapter(model, WRITER)
+        )
     if fresh or weights_file(recipe.folder) is None:
         return RecurrentRollout(MemoryTokens(model))
     return RecurrentRollout(load_recurrent(model, recipe.folder, recipe.name))
@@ -98,12 +103,14 @@ def adapt(
     identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}{told}".encode()).hexdigest()
 
     def write() -> None:
+        # The folder is a whole model: the one that it was trained from, with another part.
+        _keep_model(loaded, out)
         if weights in BESIDE:
-            # The folder is a whole model: the one that it was trained for.
-            _keep_model(loaded, out)
-            write_recipe(loaded.recipe, _memory_of(loaded), plan.to_dict(), out / BESIDE[weights])
-        else:
-            write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / RECIPE)
+            write_recipe(loaded.recipe, _memory_of(loaded), out / BESIDE[weights], plan.to_dict())
+        elif weights == ADAPTER:
+            # What was measured with the memory before does not hold for this one.
+            recipe = dataclasses.replace(loaded.recipe, scores={})
+            write_recipe(recipe, loaded.config, out / RECIPE, plan.to_dict())
         tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in learner.trained().items()}
         with atomic_writer(out / weights, binary=True) as file:
             file.write(save(tensors))
@@ -112,17 +119,27 @@ def adapt(
     return out
 
 
-def write_recipe(recipe: Recipe, config: InfiniConfig | None, training: Mapping[str, Any], file: Path) -> None:
-    """Writes a recipe that says how weights came about.
+def write_recipe(
+    recipe: Recipe, config: InfiniConfig | None, file: Path, training: Mapping[str, Any] | None = None
+) -> None:
+    """Writes a recipe, which ``recipe.read`` gives back, whatever its folder.
 
     Args:
         recipe: of the model that was trained.
         config: its memory path; ``None`` if it has none.
-        training: a plan's values.
         file: where to.
+        training: a plan's values, in the place of the recipe's own.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    values: dict[str, Any] = {"name": recipe.name, "base": recipe.base.to_dict(), "training": dict(training)}
+    values: dict[str, Any] = {
+        "name": recipe.name,
+        "base": recipe.base.to_dict(),
+        "training": dict(recipe.training if training is None else training),
+    }
+    if recipe.scores:
+        values["scores"] = dict(recipe.scores)
+    if recipe.refuse_below is not None:
+        values["refuse_below"] = recipe.refuse_below
     if config is not None:
         values["config"] = {key: value for key, value in config.to_dict().items() if value is not None}
     file.write_text(tomli_w.dumps(values), encoding="utf-8")
@@ -133,10 +150,11 @@ def _memory_of(loaded: Loaded) -> InfiniConfig | None:
 
 
 def _keep_model(loaded: Loaded, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
     recipe = loaded.recipe
     if recipe.folder is None or not (recipe.folder / RECIPE).is_file():
-        write_recipe(recipe, _memory_of(loaded), {}, out / RECIPE)
+        write_recipe(recipe, _memory_of(loaded), out / RECIPE)
     elif recipe.folder.resolve() != out.resolve():
-        for name in (RECIPE, ADAPTER, *BESIDE, *BESIDE.values()):
+        for name in (RECIPE, ADAPTER, WEIGHTS, *BESIDE, *BESIDE.values()):
             if (recipe.folder / name).is_file():
                 shutil.copyfile(recipe.folder / name, out / name)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from ..evaluate.baselines.recurrent import MemoryTokens
+from ..memory.adapting import put_in_force
 from .distillation import teach
-from .rollout import Outcome, Tally, only_trained
+from .rollout import Outcome, Tally
 from .segments import Segment
 
 
@@ -24,7 +25,9 @@ class RecurrentRollout(nn.Module):
 
     def trained(self) -> dict[str, nn.Parameter]:
         """Memory tokens and low-rank changes; from here on they alone require gradients."""
-        return only_trained(self, self.tokens.weights())
+        self.tokens.adapter.trained()
+        self.tokens.first.requires_grad_(True)
+        return self.tokens.weights()
 
     def forward(self, segments: list[Segment]) -> Outcome:
         """See ``rollout.Learner``.
@@ -36,9 +39,8 @@ class RecurrentRollout(nn.Module):
             raise ValueError("memory tokens cannot be written again")
         taught = {}
         if any(segment.distil for segment in segments):
-            self.model.disable_adapters()
+            put_in_force(self.model, None)
             taught = teach(self.model, segments)
-            self.model.enable_adapters()
         tally = Tally(self.model.get_output_embeddings())
         memory = self.tokens.start(len(segments[0].ids))
         for number, segment in enumerate(segments):

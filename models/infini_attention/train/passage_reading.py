@@ -13,9 +13,9 @@ from transformers import DynamicCache
 from ..data.corpus import Corpus
 from ..errors import InfiniError
 from ..memory.inject import memory_off
-from ..model.adapters import LowRankChanges
+from ..model.adapters import LoraAdapter
 from .questions import AskedTurn, any_answer
-from .rollout import Outcome, Tally, attention_to_learn, only_trained
+from .rollout import Outcome, Tally, attention_to_learn
 from .segments import Segment
 from .tasks import Plan, question_segment
 
@@ -117,14 +117,14 @@ class ReaderRollout(nn.Module):
         reader: what is trained.
     """
 
-    def __init__(self, reader: LowRankChanges) -> None:
+    def __init__(self, reader: LoraAdapter) -> None:
         super().__init__()
         self.reader = reader
         self.model = reader.model
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The reader's weights; from here on they alone require gradients."""
-        return only_trained(self, dict(self.reader.named_parameters()))
+        return self.reader.trained()
 
     def forward(self, segments: Sequence[Segment]) -> Outcome:
         """Outcome over all answers: see ``rollout.Learner``."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..qa.reranker import PassageJudge
-from .rollout import Outcome, attention_to_learn, only_trained
+from .rollout import Outcome, attention_to_learn
 from .tasks import Plan
 
 # Drawn for a step, of one text: each question is judged with every passage.
@@ -93,7 +93,7 @@ class JudgeRollout(nn.Module):
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The judge's weights; from here on they alone require gradients."""
-        return only_trained(self, self.judge.weights())
+        return self.judge.trained()
 
     def forward(self, choices: Sequence[Choosable]) -> Outcome:
         """Outcome over all questions: see ``rollout.Learner``."""

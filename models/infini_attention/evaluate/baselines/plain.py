@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import DynamicCache, LogitsProcessorList, PreTrainedModel
 
 from ...errors import InfiniError
+from ...memory.adapting import Switchable, put_in_force
 from ...memory.cache import shared_copy
 from ...memory.decoding import decode, room_for_answer
 from ...memory.inject import memory_off
@@ -27,6 +28,7 @@ class PlainReader:
 
     def __init__(self, model: PreTrainedModel, segment_length: int) -> None:
         self.model, self.segment_length = model, segment_length
+        self.adapter: Switchable | None = None
         self.cache = DynamicCache()
         self.open_ids: list[int] = []
         self.tokens = 0
@@ -109,8 +111,12 @@ class PlainReader:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Inside, the model runs as this baseline has it; here, as the base."""
-        with memory_off(self.model):
-            yield
+        put_in_force(self.model, self.adapter)
+        try:
+            with memory_off(self.model):
+                yield
+        finally:
+            put_in_force(self.model, None)
 
 
 def require_plain_positions(model: PreTrainedModel) -> None:

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ...errors import InfiniError
+from ...memory.adapting import put_in_force
 from ...memory.inject import copy_weights, memory_off
+from ...model.adapters import LoraAdapter
 from ...model.recipe import file_in, read_weights
 from .plain import PlainReader
 
@@ -36,32 +38,20 @@ class MemoryTokens(nn.Module):
         tokens: memory tokens, ``M``.
         rank: of the changes.
         seed: draws what is not zero in the beginning.
-
-    Raises:
-        InfiniError: peft is not installed.
     """
 
     def __init__(self, model: PreTrainedModel, tokens: int = TOKENS, rank: int = RANK, seed: int = 0) -> None:
         super().__init__()
-        try:
-            from peft import LoraConfig
-        except ImportError as error:
-            raise InfiniError("the system rmt needs the package peft", "pip install 'infini[eval]'") from error
         self.model = model
         embeddings = cast(Tensor, model.get_input_embeddings().weight)
-        if NAME in getattr(model, "peft_config", {}):
-            model.delete_adapter(NAME)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            noise = torch.randn(tokens, embeddings.shape[1])
-            model.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(PROJECTIONS)), NAME)
+        self.adapter = LoraAdapter(model, NAME, None, rank, seed, projections=PROJECTIONS, scale=1)
+        noise = torch.randn(tokens, embeddings.shape[1], generator=torch.Generator().manual_seed(seed))
         scale = embeddings.detach().float().std()
         self.first = nn.Parameter(noise.to(embeddings.device) * scale)
 
     def weights(self) -> dict[str, nn.Parameter]:
         """Everything that is trained, by name."""
-        changes = {name: parameter for name, parameter in self.model.named_parameters() if ".lora_" in name}
-        return {FIRST: self.first, **changes}
+        return {FIRST: self.first, **self.adapter.weights()}
 
     def start(self, rows: int) -> Tensor:
         """``[rows, M, C]``, memory tokens before anything was read."""
@@ -78,6 +68,7 @@ class MemoryTokens(nn.Module):
             ``[B, T, C]``, the last hidden states of the segment, and ``[B, M, C]``, what it leaves.
         """
         embedded = self.model.get_input_embeddings()(ids)
+        put_in_force(self.model, self.adapter)
         with memory_off(self.model):
             hidden = self.model.get_decoder()(
                 inputs_embeds=torch.cat([memory, embedded, memory], 1), use_cache=False
@@ -97,7 +88,7 @@ class Recurrent(PlainReader):
 
     def __init__(self, tokens: MemoryTokens, segment_length: int) -> None:
         super().__init__(tokens.model, segment_length)
-        self.memory_tokens = tokens
+        self.memory_tokens, self.adapter = tokens, tokens.adapter
         self.memory: Tensor | None = None
 
     @property
