@@ -226,7 +226,8 @@ class Session:
         """
         if not self.loaded.memory:
             raise ModelUnavailable(
-                f"{self.loaded.recipe.name} has no memory to read into", "ask about files with -f, or use another --model"
+                f"{self.loaded.recipe.name} has no memory to read into",
+                "ask about files with -f, or use another --model",
             )
         self._answerers.clear()
         ids = [

@@ -23,8 +23,8 @@ RECIPE = "recipe.toml"
 # Beside it, where a model has one: a plan for texts of one's own, which any machine can follow.
 OWN_TEXTS = "adapt.toml"
 ADAPTER = "adapter.safetensors"
-# Beside the adapter, where a model has them: its judge of passages, its reader and its writer.
-JUDGE_WEIGHTS, READER_WEIGHTS, WRITER_WEIGHTS = "judge.safetensors", "reader.safetensors", "writer.safetensors"
+# Beside the adapter, where a model has them: its reranker of passages, its reader and its writer.
+RERANKER_WEIGHTS, READER_WEIGHTS, WRITER_WEIGHTS = "reranker.safetensors", "reader.safetensors", "writer.safetensors"
 SCORES = "scores"
 
 
@@ -60,9 +60,9 @@ class Recipe:
         return file_in(self.folder, ADAPTER)
 
     @property
-    def judge_file(self) -> Path | None:
-        """The judge of passages, if there is one."""
-        return file_in(self.folder, JUDGE_WEIGHTS)
+    def reranker_file(self) -> Path | None:
+        """The reranker, if there is one."""
+        return file_in(self.folder, RERANKER_WEIGHTS)
 
     @property
     def reader_file(self) -> Path | None:

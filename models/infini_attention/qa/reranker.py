@@ -1,4 +1,4 @@
-"""A judge of passages: tells the one that answers a question from others that share its words.
+"""A reranker of passages: tells the one that answers a question from others that share its words.
 
 The base reads a passage and then the question, as far as its first layers, with low-rank changes that are in force only
 meanwhile (LoRA, arXiv 2106.09685). The mean of the question's hidden states, along a learned direction, is how much the
@@ -23,17 +23,17 @@ from ..model.adapters import RANK, LowRankChanges, restored
 LAYERS = 18
 
 
-class PassageJudge(nn.Module):
-    """Judges with a model whose own weights stay as they are.
+class Reranker(nn.Module):
+    """Scores passages with a model whose own weights stay as they are.
 
     Args:
         model: a decoder; a memory path in it is not used.
-        changes: in force while it judges; new ones of its first layers by default. Layers above them are not run. A new
-            judge finds all passages equal.
+        changes: in force while it scores; new ones of its first layers by default. Layers above them are not run. A new
+            reranker finds all passages equal.
 
     Attributes:
         direction: ``[C]``, float32.
-        words: what a point of a search by words weighs beside the judgement.
+        words: what a point of a search by words weighs beside the score.
     """
 
     def __init__(self, model: PreTrainedModel, changes: LowRankChanges | None = None) -> None:
@@ -45,7 +45,7 @@ class PassageJudge(nn.Module):
 
     @property
     def model(self) -> PreTrainedModel:
-        """The model that it judges with."""
+        """The model that it scores with."""
         return self.changes.model
 
     def forward(self, passages: Sequence[Sequence[int]], questions: Sequence[Sequence[int]]) -> Tensor:
@@ -113,14 +113,14 @@ def _padded(rows: Sequence[Sequence[int]], side: str) -> Tensor:
     return pad_sequence([torch.tensor(list(row)) for row in rows], batch_first=True, padding_side=side)
 
 
-def load_judge(model: PreTrainedModel, file: Path | None) -> PassageJudge | None:
-    """The judge in a file; ``None`` where there is none.
+def load_reranker(model: PreTrainedModel, file: Path | None) -> Reranker | None:
+    """The reranker in a file; ``None`` where there is none.
 
     Args:
         model: the base that it was trained with.
-        file: see ``Recipe.judge_file``.
+        file: see ``Recipe.reranker_file``.
 
     Raises:
         ModelUnavailable: it is damaged, or belongs to another base.
     """
-    return restored(file, lambda tensors: PassageJudge(model, LowRankChanges.like(model, tensors)))
+    return restored(file, lambda tensors: Reranker(model, LowRankChanges.like(model, tensors)))
