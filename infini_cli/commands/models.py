@@ -232,7 +232,7 @@ def _memory_path(recipe: Recipe) -> dict[str, Any] | None:
         return None
     config = recipe.config.to_dict()
     # JSON has no infinity.
-    config["horizons"] = ["inf" if horizon == float("inf") else horizon for horizon in config["horizons"]]
+    config["decay_tokens"] = ["inf" if tokens == float("inf") else tokens for tokens in config["decay_tokens"]]
     return config
 
 

@@ -75,15 +75,15 @@ def test_a_plan_may_give_the_path_that_it_goes_on_with_a_new_part(
     text = (Path(model) / "recipe.toml").read_text()
     # So small a rate leaves the weights what they were.
     plan.write_text(
-        text.replace("rank = 4", "rank = 4\nregisters = [1]").replace("warmup = 1", "rate = 1e-9\nwarmup = 1")
+        text.replace("rank = 4", "rank = 4\nkey_state_layers = [1]").replace("warmup = 1", "rate = 1e-9\nwarmup = 1")
     )
     assert infini(*command, tmp_path / "second", "--model", tmp_path / "first", "--recipe", plan).code == 0
     first, second = (load_file(tmp_path / out / "adapter.safetensors") for out in ("first", "second"))
-    new = {"layers.1.register_weight", "layers.1.register_bias", "layers.1.register_scale"}
+    new = {"layers.1.key_state_weight", "layers.1.key_state_bias", "layers.1.key_state_scale"}
     assert set(second) - set(first) == new and set(first) < set(second)
     assert first["layers.0.value_up"].any()
     torch.testing.assert_close(second["layers.0.value_up"], first["layers.0.value_up"])
-    assert load_model(str(tmp_path / "second"), fetch=False).config.registers == (1,)
+    assert load_model(str(tmp_path / "second"), fetch=False).config.key_state_layers == (1,)
 
 
 def with_tasks(model: str, folder: Path, **tasks: float) -> Path:
