@@ -217,7 +217,7 @@ def _may_be_of(state: MemoryState, recipe: Recipe) -> bool:
     if not recipe.memory:
         return ATTACHMENT in state.attachments
     both_shipped = {recipe.name, state.origin.model} <= set(names())
-    return (not both_shipped or recipe.name == state.origin.model) and recipe.config.digest() == state.origin.config
+    return (not both_shipped or recipe.name == state.origin.model) and recipe.may_have_written(state.origin.config)
 
 
 def require_memory(settings: Settings, model: str | None = None) -> None:

@@ -88,7 +88,9 @@ def base_model(
 
 def small_config(**changes: Any) -> InfiniConfig:
     """A memory path for tiny models, whose gates are open and whose decay shows."""
-    return InfiniConfig(**{"segment_length": SEGMENT, "rank": 4, "gate_bias": 0.0, "horizons": (20.0, 5.0), **changes})
+    return InfiniConfig(
+        **{"segment_length": SEGMENT, "rank": 4, "gate_bias": 0.0, "decay_tokens": (20.0, 5.0), **changes}
+    )
 
 
 def decoder_of(model: Model) -> Any:

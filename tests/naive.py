@@ -51,9 +51,9 @@ def write_delta(matrix: Tensor, norm: Tensor, keys: Tensor, values: Tensor) -> H
     return matrix, norm
 
 
-def write_deltanet(matrix: Tensor, keys: Tensor, values: Tensor, strength: Tensor, log_decay: Tensor) -> Tensor:
+def write_deltanet(matrix: Tensor, keys: Tensor, values: Tensor, beta: Tensor, g: Tensor) -> Tensor:
     """The gated delta rule: let the memory decay, then move what it holds for the key towards the value."""
-    for key, value, b, log_a in zip(keys, values, strength, log_decay, strict=True):
+    for key, value, b, log_a in zip(keys, values, beta, g, strict=True):
         matrix = log_a.exp() * matrix
         direction = unit(key)
         matrix = matrix + b * torch.outer(direction, value - direction @ matrix)
@@ -67,8 +67,8 @@ def update(rule: str, memory: Memory, write: Write) -> Memory:
         for h in range(write.keys.shape[1]):
             matrix, keys, values = memory.matrix[b, h], write.keys[b, h], write.values[b, h]
             if rule == "deltanet":
-                assert write.strength is not None and write.log_decay is not None
-                matrices.append(write_deltanet(matrix, keys, values, write.strength[b, h], write.log_decay[b, h]))
+                assert write.beta is not None and write.g is not None
+                matrices.append(write_deltanet(matrix, keys, values, write.beta[b, h], write.g[b, h]))
             else:
                 assert memory.norm is not None
                 step = write_linear if rule == "linear" else write_delta
@@ -135,8 +135,8 @@ def ngram(signs: Tensor, end: int, length: int) -> Tensor:
     return torch.tensor(parts)
 
 
-def register(signs: Tensor, logits: Tensor) -> list[Tensor]:
-    """What a register holds before the first token and after each, from the tokens' signs (or values) ``[T, D]`` and its
+def gated_state(signs: Tensor, logits: Tensor) -> list[Tensor]:
+    """What a gated state holds before the first token and after each, from the tokens' signs (or values) ``[T, D]`` and its
     gate's logits."""
     held = [torch.zeros(signs.shape[1])]
     for taken, logit in zip(signs, logits, strict=True):
@@ -171,7 +171,7 @@ def attention_layer(
         hidden: ``[T, C]``, what the layer's projections see.
         cos, sin: ``[segment_length, D]``, rotary tables.
         heads, kv_heads: how many of each.
-        signs: ``[T, kv_heads, D]``, of the tokens, if the path sees n-grams or has a register.
+        signs: ``[T, kv_heads, D]``, of the tokens, if the path sees n-grams or has a gated key state.
         index: of the layer.
 
     Returns:
@@ -193,12 +193,12 @@ def attention_layer(
 
     for start in range(0, len(hidden), config.segment_length):
         segment = hidden[start : start + config.segment_length]
-        registers: list[list[Tensor]] = []
-        if index in config.registers:
+        key_states: list[list[Tensor]] = []
+        if index in config.key_state_layers:
             assert signs is not None
-            logits = segment @ weights["register_weight"] + weights["register_bias"]
+            logits = segment @ weights["key_state_weight"] + weights["key_state_bias"]
             seen = signs[start : start + len(segment)]
-            registers = [register(seen[:, g], logits[:, g]) for g in range(kv_heads)]
+            key_states = [gated_state(seen[:, g], logits[:, g]) for g in range(kv_heads)]
         plain = {name: (segment @ weights[name].T).reshape(len(segment), -1, size) for name in ("q", "k", "v")}
         for t, h in enumerate(segment):
             row = []
@@ -213,12 +213,12 @@ def attention_layer(
                     row.append(attended)
                     continue
                 asked = reading[j]
-                if config.ngrams or registers:
+                if config.ngrams or key_states:
                     asked = unit(asked)
                 if config.ngrams:
                     asked = asked + sequence(start + t, j // share)
-                if registers:
-                    asked = asked + weights["register_scale"][j // share] * unit(registers[j // share][t + 1])
+                if key_states:
+                    asked = asked + weights["key_state_scale"][j // share] * unit(key_states[j // share][t + 1])
                 held = read(config.update_rule, matrices[j // share], norms[j // share], asked)
                 if config.gate == "convex":
                     row.append(convex(weights["gate_bias"][j], held, attended))
@@ -233,22 +233,22 @@ def attention_layer(
                 key = plain["k"][t, g] + h @ down["key"] @ weights["key_up"][:, span]
                 if config.key_shift and t > 0:
                     key = key + segment[t - 1] @ down["shift"] @ weights["shift_up"][:, span]
-                if config.ngrams or registers:
+                if config.ngrams or key_states:
                     key = unit(key)
                 if config.ngrams:
                     key = key + sequence(start + t - 1, g)
-                if registers:
-                    key = key + weights["register_scale"][g] * unit(registers[g][t])
+                if key_states:
+                    key = key + weights["key_state_scale"][g] * unit(key_states[g][t])
                 keys.append(key)
                 values.append(plain["v"][t, g] + h @ down["value"] @ weights["value_up"][:, span])
-            if index in config.value_registers:
-                logits = segment @ weights["register_value_weight"][:, g] + weights["register_value_bias"][g]
-                earlier = register(torch.stack(values), logits)[:-1]
-                values = [v + weights["register_value_scale"][g] * r for v, r in zip(values, earlier, strict=True)]
+            if index in config.value_state_layers:
+                logits = segment @ weights["value_state_weight"][:, g] + weights["value_state_bias"][g]
+                earlier = gated_state(torch.stack(values), logits)[:-1]
+                values = [v + weights["value_state_scale"][g] * r for v, r in zip(values, earlier, strict=True)]
             if config.update_rule == "deltanet":
-                strength = torch.sigmoid(segment @ weights["strength_weight"][:, g] + weights["strength_bias"][g])
-                decay = torch.sigmoid(segment @ weights["decay_weight"][:, g] + weights["decay_bias"][g]).log()
-                matrices[g] = write_deltanet(matrices[g], torch.stack(keys), torch.stack(values), strength, decay)
+                beta = torch.sigmoid(segment @ weights["beta_weight"][:, g] + weights["beta_bias"][g])
+                decay = torch.sigmoid(segment @ weights["g_weight"][:, g] + weights["g_bias"][g]).log()
+                matrices[g] = write_deltanet(matrices[g], torch.stack(keys), torch.stack(values), beta, decay)
             else:
                 step = write_linear if config.update_rule == "linear" else write_delta
                 matrices[g], norms[g] = step(matrices[g], norms[g], torch.stack(keys), torch.stack(values))

@@ -74,17 +74,20 @@ def test_the_cards_of_the_recipes_are_up_to_date() -> None:
             continue
         card = (recipe.folder / "README.md").read_text(encoding="utf-8")
         assert written(card, recipe.reports) == card
-        # None of them is of another adapter, another judge or another reader.
-        judge, reader = (None if file is None else digest([file]) for file in (recipe.judge_file, recipe.reader_file))
+        # None of them is of another adapter, another reranker or another reader.
+        reranker, reader = (
+            None if file is None else digest([file]) for file in (recipe.reranker_file, recipe.reader_file)
+        )
         for report in recipe.reports.values():
             if report.get("view") == "look-back" or report["task"] == "refusal":
-                assert report.get("judge_sha256") == judge
+                assert report.get("reranker_sha256") == reranker
             if report.get("view", "none") != "none":
                 assert report.get("reader_sha256") == reader
         # Without memory an adapter has no part in anything.
         remembering = [report for report in recipe.reports.values() if report.get("system", "memory") == "memory"]
         fingerprints = {report["adapter"] for report in remembering}
-        assert fingerprints == {fingerprint(recipe.adapter() or {})}
+        own = fingerprint(recipe.adapter() or {})
+        assert fingerprints <= {own, *(former.adapter for former in recipe.formerly if former.now == own)}
 
 
 def test_a_training_run_is_drawn_over_the_tokens_of_all_its_parts(

@@ -65,9 +65,9 @@ def adapt(
         typer.Option(
             "--system",
             metavar="NAME",
-            help="memory; judge (finds passages) and reader (answers from them), for ask; writer (of notes), for summarize; "
+            help="memory; reranker (finds passages) and reader (answers from them), for ask; writer (of notes), for summarize; "
             "rmt: memory tokens, to compare.",
-            autocompletion=completion.one_of("memory", "judge", "reader", "writer", "rmt"),
+            autocompletion=completion.one_of("memory", "reranker", "reader", "writer", "rmt"),
         ),
     ] = "memory",
     rule: options.Rule = None,
@@ -205,7 +205,7 @@ def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:
         tasks = ", ".join(f"{name} {weight:g}" for name, weight in phase.tasks.items())
         lengths = ", ".join(map(str, phase.lengths))
         first, last = phase.segments
-        # What a judge or a reader reads beside that follows from its texts.
+        # What a reranker or a reader reads beside that follows from its texts.
         shape = f" of about {phase.tokens:,} tokens" if _counts_tokens(phase) else ""
         shape += f"; {first} to {last} segments of {lengths}" if _has_segments(phase) else ""
         lines.append(f"phase {number}: {phase.steps} steps{shape}; {tasks}")
@@ -232,6 +232,6 @@ def _counts_tokens(phase: Phase) -> bool:
 
 
 def _has_segments(phase: Phase) -> bool:
-    from infini_attention.train.catalogue import JUDGE, OWN
+    from infini_attention.train.catalogue import OWN, RERANKER
 
-    return not set(phase.tasks) <= set(OWN[JUDGE])
+    return not set(phase.tasks) <= set(OWN[RERANKER])

@@ -210,15 +210,15 @@ def _details(recipe: Recipe) -> dict[str, Any]:
     from infini_attention.model.weights import local_path
 
     base = recipe.base
-    files = recipe.adapter_file, recipe.judge_file, recipe.reader_file, recipe.writer_file
-    adapter, judge, reader, writer = (None if file is None else str(file) for file in files)
+    files = recipe.adapter_file, recipe.reranker_file, recipe.reader_file, recipe.writer_file
+    adapter, reranker, reader, writer = (None if file is None else str(file) for file in files)
     folder = local_path(base)
     return {
         "name": recipe.name,
         "base": base.to_dict(),
         "weights": None if folder is None else str(folder),
         "adapter": adapter,
-        "judge": judge,
+        "reranker": reranker,
         "reader": reader,
         "writer": writer,
         "config": _memory_path(recipe),
@@ -232,7 +232,7 @@ def _memory_path(recipe: Recipe) -> dict[str, Any] | None:
         return None
     config = recipe.config.to_dict()
     # JSON has no infinity.
-    config["horizons"] = ["inf" if horizon == float("inf") else horizon for horizon in config["horizons"]]
+    config["decay_tokens"] = ["inf" if tokens == float("inf") else tokens for tokens in config["decay_tokens"]]
     return config
 
 

@@ -75,15 +75,15 @@ def test_a_plan_may_give_the_path_that_it_goes_on_with_a_new_part(
     text = (Path(model) / "recipe.toml").read_text()
     # So small a rate leaves the weights what they were.
     plan.write_text(
-        text.replace("rank = 4", "rank = 4\nregisters = [1]").replace("warmup = 1", "rate = 1e-9\nwarmup = 1")
+        text.replace("rank = 4", "rank = 4\nkey_state_layers = [1]").replace("warmup = 1", "rate = 1e-9\nwarmup = 1")
     )
     assert infini(*command, tmp_path / "second", "--model", tmp_path / "first", "--recipe", plan).code == 0
     first, second = (load_file(tmp_path / out / "adapter.safetensors") for out in ("first", "second"))
-    new = {"layers.1.register_weight", "layers.1.register_bias", "layers.1.register_scale"}
+    new = {"layers.1.key_state_weight", "layers.1.key_state_bias", "layers.1.key_state_scale"}
     assert set(second) - set(first) == new and set(first) < set(second)
     assert first["layers.0.value_up"].any()
     torch.testing.assert_close(second["layers.0.value_up"], first["layers.0.value_up"])
-    assert load_model(str(tmp_path / "second"), fetch=False).config.registers == (1,)
+    assert load_model(str(tmp_path / "second"), fetch=False).config.key_state_layers == (1,)
 
 
 def with_tasks(model: str, folder: Path, **tasks: float) -> Path:
@@ -160,44 +160,44 @@ def stories(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_judge_is_trained_and_asked(infini: Infini, stories: Path, tmp_path: Path, base_folder: Path) -> None:
+def test_a_reranker_is_trained_and_asked(infini: Infini, stories: Path, tmp_path: Path, base_folder: Path) -> None:
     model = str(write_recipe(tmp_path / "roomy", base_folder, segment=640))
     folder = with_tasks(model, tmp_path / "plan", passage_choice=1)
-    out = tmp_path / "judging"
-    command = ("adapt", "--system", "judge", "-o", out, "--recipe", folder, "--steps", "2")
+    out = tmp_path / "reranking"
+    command = ("adapt", "--system", "reranker", "-o", out, "--recipe", folder, "--steps", "2")
     assert_error(infini(*command), 1, "passage_choice needs texts with at least 4 questions")
     outcome = infini(*command, "--questions", stories, "--dry-run")
     assert outcome.code == 0 and "phase 1: 2 steps; passage_choice 1" in outcome.out, outcome.err
     outcome = infini(*command, "--questions", stories)
     assert outcome.code == 0 and "passage_choice: loss" in outcome.err, outcome.err
-    assert {"judge.safetensors", "judge.toml", "recipe.toml"} <= {p.name for p in out.iterdir()}
+    assert {"reranker.safetensors", "reranker.toml", "recipe.toml"} <= {p.name for p in out.iterdir()}
     assert (out / "recipe.toml").read_text() == (folder / "recipe.toml").read_text()
     text = tmp_path / "text.txt"
     text.write_text("\n\n".join(PARTS))
     outcome = infini("ask", "-f", text, ASKED[2]["question"], "--model", out, "--max-tokens", "2", "--format", "json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["sources"]
-    # From a plan alone, and trained on beside the model that it judges for.
-    more = ("adapt", "--system", "judge", "-o", tmp_path / "more", "--model", out, "--recipe", out / "judge.toml")
+    # From a plan alone, and trained on beside the model that it reranks for.
+    more = ("adapt", "--system", "reranker", "-o", tmp_path / "more", "--model", out, "--recipe", out / "reranker.toml")
     assert infini(*more, "--questions", stories).code == 0
     assert (tmp_path / "more" / "recipe.toml").read_text() == (folder / "recipe.toml").read_text()
-    plan = folder / "judge-alone.toml"
+    plan = folder / "reranker-alone.toml"
     (folder / "recipe.toml").rename(plan)
-    alone = ("adapt", "--system", "judge", "-o", tmp_path / "alone", "--recipe", plan, "--steps", "1")
+    alone = ("adapt", "--system", "reranker", "-o", tmp_path / "alone", "--recipe", plan, "--steps", "1")
     assert infini(*alone, "--questions", stories).code == 0
     assert infini("models", "show", tmp_path / "alone").code == 0
-    for system, task in (("memory", "passage_choice"), ("judge", "distant_passkey"), ("reader", "passage_choice")):
+    for system, task in (("memory", "passage_choice"), ("reranker", "distant_passkey"), ("reader", "passage_choice")):
         plan = with_tasks(model, tmp_path / system, **{task: 1})
         wrong = ("adapt", "--system", system, "-o", tmp_path / "none", "--recipe", plan, "--questions", stories)
         assert_error(infini(*wrong), 1, f"the system {system} cannot learn the task {task}")
 
 
-def test_a_reader_is_trained_beside_a_judge_and_answers(
+def test_a_reader_is_trained_beside_a_reranker_and_answers(
     infini: Infini, stories: Path, tmp_path: Path, base_folder: Path
 ) -> None:
     model = str(write_recipe(tmp_path / "roomy", base_folder, segment=640))
     folder = with_tasks(model, tmp_path / "plan", reading=1)
-    (folder / "judge.toml").write_text("kept = true\n")
+    (folder / "reranker.toml").write_text("kept = true\n")
     out = tmp_path / "reading"
     command = ("adapt", "--system", "reader", "-o", out, "--recipe", folder, "--model", folder, "--steps", "2")
     assert_error(infini(*command), 1, "reading needs texts with questions")
@@ -206,7 +206,7 @@ def test_a_reader_is_trained_beside_a_judge_and_answers(
     assert value["tokens"] is None and value["measured"]["tokens"] > 0
     outcome = infini(*command, "--questions", stories)
     assert outcome.code == 0 and "reading: loss" in outcome.err, outcome.err
-    assert {"reader.safetensors", "reader.toml", "recipe.toml", "judge.toml"} <= {p.name for p in out.iterdir()}
+    assert {"reader.safetensors", "reader.toml", "recipe.toml", "reranker.toml"} <= {p.name for p in out.iterdir()}
     # It is in force where passages are in view, and nowhere else.
     reader = load_file(out / "reader.safetensors")
     save_file({name: tensor + 0.5 for name, tensor in reader.items()}, out / "reader.safetensors")

@@ -109,7 +109,7 @@ def test_values_are_those_that_are_taken() -> None:
     assert get_args(UpdateRule) == completion.RULES
     assert ("auto", *DTYPES) == completion.DTYPES
     assert completion.SYSTEMS == baselines.SYSTEMS
-    assert catalogue.SYSTEMS == ("memory", "judge", "reader", "writer", "rmt")
+    assert catalogue.SYSTEMS == ("memory", "reranker", "reader", "writer", "rmt")
     assert completion.recipes() == recipes.names()
 
 

@@ -155,7 +155,7 @@ def test_refusals_of_own_and_of_foreign_questions(
     file.write_text("\n".join(map(json.dumps, lines)))
     assert_error(infini("eval", "refusal", "--data", file), 1, "never refuses", "benchmarks.refusal")
     for threshold, share in ((1e9, 1), (-1e9, 0)):
-        folder = write_recipe(tmp_path / f"judge{share}", base_folder, segment=640, refuse_below=threshold)
+        folder = write_recipe(tmp_path / f"reranker{share}", base_folder, segment=640, refuse_below=threshold)
         monkeypatch.setenv("INFINI_MODEL", str(folder))
         value = measured(infini, "refusal", "--data", file)
         assert labels(value, "kind", "trials", "score") == [("answerable", 4, share), ("unanswerable", 4, share)]

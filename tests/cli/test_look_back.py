@@ -100,7 +100,7 @@ def test_pages_are_cited_as_they_are_printed(infini: Infini, state: Path, tmp_pa
 def test_what_the_text_does_not_tell_is_refused(
     infini: Infini, state: Path, tmp_path: Path, base_folder: Path, threshold: float, refused: bool
 ) -> None:
-    other = write_recipe(tmp_path / "judge", base_folder, segment=640, refuse_below=threshold)
+    other = write_recipe(tmp_path / "reranker", base_folder, segment=640, refuse_below=threshold)
     ask = ("ask", "--memory", state, "--model", other, QUESTION, "--max-tokens", "6")
     outcome = infini(*ask, "--show-sources")
     assert outcome.code == 0, outcome.err
@@ -149,7 +149,7 @@ def test_a_model_that_says_so_itself_has_no_sources(
     assert value["refused"] and value["answer"] == REFUSAL and not value["sources"]
 
 
-def test_a_judge_orders_what_words_have_found(tmp_path: Path, base_folder: Path) -> None:
+def test_a_reranker_orders_what_words_have_found(tmp_path: Path, base_folder: Path) -> None:
     loaded = load_model(str(write_recipe(tmp_path / "roomy", base_folder, segment=2000)), device="cpu", dtype="fp32")
     parts = [f"{'The ferry sailed. ' * count}So it was." for count in (14, 20, 17)]
     back = Retriever(loaded, [KeptText.of("ferry.txt", "\n\n".join([*parts, "Nobody came. " * 30]))])
@@ -157,7 +157,7 @@ def test_a_judge_orders_what_words_have_found(tmp_path: Path, base_folder: Path)
     by_words = [one.passage.number for one in back.find(question, 1500, by_words=True)]
     assert sorted(by_words) == [0, 1, 2]
 
-    class Judge:
+    class Fixed:
         """Finds long passages better, as far as its weight for words lets it."""
 
         words = torch.tensor(0.0)
@@ -165,13 +165,13 @@ def test_a_judge_orders_what_words_have_found(tmp_path: Path, base_folder: Path)
         def __call__(self, passages: list[list[int]], questions: list[list[int]]) -> Tensor:
             return torch.tensor([[float(len(passage)) for passage in passages] for _ in questions])
 
-    back.judge = Judge()  # type: ignore[assignment]
+    back.reranker = Fixed()  # type: ignore[assignment]
     found = back.find(question, 1500)
     assert [one.passage.number for one in found] == [1, 2, 0]
-    Judge.words = torch.tensor(1e9)
+    Fixed.words = torch.tensor(1e9)
     assert [one.passage.number for one in back.find(question, 1500)] == by_words
     # Evidence stays what it was: refusals rest on it.
-    back.judge = None
+    back.reranker = None
     assert {one.passage: one.evidence for one in back.find(question, 1500)} == pytest.approx(
         {one.passage: one.evidence for one in found}, abs=1e-4
     )

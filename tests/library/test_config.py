@@ -24,7 +24,7 @@ configs = st.builds(
     rank=st.integers(1, 256),
     key_shift=st.booleans(),
     gate_bias=st.floats(-20, 20, allow_subnormal=False),
-    horizons=st.lists(
+    decay_tokens=st.lists(
         st.floats(0, exclude_min=True, allow_nan=False, allow_subnormal=False), min_size=1, max_size=4
     ).map(tuple),
     reread_first=st.booleans(),
@@ -38,10 +38,10 @@ OTHERS: dict[str, Any] = {
     "rank": 8,
     "key_shift": False,
     "ngrams": (2, 3),
-    "registers": (1, 3),
-    "value_registers": (1, 3),
+    "key_state_layers": (1, 3),
+    "value_state_layers": (1, 3),
     "gate_bias": -2.0,
-    "horizons": (10.0,),
+    "decay_tokens": (10.0,),
     "reread_first": True,
 }
 
@@ -55,19 +55,19 @@ OTHERS: dict[str, Any] = {
         ({"rank": 0}, "rank"),
         ({"ngrams": (2, 0)}, "ngrams"),
         ({"ngrams": (2,), "update_rule": "linear"}, "ngrams"),
-        ({"registers": (2, 1)}, "registers"),
-        ({"registers": (-1,)}, "registers"),
-        ({"registers": (2,), "update_rule": "delta"}, "registers"),
-        ({"value_registers": (2, 1)}, "value_registers"),
-        ({"value_registers": (2,), "update_rule": "linear"}, "registers"),
+        ({"key_state_layers": (2, 1)}, "key_state_layers"),
+        ({"key_state_layers": (-1,)}, "key_state_layers"),
+        ({"key_state_layers": (2,), "update_rule": "delta"}, "key_state_layers"),
+        ({"value_state_layers": (2, 1)}, "value_state_layers"),
+        ({"value_state_layers": (2,), "update_rule": "linear"}, "value_state_layers"),
         ({"layers": ()}, "layers"),
         ({"layers": (2, 1)}, "layers"),
         ({"layers": (1, 1)}, "layers"),
         ({"layers": (-1, 0)}, "layers"),
-        ({"horizons": ()}, "horizons"),
-        ({"horizons": (0.0,)}, "horizons"),
-        ({"horizons": (-5.0, 3.0)}, "horizons"),
-        ({"horizons": (float("nan"),)}, "horizons"),
+        ({"decay_tokens": ()}, "decay_tokens"),
+        ({"decay_tokens": (0.0,)}, "decay_tokens"),
+        ({"decay_tokens": (-5.0, 3.0)}, "decay_tokens"),
+        ({"decay_tokens": (float("nan"),)}, "decay_tokens"),
     ],
 )
 def test_values_out_of_range_are_refused_by_name(changes: dict[str, Any], message: str) -> None:
@@ -105,6 +105,6 @@ def test_a_configuration_cannot_be_changed() -> None:
 
 
 def test_the_digest_does_not_depend_on_how_numbers_were_written() -> None:
-    written = InfiniConfig.from_dict({"horizons": [1500, 20_000, float("inf")], "gate_bias": -3})
+    written = InfiniConfig.from_dict({"decay_tokens": [1500, 20_000, float("inf")], "gate_bias": -3})
     assert written == InfiniConfig()
     assert written.digest() == InfiniConfig().digest()

@@ -137,7 +137,12 @@ def test_a_state_goes_on_on_another_device(first: str, second: str, tmp_path: Pa
 @pytest.mark.parametrize("device", DEVICES)
 def test_documents_side_by_side_on_a_device_leave_what_they_leave_on_the_processor(device: str) -> None:
     def engine(where: str) -> Engine:
-        beside: dict[str, Any] = {"ngrams": (2, 3), "registers": (1,), "value_registers": (0,), "reread_first": True}
+        beside: dict[str, Any] = {
+            "ngrams": (2, 3),
+            "key_state_layers": (1,),
+            "value_state_layers": (0,),
+            "reread_first": True,
+        }
         return Engine(memory_model(dtype=torch.float32, **beside).to(where))
 
     documents = [text(tokens, seed=tokens)[0] for tokens in (7 * SEGMENT + 1, 9 * SEGMENT)]

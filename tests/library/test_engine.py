@@ -34,7 +34,7 @@ from models import (
 @functools.cache
 def model_of(family: str = "llama", rule: str = "deltanet", segment_length: int = SEGMENT) -> Model:
     beside: dict[str, Any] = (
-        {"ngrams": (2, 3), "registers": (0, 1), "value_registers": (0, 1)} if rule == "deltanet" else {}
+        {"ngrams": (2, 3), "key_state_layers": (0, 1), "value_state_layers": (0, 1)} if rule == "deltanet" else {}
     )
     return memory_model(family, dtype=torch.float32, update_rule=rule, segment_length=segment_length, **beside)
 
@@ -380,7 +380,7 @@ def test_a_first_segment_that_is_not_full_is_read_again_when_it_closes() -> None
 @pytest.mark.parametrize("reread", [False, True])
 def test_documents_read_side_by_side_are_as_if_each_was_read_alone(rule: str, before: int, reread: bool) -> None:
     beside: dict[str, Any] = (
-        {"ngrams": (2, 3), "registers": (0, 1), "value_registers": (0, 1)} if rule == "deltanet" else {}
+        {"ngrams": (2, 3), "key_state_layers": (0, 1), "value_state_layers": (0, 1)} if rule == "deltanet" else {}
     )
     engine = Engine(memory_model(update_rule=rule, reread_first=reread, **beside))
     if before:

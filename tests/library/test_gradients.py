@@ -96,7 +96,7 @@ def test_gradients_also_cross_borders_that_the_model_closes_itself(rule: str, ga
 def test_gates_and_writes_have_a_gradient_at_the_start(rule: str, gate: str, bias: float) -> None:
     # The down projection waits for its up projections, which start at zero; all others must be able to move.
     model = base_model()
-    inject(model, small_config(update_rule=rule, gate=gate, gate_bias=bias, horizons=(1500.0, 20_000.0)))
+    inject(model, small_config(update_rule=rule, gate=gate, gate_bias=bias, decay_tokens=(1500.0, 20_000.0)))
     found = gradients(model, segments_of(3))
     for name, gradient in found.items():
         if not name.endswith(".down"):
@@ -111,16 +111,16 @@ def test_the_default_gate_is_far_from_where_its_slope_is_lost() -> None:
     assert (share * (1 - share) > 0.01).all()
 
 
-@pytest.mark.parametrize("horizon", [1.0, 1500.0, 20_000.0])
-def test_an_untrained_memory_decays_to_1_over_e_after_its_horizon(horizon: float) -> None:
+@pytest.mark.parametrize("tokens", [1.0, 1500.0, 20_000.0])
+def test_an_untrained_memory_decays_to_1_over_e_after_its_tokens(tokens: float) -> None:
     model = base_model(dtype=torch.float64)
-    inject(model, small_config(horizons=(horizon, float("inf"))))
+    inject(model, small_config(decay_tokens=(tokens, float("inf"))))
     cache = new_cache(model)
     logits_of(model, text(3), cache)
-    log_decay = cache.memories[0].pending[0].log_decay
-    assert log_decay is not None
-    torch.testing.assert_close(log_decay[0, 0] * horizon, -torch.ones(3).double(), rtol=1e-3, atol=0)
-    assert (log_decay[0, 1] > -1e-6).all()
+    g = cache.memories[0].pending[0].g
+    assert g is not None
+    torch.testing.assert_close(g[0, 0] * tokens, -torch.ones(3).double(), rtol=1e-3, atol=0)
+    assert (g[0, 1] > -1e-6).all()
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -141,7 +141,7 @@ def test_cheap_segments_reach_the_writes_of_every_layer(rule: str) -> None:
     # The last segment must not write: what is left comes from the cheap ones.
     found = gradients(model, segments_of(3, full=(False, False, True)))
     for name, gradient in found.items():
-        if name.endswith(("key_up", "value_up", "shift_up", "strength_weight", "decay_weight")):
+        if name.endswith(("key_up", "value_up", "shift_up", "beta_weight", "g_weight")):
             assert gradient.abs().max() > 0, name
 
 

@@ -19,8 +19,8 @@ def write_of(dtype: torch.dtype, tokens: int = 70) -> tuple[Memory, Write]:
     generator = torch.Generator().manual_seed(0)
     normal = functools.partial(torch.randn, generator=generator)
     keys, values = normal(2, 3, tokens, 8), normal(2, 3, tokens, 4)
-    strength, log_decay = torch.sigmoid(normal(2, 3, tokens)), -torch.sigmoid(normal(2, 3, tokens))
-    parts: list[Any] = [keys.to(dtype), values.to(dtype), strength, log_decay]
+    beta, g = torch.sigmoid(normal(2, 3, tokens)), -torch.sigmoid(normal(2, 3, tokens))
+    parts: list[Any] = [keys.to(dtype), values.to(dtype), beta, g]
     return Memory(normal(2, 3, 8, 4), None), Write(*(part.requires_grad_() for part in parts))
 
 

@@ -69,9 +69,9 @@ def draw(rule: UpdateRule, s: Sizes, dtype: torch.dtype = torch.float64) -> tupl
     keys, values = normal(s.batch, s.heads, s.tokens, s.key), normal(s.batch, s.heads, s.tokens, s.value)
     queries = normal(s.batch, s.heads * s.group, 3, s.key)
     if rule == "deltanet":
-        strength = between(0.01, 0.99, s.batch, s.heads, s.tokens)
-        log_decay = between(-1.5, -1e-6, s.batch, s.heads, s.tokens)
-        return Memory(matrix, None), Write(keys, values, strength, log_decay), queries
+        beta = between(0.01, 0.99, s.batch, s.heads, s.tokens)
+        g = between(-1.5, -1e-6, s.batch, s.heads, s.tokens)
+        return Memory(matrix, None), Write(keys, values, beta, g), queries
     return Memory(matrix, between(0.5, 3.0, s.batch, s.heads, s.key)), Write(keys, values), queries
 
 
@@ -234,8 +234,8 @@ def test_reading_an_empty_memory_gives_nothing_and_no_nan() -> None:
 
 def test_strong_decay_over_many_tokens_neither_overflows_nor_loses_the_gradient() -> None:
     memory, write, _ = draw("deltanet", Sizes(1, 1, 1, 130, 4, 3, 0), torch.float32)
-    assert write.log_decay is not None
-    fierce = write._replace(log_decay=torch.full_like(write.log_decay, -60.0).requires_grad_())
+    assert write.g is not None
+    fierce = write._replace(g=torch.full_like(write.g, -60.0).requires_grad_())
     after = update("deltanet", memory, fierce)
     assert after.matrix.isfinite().all()
     gradients = torch.autograd.grad(after.matrix.sum(), tensors(fierce))
@@ -253,9 +253,9 @@ def test_repeated_keys_stay_bounded_under_deltanet() -> None:
     torch.testing.assert_close(read, 0.999 * values[0, 0, -1] + 0.001 * values[0, 0, -2], atol=2e-3, rtol=0)
 
 
-def test_deltanet_without_strength_or_decay_is_refused() -> None:
+def test_deltanet_without_beta_or_g_is_refused() -> None:
     write = Write(torch.randn(1, 1, 2, 3), torch.randn(1, 1, 2, 3))
-    with pytest.raises(ValueError, match="strength and a decay"):
+    with pytest.raises(ValueError, match="beta and g"):
         update("deltanet", empty_memory("deltanet", write), write)
 
 
@@ -271,12 +271,12 @@ def test_maps_are_what_they_say() -> None:
 def test_deltanet_agrees_with_the_gated_delta_rules_of_transformers(s: Sizes) -> None:
     qwen = pytest.importorskip("transformers.models.qwen3_next.modeling_qwen3_next")
     memory, write, _ = draw("deltanet", s._replace(tokens=max(1, s.tokens)), torch.float32)
-    assert write.strength is not None and write.log_decay is not None
+    assert write.beta is not None and write.g is not None
     generator = torch.Generator().manual_seed(s.seed)
     queries = torch.randn(write.keys.shape, generator=generator)
     # Theirs are [B, T, H, D], normalise as told, scale queries by 1/sqrt(D) and read after the token was written.
     # Their norm adds 1e-6 under the root, which shows in short rows; rows of length one are the same to both.
-    rows = (unit_norm(queries), unit_norm(write.keys), write.values, write.log_decay, write.strength)
+    rows = (unit_norm(queries), unit_norm(write.keys), write.values, write.g, write.beta)
     theirs = [x.detach().transpose(1, 2) for x in rows]
     ours = update("deltanet", memory, write)
     last = retrieve("deltanet", ours, queries[:, :, -1:])

@@ -18,7 +18,7 @@ from models import ORIGIN, RULES, SEGMENT, Again, memory_model, stream, text
 @torch.inference_mode()
 def test_a_recording_reads_what_the_decoder_reads(rule: str) -> None:
     beside: dict[str, Any] = (
-        {"ngrams": (2, 3), "registers": (1,), "value_registers": (0,)} if rule == "deltanet" else {}
+        {"ngrams": (2, 3), "key_state_layers": (1,), "value_state_layers": (0,)} if rule == "deltanet" else {}
     )
     model, ids = memory_model(update_rule=rule, **beside), text(6 * SEGMENT)
     engine = Engine(model)
@@ -54,7 +54,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_documents_one_after_the_other_read_the_same_with_recordings(request: pytest.FixtureRequest) -> None:
-    model = memory_model(ngrams=(2, 3), registers=(1,), reread_first=True)
+    model = memory_model(ngrams=(2, 3), key_state_layers=(1,), reread_first=True)
     record = injection(model)
     assert record is not None
     read = []
@@ -74,7 +74,7 @@ def test_documents_one_after_the_other_read_the_same_with_recordings(request: py
 
 @torch.inference_mode()
 def test_documents_side_by_side_read_the_same_with_recordings(recorded: None) -> None:
-    model, ids = memory_model(ngrams=(2, 3), registers=(1,), value_registers=(0,)), text(6 * SEGMENT, batch=3)
+    model, ids = memory_model(ngrams=(2, 3), key_state_layers=(1,), value_state_layers=(0,)), text(6 * SEGMENT, batch=3)
     record = injection(model)
     assert record is not None
     one, other = new_cache(model), new_cache(model)
@@ -108,7 +108,7 @@ def test_a_model_that_was_moved_is_recorded_anew(recorded: None) -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_cuda_graphs_give_the_bits_that_were_read_before_they_were_recorded(rule: str) -> None:
     beside: dict[str, Any] = (
-        {"ngrams": (2, 3), "registers": (1,), "value_registers": (0,)} if rule == "deltanet" else {}
+        {"ngrams": (2, 3), "key_state_layers": (1,), "value_state_layers": (0,)} if rule == "deltanet" else {}
     )
     model, ids = memory_model(update_rule=rule, dtype=torch.float32, **beside).to("cuda"), text(9 * SEGMENT)[0]
     engine = Engine(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import functools
+import hashlib
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from infini_attention.errors import InfiniError, StateError
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.state import HEADER, OPEN_IDS, MemoryState, Origin, Source, fingerprint
+from infini_attention.model.recipe import find, names
 from safetensors.torch import save_file
 
 from models import ORIGIN, RULES, SEGMENT, memory_model, text
@@ -347,7 +349,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_the_state_of_another_model_is_refused_with_both_names(part: str) -> None:
     import dataclasses
 
-    changes: dict[str, str] = {part: "different", "model": "other-model"}
+    changes: dict[str, Any] = {part: "different", "model": "other-model"}
     other = dataclasses.replace(ORIGIN, **changes)
     with pytest.raises(StateError, match=f"{part} differs") as caught:
         state_of().require(other)
@@ -359,7 +361,7 @@ def test_the_state_of_another_model_is_refused_with_both_names(part: str) -> Non
 def test_the_state_of_the_same_model_before_it_changed_is_refused_for_what_changed(part: str) -> None:
     import dataclasses
 
-    changes: dict[str, str] = {part: "different"}
+    changes: dict[str, Any] = {part: "different"}
     with pytest.raises(StateError, match=f"with another {part}$") as caught:
         state_of().require(dataclasses.replace(ORIGIN, **changes))
     two_lines(caught.value)
@@ -396,3 +398,48 @@ def test_the_fingerprint_knows_names_shapes_types_and_bytes_but_no_order() -> No
         {"a": b, "b": a},
     ]
     assert len({fingerprint(other) for other in others} | {wanted}) == len(others) + 1
+
+
+def test_a_state_may_name_the_same_weights_as_they_were_called_before(tmp_path: Path) -> None:
+    now = Origin(ORIGIN.model, ORIGIN.base, "new adapter", "new config", ((ORIGIN.adapter, ORIGIN.config),))
+    state_of().require(now)
+    others: list[dict[str, Any]] = [
+        {"base": "other"},
+        {"adapter": "other"},
+        {"config": "other"},
+        {"adapter": "new adapter"},
+    ]
+    for changes in others:
+        state = dataclasses.replace(state_of(), origin=dataclasses.replace(ORIGIN, **changes))
+        with pytest.raises(StateError):
+            state.require(now)
+    # What is written names the weights as they are called now, and nothing else.
+    dataclasses.replace(state_of(), origin=now).save(tmp_path / "new.pt")
+    back = MemoryState.load(tmp_path / "new.pt")
+    assert back.origin == now and back.origin.formerly == ()
+
+
+BEFORE = {"key_state_": "register_", "value_state_": "register_value_", "beta_": "strength_", "g_": "decay_"}
+
+
+def called_before(name: str) -> str:
+    layer, _, part = name.rpartition(".")
+    return f"{layer}." + next(
+        (old + part.removeprefix(new) for new, old in BEFORE.items() if part.startswith(new)), part
+    )
+
+
+def test_the_former_names_of_a_recipe_are_those_of_its_own_weights() -> None:
+    fields = {"key_state_layers": "registers", "value_state_layers": "value_registers", "decay_tokens": "horizons"}
+    for recipe in map(find, names()):
+        for former in recipe.formerly:
+            adapter = recipe.adapter()
+            assert adapter is not None and former.now == fingerprint(adapter)
+            assert former.adapter == fingerprint({called_before(name): tensor for name, tensor in adapter.items()})
+            config = {fields.get(name, name): value for name, value in recipe.config.to_dict().items()}
+            assert former.config == hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+            assert recipe.former_names(former.now, recipe.config) == ((former.adapter, former.config),)
+            assert recipe.may_have_written(former.config) and recipe.may_have_written(recipe.config.digest())
+            # Other weights, and another memory path, never had those names.
+            other = dataclasses.replace(recipe.config, segment_length=7)
+            assert recipe.former_names("other", recipe.config) == recipe.former_names(former.now, other) == ()

@@ -39,7 +39,7 @@ TIGHT: dict[str, Any] = {"rtol": 1e-7, "atol": 1e-8}
 @functools.cache
 def model_of(family: str, rule: str = "deltanet", gate: str = "residual") -> Model:
     beside: dict[str, Any] = (
-        {"ngrams": (2, 3), "registers": (1,), "value_registers": (1,)} if rule == "deltanet" else {}
+        {"ngrams": (2, 3), "key_state_layers": (1,), "value_state_layers": (1,)} if rule == "deltanet" else {}
     )
     return memory_model(family, update_rule=rule, gate=gate, **beside)
 
@@ -141,16 +141,16 @@ def test_memories_are_what_the_naive_rules_write_segment_by_segment(rule: str) -
     [
         {},
         {"ngrams": (2, 4)},
-        {"registers": (1,)},
-        {"value_registers": (1,)},
-        {"ngrams": (2, 4), "registers": (0, 1), "value_registers": (0, 1)},
+        {"key_state_layers": (1,)},
+        {"value_state_layers": (1,)},
+        {"ngrams": (2, 4), "key_state_layers": (0, 1), "value_state_layers": (0, 1)},
     ],
 )
 def test_a_layer_gives_what_the_naive_layer_gives(
     rule: str, gate: str, key_shift: bool, beside: dict[str, Any]
 ) -> None:
     if beside and rule != "deltanet":
-        pytest.skip("the paper's rules see no n-grams and have no registers")
+        pytest.skip("the paper's rules see no n-grams and have no gated states")
     model = memory_model(update_rule=rule, gate=gate, key_shift=key_shift, **beside)
     decoder = decoder_of(model)
     attention = decoder.layers[1].self_attn
@@ -433,7 +433,7 @@ def test_an_n_gram_is_known_by_its_tokens_and_their_order() -> None:
         assert torch.equal(seen[0][0], torch.zeros_like(seen[0][0]))
 
 
-def test_n_grams_and_registers_follow_their_sequences_when_the_batch_is_changed() -> None:
+def test_n_grams_and_gated_states_follow_their_sequences_when_the_batch_is_changed() -> None:
     model, ids = model_of("llama"), text(SEGMENT + 7, batch=2)
     wanted, _ = stream(model, ids, [])
     _, cache = stream(model, ids[:, : SEGMENT + 4], [])
@@ -444,7 +444,7 @@ def test_n_grams_and_registers_follow_their_sequences_when_the_batch_is_changed(
 
 
 def changes() -> list[dict[str, Any]]:
-    beside = [{"ngrams": (2,)}, {"registers": (0,)}, {"value_registers": (0,)}]
+    beside = [{"ngrams": (2,)}, {"key_state_layers": (0,)}, {"value_state_layers": (0,)}]
     return [{"key_shift": True}, {"key_shift": False}, {"rank": 1}, *beside]
 
 

@@ -192,7 +192,7 @@ def test_gates_learn_at_their_own_rate(tmp_path: Path) -> None:
     run(model, short_plan(3, gate_rate=0.0), tmp_path)
     start, after = values(untrained()), values(model)
     for name, tensor in after.items():
-        still = name.rsplit(".", 1)[-1].startswith(("gate_", "strength_", "decay_"))
+        still = name.rsplit(".", 1)[-1].startswith(("gate_", "beta_", "g_"))
         assert torch.equal(tensor, start[name]) == still, name
 
 

@@ -142,9 +142,9 @@ def test_every_plan_that_ships_can_be_run(file: Path) -> None:
     for phase in plan.phases:
         if "context_distillation" in phase.tasks:
             assert max(phase.most_segments(length) * length for length in phase.lengths) <= BASE_CONTEXT
-    # One adapter goes through all stages; how an engine reads with it may change, and n-grams and registers came to it.
+    # One adapter goes through all stages; how an engine reads with it may change, and n-grams and gated states came to it.
     shipped = read(file.parent)
-    came = ("ngrams", "registers", "value_registers")
+    came = ("ngrams", "key_state_layers", "value_state_layers")
     same = {name: getattr(shipped.config, name) for name in ("reread_first", *came)}
     assert dataclasses.replace(recipe.config, **same) == shipped.config
     for name in came:

@@ -93,7 +93,7 @@ def about_of(
     seed: int,
     data: Path | None,
     *,
-    judged: bool = False,
+    reranked: bool = False,
     read: bool = False,
     **more: Any,
 ) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def about_of(
         system: On which system.
         seed: What is drawn follows from it.
         data: The texts.
-        judged: Whether the model's judge of passages, if it has one, has a part in it.
+        reranked: Whether the model's reranker, if it has one, has a part in it.
         read: Whether its reader, if it has one, has.
         more: The rest.
     """
@@ -122,11 +122,11 @@ def about_of(
         "dtype": str(loaded.placement.dtype).removeprefix("torch."),
     }
     recipe = loaded.recipe
-    weights, judge, reader = weights_file(recipe.folder), recipe.judge_file, recipe.reader_file
+    weights, reranker, reader = weights_file(recipe.folder), recipe.reranker_file, recipe.reader_file
     if system == NAME and weights is not None:
         about["weights_sha256"] = digest([weights])
-    if judged and judge is not None:
-        about["judge_sha256"] = digest([judge])
+    if reranked and reranker is not None:
+        about["reranker_sha256"] = digest([reranker])
     if read and reader is not None:
         about["reader_sha256"] = digest([reader])
     if data is None:

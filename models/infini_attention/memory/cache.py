@@ -31,16 +31,16 @@ class LayerMemory:
         memory: what was read up to the last closed segment; ``None`` while nothing was.
         pending: what the open segment's tokens will write, in pieces as they came.
         previous: ``[B, 1, rank]``, the last token's part in its successor's memory key.
-        register: ``[B, H, D]``, what the layer's register holds (see ``registers``).
-        held_value: ``[B, H, V]``, what its register of values holds.
+        key_state: ``[B, H, D]``, what the layer's gated key state holds (see ``gated_state``).
+        value_state: ``[B, H, V]``, what its gated value state holds.
         learn_writes: track gradients of what is written even where the network runs without them.
     """
 
     memory: Memory | None = None
     pending: list[Write] = dataclasses.field(default_factory=list)
     previous: Tensor | None = None
-    register: Tensor | None = None
-    held_value: Tensor | None = None
+    key_state: Tensor | None = None
+    value_state: Tensor | None = None
     learn_writes: bool = False
 
     def open_write(self) -> Write:
@@ -56,8 +56,8 @@ class LayerMemory:
         self.memory = None if self.memory is None else each(self.memory)
         self.pending = [each(write) for write in self.pending]
         self.previous = None if self.previous is None else change(self.previous)
-        self.register = None if self.register is None else change(self.register)
-        self.held_value = None if self.held_value is None else change(self.held_value)
+        self.key_state = None if self.key_state is None else change(self.key_state)
+        self.value_state = None if self.value_state is None else change(self.value_state)
 
 
 class OpenSegment(DynamicCache):
@@ -156,7 +156,7 @@ class InfiniCache(Cache):
                 layers[i].memory = memory
         for layer in layers:
             layer.pending = []
-            layer.previous = layer.register = layer.held_value = None
+            layer.previous = layer.key_state = layer.value_state = None
         self.open_tokens = 0
         self.segments += 1
         self.local = OpenSegment(self.base_config, self.memories, self.local.behind)
@@ -237,11 +237,11 @@ def _parts(memory: Memory, count: int) -> list[Memory]:
 def _join(pieces: list[Write]) -> Write:
     if len(pieces) == 1:
         return pieces[0]
-    strengths = [piece.strength for piece in pieces if piece.strength is not None]
-    decays = [piece.log_decay for piece in pieces if piece.log_decay is not None]
+    betas = [piece.beta for piece in pieces if piece.beta is not None]
+    gs = [piece.g for piece in pieces if piece.g is not None]
     return Write(
         torch.cat([piece.keys for piece in pieces], 2),
         torch.cat([piece.values for piece in pieces], 2),
-        torch.cat(strengths, 2) if strengths else None,
-        torch.cat(decays, 2) if decays else None,
+        torch.cat(betas, 2) if betas else None,
+        torch.cat(gs, 2) if gs else None,
     )

@@ -25,11 +25,11 @@ class InfiniConfig:
         key_shift: whether a token's memory key also sees the token before it in its segment.
         ngrams: lengths of the n-grams that keys and queries see beside hidden states, assigned to the KV heads of a layer in
             turn, from layer to layer one on (``deltanet`` only, see ``ngrams``); none by default.
-        registers: decoder layers whose keys and queries also see a register, the last token that mattered (``deltanet`` only,
-            see ``registers``), in ascending order; those that carry no memory have none. None by default.
-        value_registers: likewise, layers whose tokens also write what a register of values holds.
+        key_state_layers: decoder layers whose keys and queries also see a gated key state, the last token that mattered
+            (``deltanet`` only, see ``gated_state``), in ascending order; those that carry no memory have none. None by default.
+        value_state_layers: likewise, layers whose tokens also write what a gated value state holds.
         gate_bias: initial gate bias (before the sigmoid).
-        horizons: tokens after which an untrained memory has decayed to 1/e, assigned to the KV heads of a
+        decay_tokens: tokens after which an untrained memory has decayed to 1/e, assigned to the KV heads of a
             layer in turn (``deltanet`` only); ``inf`` is a memory that does not decay.
         reread_first: whether an ``Engine`` reads a text's first segment again when it closes, with what it wrote in memory.
             What a segment writes depends on what it reads, and the first one reads nothing.
@@ -42,10 +42,10 @@ class InfiniConfig:
     rank: int = 16
     key_shift: bool = True
     ngrams: tuple[int, ...] = ()
-    registers: tuple[int, ...] = ()
-    value_registers: tuple[int, ...] = ()
+    key_state_layers: tuple[int, ...] = ()
+    value_state_layers: tuple[int, ...] = ()
     gate_bias: float = -3.0
-    horizons: tuple[float, ...] = (1500.0, 20_000.0, float("inf"))
+    decay_tokens: tuple[float, ...] = (1500.0, 20_000.0, float("inf"))
     reread_first: bool = False
 
     def __post_init__(self) -> None:
@@ -59,13 +59,13 @@ class InfiniConfig:
             raise ValueError(f"rank must be at least 1, not {self.rank}")
         if self.ngrams and (min(self.ngrams) < 1 or self.update_rule != "deltanet"):
             raise ValueError(f"ngrams must be positive lengths, and go with deltanet, not {self.ngrams}")
-        if (self.registers or self.value_registers) and self.update_rule != "deltanet":
-            raise ValueError(f"registers go with deltanet, not with {self.update_rule}")
-        if not self.horizons or any(not horizon > 0 for horizon in self.horizons):
-            raise ValueError(f"horizons must be positive numbers of tokens, not {self.horizons}")
+        if (self.key_state_layers or self.value_state_layers) and self.update_rule != "deltanet":
+            raise ValueError(f"key_state_layers and value_state_layers go with deltanet, not with {self.update_rule}")
+        if not self.decay_tokens or any(not tokens > 0 for tokens in self.decay_tokens):
+            raise ValueError(f"decay_tokens must be positive numbers of tokens, not {self.decay_tokens}")
         if self.layers is not None and not self.layers:
             raise ValueError("layers must name at least one")
-        for name in ("layers", "registers", "value_registers"):
+        for name in ("layers", "key_state_layers", "value_state_layers"):
             chosen = getattr(self, name) or ()
             if list(chosen) != sorted(set(chosen)) or min(chosen, default=0) < 0:
                 raise ValueError(f"{name} must be distinct, ascending and not negative, not {chosen}")
@@ -76,18 +76,20 @@ class InfiniConfig:
             return self
         if rule == "deltanet":
             return dataclasses.replace(self, update_rule=rule, gate="residual")
-        return dataclasses.replace(self, update_rule=rule, gate="convex", ngrams=(), registers=(), value_registers=())
+        return dataclasses.replace(
+            self, update_rule=rule, gate="convex", ngrams=(), key_state_layers=(), value_state_layers=()
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON and TOML values; ``from_dict`` reads them back."""
         values = dataclasses.asdict(self)
         values["layers"] = None if self.layers is None else list(self.layers)
         values["ngrams"] = list(self.ngrams)
-        values["registers"] = list(self.registers)
-        values["value_registers"] = list(self.value_registers)
+        values["key_state_layers"] = list(self.key_state_layers)
+        values["value_state_layers"] = list(self.value_state_layers)
         # -3 and -3.0 are one configuration, so they must have one digest.
         values["gate_bias"] = float(self.gate_bias)
-        values["horizons"] = [float(horizon) for horizon in self.horizons]
+        values["decay_tokens"] = [float(tokens) for tokens in self.decay_tokens]
         return values
 
     @classmethod
@@ -103,10 +105,10 @@ class InfiniConfig:
         plain = dict(values)
         if plain.get("layers") is not None:
             plain["layers"] = tuple(plain["layers"])
-        for name in {"ngrams", "registers", "value_registers"} & set(plain):
+        for name in {"ngrams", "key_state_layers", "value_state_layers"} & set(plain):
             plain[name] = tuple(plain[name])
-        if "horizons" in plain:
-            plain["horizons"] = tuple(float(horizon) for horizon in plain["horizons"])
+        if "decay_tokens" in plain:
+            plain["decay_tokens"] = tuple(float(tokens) for tokens in plain["decay_tokens"])
         return cls(**plain)
 
     def digest(self) -> str:

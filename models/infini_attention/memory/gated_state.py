@@ -1,7 +1,7 @@
-"""A register: the last token that mattered, as a part of keys and queries.
+"""A gated state: the last token that mattered, as a part of keys and queries, or of values.
 
 In "Ann walked all the way over to the mill" no n-gram reaches from the mill back to Ann, and a frozen base does not ask
-memory for her when it is asked where Ann is. A register takes a token in as far as a learned gate opens for it, and keeps what
+memory for her when it is asked where Ann is. A gated state takes a token in as far as a learned gate opens for it, and keeps what
 it has meanwhile, as a gated recurrent unit does (Cho et al. 2014, arXiv 1406.1078):
 ``r_t = (1 - i_t) r_{t-1} + i_t x_t``, with ``x_t`` the token's signs (see ``ngrams``). A gate that opens for names binds what
 is said to who it is said of; a question that names them finds it.
@@ -17,7 +17,7 @@ CHUNK = 64
 
 
 def hold(values: Tensor, logits: Tensor, before: Tensor | None = None) -> Tensor:
-    """What a register holds after each token, computed exactly in chunks.
+    """What a gated state holds after each token, computed exactly in chunks.
 
     Args:
         values: ``x``, ``[B, H, T, D]``, T at least 1.
@@ -36,7 +36,7 @@ def hold(values: Tensor, logits: Tensor, before: Tensor | None = None) -> Tensor
         values, logits = F.pad(values, (0, 0, 0, pad)), F.pad(logits, (0, pad))
     values, logits = values.unflatten(2, (-1, chunk)), logits.unflatten(2, (-1, chunk))
     own, left = _held(values, F.logsigmoid(logits), F.logsigmoid(-logits))
-    # What a chunk holds at its end, of its own tokens alone, is in its turn what a register of chunks takes in.
+    # What a chunk holds at its end, of its own tokens alone, is in its turn what a state of chunks takes in.
     first = torch.zeros_like(own[:, :, :1, -1]) if before is None else before[:, :, None].to(own.dtype)
     earlier = first
     if own.shape[2] > 1:
@@ -50,13 +50,13 @@ def hold(values: Tensor, logits: Tensor, before: Tensor | None = None) -> Tensor
 
 
 def held_before_and_after(values: Tensor, logits: Tensor, before: Tensor | None = None) -> Tensor:
-    """``[B, H, T + 1, D]``: what a register holds before the first token and after each. Arguments as for ``hold``."""
+    """``[B, H, T + 1, D]``: what a gated state holds before the first token and after each. Arguments as for ``hold``."""
     first = values.new_zeros(values[:, :, 0].shape, dtype=logits.dtype) if before is None else before
     return torch.cat([first[:, :, None], hold(values, logits, first)], 2)
 
 
 def _held(values: Tensor, taken: Tensor | None, kept: Tensor) -> tuple[Tensor, Tensor]:
-    """One chunk, or many side by side: what a register that was empty before it holds after each value.
+    """One chunk, or many side by side: what a state that was empty before it holds after each value.
 
     Args:
         values: ``[..., T, D]``.

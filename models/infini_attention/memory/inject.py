@@ -114,7 +114,7 @@ def inject(model: PreTrainedModel, config: InfiniConfig) -> None:
         taps[index] = _Tap(attention, index, attention.infini)
         attention._infini_tap = taps[index]
     signs = None
-    if config.ngrams or config.registers:
+    if config.ngrams or config.key_state_layers:
         shape = taps[indices[0]].path.shape
         signs = TokenSigns(cast(nn.Embedding, model.get_input_embeddings()), shape.kv_heads, shape.size)
     decoder.infini = Injection(config, base_attention, taps, signs)

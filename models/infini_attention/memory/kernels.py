@@ -31,7 +31,7 @@ def fits(keys: Tensor) -> bool:
 
 
 def fused_gated_delta_rule(
-    matrix: Tensor, keys: Tensor, values: Tensor, strength: Tensor, log_decay: Tensor, dtype: torch.dtype
+    matrix: Tensor, keys: Tensor, values: Tensor, beta: Tensor, g: Tensor, dtype: torch.dtype
 ) -> Tensor:
     """``memory.gated_delta_rule`` with products in half precision; the memory itself stays float32.
 
@@ -39,17 +39,17 @@ def fused_gated_delta_rule(
         matrix: ``M_0``, ``[B, H, D, V]``, float32.
         keys: ``[B, H, T, D]``, unit norm.
         values: ``[B, H, T, V]``.
-        strength: ``[B, H, T]``.
-        log_decay: ``[B, H, T]``.
+        beta: ``[B, H, T]``.
+        g: ``[B, H, T]``.
         dtype: of the products.
 
     Returns:
         ``M_T``, ``[B, H, D, V]``, float32.
     """
     keys, values = (x.transpose(1, 2).to(dtype).contiguous() for x in (keys, values))
-    strength, log_decay = (x.transpose(1, 2).float().contiguous() for x in (strength, log_decay))
+    beta, g = (x.transpose(1, 2).float().contiguous() for x in (beta, g))
     # Only the state is wanted; what the queries would read is thrown away.
     _, after = _chunk_gated_delta_rule()(
-        keys, keys, values, g=log_decay, beta=strength, initial_state=matrix.contiguous(), output_final_state=True
+        keys, keys, values, g=g, beta=beta, initial_state=matrix.contiguous(), output_final_state=True
     )
     return after  # type: ignore[no-any-return]

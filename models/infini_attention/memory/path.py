@@ -20,10 +20,10 @@ from .rules import Write, accumulator, retrieve, unit_norm
 
 # What an n-gram weighs in an untrained path, beside a key or query of length one.
 NGRAM_SCALE = 0.7
-# Likewise what a register weighs, and the bias of its gate: it holds about the last four tokens.
-REGISTER_SCALE, REGISTER_BIAS = 0.7, -1.5
-# What a register of values weighs beside a token's own value.
-VALUE_SCALE = 0.5
+# Likewise what a gated key state weighs, and the bias of a state's gate: it holds about the last four tokens.
+KEY_STATE_SCALE, STATE_BIAS = 0.7, -1.5
+# What a gated value state weighs beside a token's own value.
+VALUE_STATE_SCALE = 0.5
 
 
 class HeadShape(NamedTuple):
@@ -93,26 +93,26 @@ class MemoryPath(nn.Module):
         if config.ngrams:
             self.ngram_of_head = [(index + head) % len(config.ngrams) for head in range(shape.kv_heads)]
             self.ngram_scale = full(shape.kv_heads, NGRAM_SCALE)
-        self.register = index in config.registers
-        if self.register:
-            self.register_weight = zeros(hidden, shape.kv_heads)
-            self.register_bias = full(shape.kv_heads, REGISTER_BIAS)
-            self.register_scale = full(shape.kv_heads, REGISTER_SCALE)
-        self.holds_values = index in config.value_registers
-        if self.holds_values:
-            self.register_value_weight = zeros(hidden, shape.kv_heads)
-            self.register_value_bias = full(shape.kv_heads, REGISTER_BIAS)
-            self.register_value_scale = full(shape.kv_heads, VALUE_SCALE)
+        self.has_key_state = index in config.key_state_layers
+        if self.has_key_state:
+            self.key_state_weight = zeros(hidden, shape.kv_heads)
+            self.key_state_bias = full(shape.kv_heads, STATE_BIAS)
+            self.key_state_scale = full(shape.kv_heads, KEY_STATE_SCALE)
+        self.has_value_state = index in config.value_state_layers
+        if self.has_value_state:
+            self.value_state_weight = zeros(hidden, shape.kv_heads)
+            self.value_state_bias = full(shape.kv_heads, STATE_BIAS)
+            self.value_state_scale = full(shape.kv_heads, VALUE_STATE_SCALE)
         self.gate_bias = full(shape.query_heads, config.gate_bias)
         if config.gate == "residual":
             self.gate_weight = zeros(hidden, shape.query_heads)
         if config.update_rule == "deltanet":
-            self.strength_weight = zeros(hidden, shape.kv_heads)
-            self.strength_bias = zeros(shape.kv_heads)
-            self.decay_weight = zeros(hidden, shape.kv_heads)
-            self.decay_bias = nn.Parameter(
+            self.beta_weight = zeros(hidden, shape.kv_heads)
+            self.beta_bias = zeros(shape.kv_heads)
+            self.g_weight = zeros(hidden, shape.kv_heads)
+            self.g_bias = nn.Parameter(
                 torch.tensor(
-                    [_decay_bias(config.horizons[h % len(config.horizons)]) for h in range(shape.kv_heads)],
+                    [_g_bias(config.decay_tokens[h % len(config.decay_tokens)]) for h in range(shape.kv_heads)],
                     dtype=torch.float32,
                     device=device,
                 )
@@ -135,7 +135,7 @@ class MemoryPath(nn.Module):
             held_signs, held_values = self._held(inputs, low, values, layer)
             beside = self._beside(inputs, held_signs)
             if held_values is not None:
-                scale = self.register_value_scale[:, None, None]
+                scale = self.value_state_scale[:, None, None]
                 values = (values + scale * held_values[:, :, :-1]).to(values.dtype)
             layer.pending.append(self._write(inputs, low, layer, beside, values))
         if layer.memory is None:
@@ -162,14 +162,14 @@ class MemoryPath(nn.Module):
             names, sizes = [*names, "gate"], [*sizes, self.shape.query_heads]
             weights.append(self.gate_weight)
         if self.config.update_rule == "deltanet":
-            names, sizes = [*names, "strength", "decay"], [*sizes, self.shape.kv_heads, self.shape.kv_heads]
-            weights += [self.strength_weight, self.decay_weight]
-        if self.register:
-            names, sizes = [*names, "register"], [*sizes, self.shape.kv_heads]
-            weights.append(self.register_weight)
-        if self.holds_values:
-            names, sizes = [*names, "held_value"], [*sizes, self.shape.kv_heads]
-            weights.append(self.register_value_weight)
+            names, sizes = [*names, "beta", "g"], [*sizes, self.shape.kv_heads, self.shape.kv_heads]
+            weights += [self.beta_weight, self.g_weight]
+        if self.has_key_state:
+            names, sizes = [*names, "key_state"], [*sizes, self.shape.kv_heads]
+            weights.append(self.key_state_weight)
+        if self.has_value_state:
+            names, sizes = [*names, "value_state"], [*sizes, self.shape.kv_heads]
+            weights.append(self.value_state_weight)
         product = hidden @ torch.cat(weights, 1).to(hidden.dtype)
         return dict(zip(names, product.split(sizes, -1), strict=True))
 
@@ -181,33 +181,33 @@ class MemoryPath(nn.Module):
     def _held(
         self, inputs: Projected, low: dict[str, Tensor], values: Tensor, layer: LayerMemory
     ) -> tuple[Tensor | None, Tensor | None]:
-        """What the registers of signs and of values hold: ``[B, H, T + 1, D]``, before the first token and after each.
+        """What the gated key and value states hold: ``[B, H, T + 1, D]``, before the first token and after each.
 
-        Both are computed at once: a register takes many small operations.
+        Both are computed at once: a gated state takes many small operations.
         """
         taken: list[Tensor] = []
         logits: list[Tensor] = []
-        if self.register:
+        if self.has_key_state:
             assert inputs.signs is not None
             taken.append(inputs.signs.to(inputs.hidden.device).transpose(1, 2))
-            logits.append(accumulator(low["register"]) + self.register_bias)
-        if self.holds_values:
+            logits.append(accumulator(low["key_state"]) + self.key_state_bias)
+        if self.has_value_state:
             taken.append(values)
-            logits.append(accumulator(low["held_value"]) + self.register_value_bias)
+            logits.append(accumulator(low["value_state"]) + self.value_state_bias)
         if not taken:
             return None, None
-        before = [held for held in (layer.register, layer.held_value) if held is not None]
+        before = [held for held in (layer.key_state, layer.value_state) if held is not None]
         first = torch.cat(before, 1) if before else None
         held = held_before_and_after(torch.cat(taken, 1), torch.cat(logits, 2).transpose(1, 2), first)
-        signs, values = held.tensor_split([taken[0].shape[1] if self.register else 0], 1)
-        if self.register:
-            layer.register = signs[:, :, -1]
-        if self.holds_values:
-            layer.held_value = values[:, :, -1]
-        return signs if self.register else None, values if self.holds_values else None
+        signs, values = held.tensor_split([taken[0].shape[1] if self.has_key_state else 0], 1)
+        if self.has_key_state:
+            layer.key_state = signs[:, :, -1]
+        if self.has_value_state:
+            layer.value_state = values[:, :, -1]
+        return signs if self.has_key_state else None, values if self.has_value_state else None
 
     def _beside(self, inputs: Projected, held_signs: Tensor | None) -> Tensor | None:
-        """What stands in keys and queries beside hidden states: n-grams and the register.
+        """What stands in keys and queries beside hidden states: n-grams and the gated key state.
 
         Returns:
             ``[B, T + 1, Hkv, D]``: of the tokens before the first one and after each. A key sees what stands before its token,
@@ -218,7 +218,7 @@ class MemoryPath(nn.Module):
             found = torch.stack([inputs.ngrams[n, :, :, head] for head, n in enumerate(self.ngram_of_head)], 2)
             parts.append(found.to(inputs.hidden.device) * self.ngram_scale[:, None])
         if held_signs is not None:
-            parts.append(unit_norm(held_signs.transpose(1, 2)) * self.register_scale[:, None])
+            parts.append(unit_norm(held_signs.transpose(1, 2)) * self.key_state_scale[:, None])
         if not parts:
             return None
         return functools.reduce(torch.add, parts).to(inputs.hidden.dtype)
@@ -245,13 +245,13 @@ class MemoryPath(nn.Module):
         keys = keys.transpose(1, 2)
         if self.config.update_rule != "deltanet":
             return Write(keys, values)
-        strength = torch.sigmoid(accumulator(low["strength"]) + self.strength_bias)
-        log_decay = nn.functional.logsigmoid(accumulator(low["decay"]) + self.decay_bias)
-        return Write(keys, values, strength.transpose(1, 2), log_decay.transpose(1, 2))
+        beta = torch.sigmoid(accumulator(low["beta"]) + self.beta_bias)
+        g = nn.functional.logsigmoid(accumulator(low["g"]) + self.g_bias)
+        return Write(keys, values, beta.transpose(1, 2), g.transpose(1, 2))
 
 
-def _decay_bias(horizon: float) -> float:
-    """The bias at which sigmoid(bias) is the decay a token that leaves 1/e after ``horizon`` tokens."""
+def _g_bias(decay_tokens: float) -> float:
+    """The bias at which sigmoid(bias) is the decay a token that leaves 1/e after ``decay_tokens`` tokens."""
     # Beyond this the rate is under float32's resolution next to 1, and its gradient is nothing.
-    rate = max(1 / horizon, 1e-7)
+    rate = max(1 / decay_tokens, 1e-7)
     return -math.log(math.expm1(rate))

@@ -42,14 +42,15 @@ class Write(NamedTuple):
     Attributes:
         keys: ``[B, H, T, D]``, before any feature map, without position embedding.
         values: ``[B, H, T, V]``.
-        strength: ``b``, ``[B, H, T]`` in (0, 1), ``deltanet`` only.
-        log_decay: ``log a``, ``[B, H, T]``, not positive, ``deltanet`` only.
+        beta: ``b``, how strongly a token writes, ``[B, H, T]`` in (0, 1), ``deltanet`` only.
+        g: ``log a``, how the memory decays before, ``[B, H, T]``, not positive, ``deltanet`` only. Both named as in
+            flash-linear-attention.
     """
 
     keys: Tensor
     values: Tensor
-    strength: Tensor | None = None
-    log_decay: Tensor | None = None
+    beta: Tensor | None = None
+    g: Tensor | None = None
 
 
 def accumulator(tensor: Tensor) -> Tensor:
@@ -111,9 +112,9 @@ def update(rule: UpdateRule, memory: Memory, write: Write) -> Memory:
     """
     keys, values = accumulator(write.keys), accumulator(write.values)
     if rule == "deltanet":
-        if write.strength is None or write.log_decay is None:
-            raise ValueError("deltanet writes need a strength and a decay for every token")
-        parts = (unit_norm(keys), values, accumulator(write.strength), accumulator(write.log_decay))
+        if write.beta is None or write.g is None:
+            raise ValueError("deltanet writes need beta and g for every token")
+        parts = (unit_norm(keys), values, accumulator(write.beta), accumulator(write.g))
         if kernels.fits(write.keys):
             return Memory(kernels.fused_gated_delta_rule(memory.matrix, *parts, write.keys.dtype), None)
         return Memory(gated_delta_rule(memory.matrix, *parts), None)
@@ -184,7 +185,7 @@ def transition(write: Write) -> Transition:
     Raises:
         ValueError: the write is not a ``deltanet`` one; the paper's rules depend on how much was written before.
     """
-    if write.strength is None or write.log_decay is None:
+    if write.beta is None or write.g is None:
         raise ValueError("only a deltanet update is an affine map of the memory alone")
     keys, values = accumulator(write.keys), accumulator(write.values)
     batch, heads, _, size = keys.shape
@@ -194,8 +195,8 @@ def transition(write: Write) -> Transition:
         torch.cat([identity, keys.new_zeros(batch, heads, size, values.shape[-1])], -1),
         unit_norm(keys),
         torch.cat([torch.zeros_like(keys), values], -1),
-        accumulator(write.strength),
-        accumulator(write.log_decay),
+        accumulator(write.beta),
+        accumulator(write.g),
     )
     return Transition(*matrix.split([size, values.shape[-1]], -1))
 
@@ -207,7 +208,7 @@ def _normalised_read(memory: Memory, mapped: Tensor) -> Tensor:
     return (mapped @ memory.matrix) / torch.where(weight > 0, weight, 1)
 
 
-def gated_delta_rule(matrix: Tensor, keys: Tensor, values: Tensor, strength: Tensor, log_decay: Tensor) -> Tensor:
+def gated_delta_rule(matrix: Tensor, keys: Tensor, values: Tensor, beta: Tensor, g: Tensor) -> Tensor:
     """``M_t = a_t M_{t-1} + k_t b_t (v_t - k_t^T a_t M_{t-1})``, token after token, computed exactly in chunks.
 
     Within a chunk the writes ``u_t`` solve a unit lower-triangular system (arXiv 2406.06484, equation 10, with the
@@ -217,8 +218,8 @@ def gated_delta_rule(matrix: Tensor, keys: Tensor, values: Tensor, strength: Ten
         matrix: ``M_0``, ``[B, H, D, V]``.
         keys: ``[B, H, T, D]``, unit norm.
         values: ``[B, H, T, V]``.
-        strength: ``b``, ``[B, H, T]``.
-        log_decay: ``log a``, ``[B, H, T]``, not positive.
+        beta: ``b``, ``[B, H, T]``.
+        g: ``log a``, ``[B, H, T]``, not positive.
 
     Returns:
         ``M_T``, ``[B, H, D, V]``.
@@ -226,18 +227,18 @@ def gated_delta_rule(matrix: Tensor, keys: Tensor, values: Tensor, strength: Ten
     tokens = keys.shape[2]
     if tokens == 0:
         return matrix
-    # A padded token has strength 0 and decay 1: it changes nothing.
+    # A padded token has beta 0 and g 0: it changes nothing.
     chunk = min(CHUNK, tokens)
     pad = -tokens % chunk
     keys, values = (F.pad(x, (0, 0, 0, pad)).unflatten(2, (-1, chunk)) for x in (keys, values))
-    strength, log_decay = (F.pad(x, (0, pad)).unflatten(2, (-1, chunk)) for x in (strength, log_decay))
+    beta, g = (F.pad(x, (0, pad)).unflatten(2, (-1, chunk)) for x in (beta, g))
 
-    decay = log_decay.cumsum(-1)
+    decay = g.cumsum(-1)
     # Only differences to earlier tokens are used; the others would overflow in exp, and in its gradient.
     between = (decay[..., :, None] - decay[..., None, :]).tril().exp()
-    strong_keys = strength[..., None] * keys
+    strong_keys = beta[..., None] * keys
     system = ((strong_keys @ keys.transpose(-1, -2)) * between).tril(-1)
-    sides = torch.cat([strength[..., None] * values, decay.exp()[..., None] * strong_keys], -1)
+    sides = torch.cat([beta[..., None] * values, decay.exp()[..., None] * strong_keys], -1)
     # unitriangular: the ones of the diagonal are implied.
     solved = torch.linalg.solve_triangular(system, sides, upper=False, unitriangular=True)
     from_values, from_memory = solved.split([values.shape[-1], keys.shape[-1]], -1)

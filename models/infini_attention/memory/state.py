@@ -40,12 +40,19 @@ class Origin:
         base: fingerprint of the base weights.
         adapter: fingerprint of the memory path's tensors.
         config: digest of the memory path's configuration.
+        formerly: adapter and config of the very same weights and configuration under the names that their parts had before;
+            no part of what is written.
     """
 
     model: str
     base: str
     adapter: str
     config: str
+    formerly: tuple[tuple[str, str], ...] = dataclasses.field(default=(), compare=False, repr=False)
+
+    def to_dict(self) -> dict[str, str]:
+        """What a state's header holds of it."""
+        return {name: getattr(self, name) for name in ("model", "base", "adapter", "config")}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,8 +104,11 @@ class MemoryState:
         Raises:
             StateError: base, adapter or configuration differ.
         """
+        own = self.origin
+        if (own.adapter, own.config) in origin.formerly:
+            own = dataclasses.replace(own, adapter=origin.adapter, config=origin.config)
         for part in ("base", "adapter", "config"):
-            if getattr(self.origin, part) != getattr(origin, part):
+            if getattr(own, part) != getattr(origin, part):
                 if self.origin.model == origin.model:
                     raise StateError(
                         f"the state was written by {origin.model} with another {part}",
@@ -127,7 +137,7 @@ class MemoryState:
         header = {
             "format": FORMAT,
             "version": VERSION,
-            "origin": dataclasses.asdict(self.origin),
+            "origin": self.origin.to_dict(),
             "tokens": self.tokens,
             "segments": self.segments,
             "sources": [dataclasses.asdict(source) for source in self.sources],

@@ -142,5 +142,7 @@ def load_model(
         raise ModelUnavailable(
             f"{recipe.name} cannot carry this memory path: {error}", "use another model, or adapt this one anew"
         ) from error
-    origin = Origin(recipe.address, base_fingerprint, fingerprint(dict(memory_parameters(base))), chosen.digest())
+    weights = fingerprint(dict(memory_parameters(base)))
+    formerly = recipe.former_names(weights, chosen)
+    origin = Origin(recipe.address, base_fingerprint, weights, chosen.digest(), formerly)
     return Loaded(base, tokenizer, recipe, placement, origin, recipe.memory or config is not None)

@@ -23,9 +23,24 @@ RECIPE = "recipe.toml"
 # Beside it, where a model has one: a plan for texts of one's own, which any machine can follow.
 OWN_TEXTS = "adapt.toml"
 ADAPTER = "adapter.safetensors"
-# Beside the adapter, where a model has them: its judge of passages, its reader and its writer.
-JUDGE_WEIGHTS, READER_WEIGHTS, WRITER_WEIGHTS = "judge.safetensors", "reader.safetensors", "writer.safetensors"
+# Beside the adapter, where a model has them: its reranker of passages, its reader and its writer.
+RERANKER_WEIGHTS, READER_WEIGHTS, WRITER_WEIGHTS = "reranker.safetensors", "reader.safetensors", "writer.safetensors"
 SCORES = "scores"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FormerNames:
+    """What a recipe's adapter and configuration were known by before their parts were renamed; states may name it still.
+
+    Attributes:
+        now: fingerprint of the adapter, the very same weights.
+        adapter: its fingerprint before.
+        config: digest of the configuration before.
+    """
+
+    now: str
+    adapter: str
+    config: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +58,7 @@ class Recipe:
             ``None`` answers every question.
         memory: whether there is a memory path. A model without one answers and summarises from text in view; nothing is
             read into it.
+        formerly: what states that were written before name its adapter and configuration.
     """
 
     name: str
@@ -53,6 +69,7 @@ class Recipe:
     scores: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     refuse_below: float | None = None
     memory: bool = True
+    formerly: tuple[FormerNames, ...] = ()
 
     @property
     def adapter_file(self) -> Path | None:
@@ -60,9 +77,9 @@ class Recipe:
         return file_in(self.folder, ADAPTER)
 
     @property
-    def judge_file(self) -> Path | None:
-        """The judge of passages, if there is one."""
-        return file_in(self.folder, JUDGE_WEIGHTS)
+    def reranker_file(self) -> Path | None:
+        """The reranker, if there is one."""
+        return file_in(self.folder, RERANKER_WEIGHTS)
 
     @property
     def reader_file(self) -> Path | None:
@@ -86,6 +103,21 @@ class Recipe:
         if self.folder is None:
             return self.base.name if self.base.source == "directory" else self.name
         return self.name if self.folder.parent == HERE else str(self.folder.resolve())
+
+    def may_have_written(self, config: str) -> bool:
+        """Whether a state with this digest of a configuration can be of this recipe."""
+        return config in (self.config.digest(), *(names.config for names in self.formerly))
+
+    def former_names(self, adapter: str, config: InfiniConfig) -> tuple[tuple[str, str], ...]:
+        """Adapter and config that states of these weights may name too: none unless they are the recipe's own.
+
+        Args:
+            adapter: fingerprint of the weights that are loaded.
+            config: the configuration that they are loaded with.
+        """
+        if config != self.config:
+            return ()
+        return tuple((names.adapter, names.config) for names in self.formerly if names.now == adapter)
 
     def require_memory(self) -> None:
         """Refuses a model without a memory.
@@ -189,6 +221,7 @@ def read(folder: Path, file: str = RECIPE) -> Recipe:
             values.get("scores", {}),
             None if "refuse_below" not in values else float(values["refuse_below"]),
             "config" in values,
+            tuple(FormerNames(**each) for each in values.get("formerly", [])),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ModelUnavailable(f"the recipe in {folder} cannot be read: {error}", f"check its {file}") from error

@@ -16,7 +16,7 @@ from .choosing import Generates, from_passages
 from .evidence import REFUSAL
 from .memory_question import memory_prompt
 from .refuse import TOLD, refuses
-from .reranker import load_judge
+from .reranker import load_reranker
 from .retrieve import Found, Retriever
 from .turn import GRACE, Turn
 from .view import in_view
@@ -107,8 +107,8 @@ class Answerer:
         self.retriever: Retriever | None = None
         self.reader: LoraAdapter | None = None
         if texts:
-            judge = None if by_words else load_judge(loaded.model, loaded.recipe.judge_file)
-            self.retriever = Retriever(loaded, self.texts, judge)
+            reranker = None if by_words else load_reranker(loaded.model, loaded.recipe.reranker_file)
+            self.retriever = Retriever(loaded, self.texts, reranker)
             self.reader = load_lora(loaded.model, "reader", loaded.recipe.reader_file)
 
     @property

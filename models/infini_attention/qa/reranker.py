@@ -1,4 +1,4 @@
-"""A judge of passages: tells the one that answers a question from others that share its words.
+"""A reranker of passages: tells the one that answers a question from others that share its words.
 
 The base reads a passage and then the question, as far as its first layers, with low-rank changes that are in force only
 meanwhile (LoRA, arXiv 2106.09685). The mean of the question's hidden states, along a learned direction, is how much the
@@ -26,17 +26,17 @@ NAME = "reranker"
 ADAPTER = "adapter."
 
 
-class PassageJudge(nn.Module):
-    """Judges with a model whose own weights stay as they are.
+class Reranker(nn.Module):
+    """Scores passages with a model whose own weights stay as they are.
 
     Args:
         model: a decoder; a memory path in it is not used.
-        adapter: in force while it judges; new ones of its first layers by default. Layers above them are not run. A new
-            judge finds all passages equal.
+        adapter: in force while it scores; new ones of its first layers by default. Layers above them are not run. A new
+            reranker finds all passages equal.
 
     Attributes:
         direction: ``[C]``, float32.
-        words: what a point of a search by words weighs beside the judgement.
+        words: what a point of a search by words weighs beside the score.
     """
 
     def __init__(self, model: PreTrainedModel, adapter: LoraAdapter | None = None) -> None:
@@ -48,7 +48,7 @@ class PassageJudge(nn.Module):
 
     @property
     def model(self) -> PreTrainedModel:
-        """The model that it judges with."""
+        """The model that it scores with."""
         return self.adapter.model
 
     def forward(self, passages: Sequence[Sequence[int]], questions: Sequence[Sequence[int]]) -> Tensor:
@@ -122,12 +122,12 @@ def _padded(rows: Sequence[Sequence[int]], side: str) -> Tensor:
     return pad_sequence([torch.tensor(list(row)) for row in rows], batch_first=True, padding_side=side)
 
 
-def load_judge(model: PreTrainedModel, file: Path | None) -> PassageJudge | None:
-    """The judge in a file; ``None`` where there is none.
+def load_reranker(model: PreTrainedModel, file: Path | None) -> Reranker | None:
+    """The reranker in a file; ``None`` where there is none.
 
     Args:
         model: the base that it was trained with.
-        file: see ``Recipe.judge_file``.
+        file: see ``Recipe.reranker_file``.
 
     Raises:
         ModelUnavailable: it is damaged, or belongs to another base.
@@ -136,7 +136,7 @@ def load_judge(model: PreTrainedModel, file: Path | None) -> PassageJudge | None
         return None
     tensors = read_weights(file)
     adapter = LoraAdapter.like(model, NAME, tensors)
-    judge = PassageJudge(model, adapter)
-    copy_trained(tensors, judge.weights(), file)
+    reranker = Reranker(model, adapter)
+    copy_trained(tensors, reranker.weights(), file)
     adapter.ready()
-    return judge.requires_grad_(False)
+    return reranker.requires_grad_(False)

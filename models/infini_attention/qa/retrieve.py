@@ -12,12 +12,12 @@ from ..text.search import Hit, Search
 
 if TYPE_CHECKING:
     from .. import Loaded
-    from .reranker import PassageJudge
+    from .reranker import Reranker
 
 # Passages that are read again to see what they say for the question, and those that stay in view for the answer.
 CANDIDATES = 12
 CHOSEN = 4
-# What a nat of evidence weighs beside a point of the search, for a model without a judge. Over 40 questions on stories
+# What a nat of evidence weighs beside a point of the search, for a model without a reranker. Over 40 questions on stories
 # (FairytaleQA's training split) the best passage was of the right section for 55% with the search alone, 70% with this
 # weight, 68% with evidence alone; for 83% one of the best three was.
 EVIDENCE_WEIGHT = 0.2
@@ -47,11 +47,11 @@ class Retriever:
     Args:
         loaded: The model that judges passages.
         texts: The text of each source.
-        judge: The model's judge of passages; without one, how likely they make a question decides.
+        reranker: The model's reranker; without one, how likely they make a question decides.
     """
 
-    def __init__(self, loaded: Loaded, texts: Sequence[KeptText], judge: PassageJudge | None = None) -> None:
-        self.loaded, self.texts, self.judge = loaded, texts, judge
+    def __init__(self, loaded: Loaded, texts: Sequence[KeptText], reranker: Reranker | None = None) -> None:
+        self.loaded, self.texts, self.reranker = loaded, texts, reranker
         self.passages = passages(texts)
         self.search = Search(self.passages)
         self._ids: dict[int, list[int]] = {}
@@ -75,22 +75,22 @@ class Retriever:
         hits = [hit for hit in candidates if len(self.ids(hit.passage)) <= most]
         if not hits:
             return []
-        if self.judge is None:
+        if self.reranker is None:
             found = self._with_evidence(hits, question_ids)
             found.sort(key=lambda one: one.words + EVIDENCE_WEIGHT * one.evidence, reverse=True)
             return self._fitting(found, room)
-        hits = self._judged(hits, question_ids)
+        hits = self._reranked(hits, question_ids)
         return self._with_evidence(self._fitting(hits, room), question_ids)
 
-    def _judged(self, hits: Sequence[Hit], question: list[int]) -> list[Hit]:
+    def _reranked(self, hits: Sequence[Hit], question: list[int]) -> list[Hit]:
         """The one that tells most first."""
         import torch
 
-        assert self.judge is not None
+        assert self.reranker is not None
         with torch.inference_mode():
-            (judged,) = self.judge([self.ids(hit.passage) for hit in hits], [question]).tolist()
-        weight = float(self.judge.words)
-        scores = {hit.passage: score + weight * hit.score for hit, score in zip(hits, judged, strict=True)}
+            (judgements,) = self.reranker([self.ids(hit.passage) for hit in hits], [question]).tolist()
+        weight = float(self.reranker.words)
+        scores = {hit.passage: score + weight * hit.score for hit, score in zip(hits, judgements, strict=True)}
         return sorted(hits, key=lambda hit: scores[hit.passage], reverse=True)
 
     def _with_evidence(self, hits: Sequence[Hit], question: list[int]) -> list[Found]:

@@ -17,29 +17,29 @@ from ..files import atomic_writer
 from ..memory.config import InfiniConfig
 from ..model.adapters import LoraAdapter, load_lora
 from ..model.loading import Loaded
-from ..model.recipe import ADAPTER, JUDGE_WEIGHTS, READER_WEIGHTS, RECIPE, WRITER_WEIGHTS, Recipe
-from ..qa.reranker import PassageJudge, load_judge
-from .catalogue import JUDGE, MEMORY, READER, SYSTEMS, WRITER
+from ..model.recipe import ADAPTER, READER_WEIGHTS, RECIPE, RERANKER_WEIGHTS, WRITER_WEIGHTS, Recipe
+from ..qa.reranker import Reranker, load_reranker
+from .catalogue import MEMORY, READER, RERANKER, SYSTEMS, WRITER
 from .memory_tokens import RecurrentRollout
 from .note_writing import WriterRollout
 from .passage_reading import ReaderRollout
 from .plan import TrainingPlan
-from .reranking import JudgeRollout
+from .reranking import RerankerRollout
 from .rollout import Rollout
 from .tasks import Task
 from .trainer import Progress, train
 
 # What can be trained, and where its weights go.
-Trained = Rollout | RecurrentRollout | JudgeRollout | ReaderRollout
+Trained = Rollout | RecurrentRollout | RerankerRollout | ReaderRollout
 FILES = {
     Rollout: ADAPTER,
     RecurrentRollout: WEIGHTS,
-    JudgeRollout: JUDGE_WEIGHTS,
+    RerankerRollout: RERANKER_WEIGHTS,
     ReaderRollout: READER_WEIGHTS,
     WriterRollout: WRITER_WEIGHTS,
 }
 # These stand beside a model's own weights, with a plan of their own.
-BESIDE = {JUDGE_WEIGHTS: "judge.toml", READER_WEIGHTS: "reader.toml", WRITER_WEIGHTS: "writer.toml"}
+BESIDE = {RERANKER_WEIGHTS: "reranker.toml", READER_WEIGHTS: "reader.toml", WRITER_WEIGHTS: "writer.toml"}
 
 
 def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> Trained:
@@ -47,9 +47,9 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
 
     Args:
         loaded: the model, with the adapter that it has, if any.
-        system: one of ``SYSTEMS``: its memory path, the baseline ``rmt`` on its base, its judge of passages, its
+        system: one of ``SYSTEMS``: its memory path, the baseline ``rmt`` on its base, its reranker, its
             reader or its writer.
-        fresh: begin anew where the model has weights for the baseline, the judge, the reader or the writer.
+        fresh: begin anew where the model has weights for the baseline, the reranker, the reader or the writer.
 
     Raises:
         ValueError: no such system is trained.
@@ -60,8 +60,8 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
     if system not in SYSTEMS:
         raise ValueError(f"unknown system {system!r}; known are {', '.join(SYSTEMS)}")
     model, recipe = loaded.model, loaded.recipe
-    if system == JUDGE:
-        return JudgeRollout((None if fresh else load_judge(model, recipe.judge_file)) or PassageJudge(model))
+    if system == RERANKER:
+        return RerankerRollout((None if fresh else load_reranker(model, recipe.reranker_file)) or Reranker(model))
     if system == READER:
         return ReaderRollout(
             (None if fresh else load_lora(model, READER, recipe.reader_file)) or LoraAdapter(model, READER)

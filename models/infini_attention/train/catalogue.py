@@ -25,11 +25,11 @@ from .reranking import FEWEST_QUESTIONS, PassageChoice
 from .tasks import ContextDistillation, LanguageModelling, Task
 
 # What can be trained.
-MEMORY, JUDGE, READER, WRITER = "memory", "judge", "reader", "writer"
-SYSTEMS = (MEMORY, JUDGE, READER, WRITER, NAME)
+MEMORY, RERANKER, READER, WRITER = "memory", "reranker", "reader", "writer"
+SYSTEMS = (MEMORY, RERANKER, READER, WRITER, NAME)
 NEEDLES, KEYS, FACTS = "needles", "keys", "facts"
 # The only ones that these systems learn from, and that only they do.
-OWN = {JUDGE: (PassageChoice.name,), READER: (Reading.name, ReadingNumbers.name), WRITER: (Writing.name,)}
+OWN = {RERANKER: (PassageChoice.name,), READER: (Reading.name, ReadingNumbers.name), WRITER: (Writing.name,)}
 OWNED = tuple(name for names in OWN.values() for name in names)
 # Tasks that need long texts.
 TEXTS = (LanguageModelling.name, ContextDistillation.name, ReadingNumbers.name)

@@ -1,4 +1,4 @@
-"""What a judge of passages and a reader learn from: texts cut as `ask` cuts them, and which passage answers what."""
+"""What a reranker and a reader learn from: texts cut as `ask` cuts them, and which passage answers what."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class TrainingPlan:
     Attributes:
         phases: in order.
         rate: peak learning rate of the low-rank changes.
-        gate_rate: peak learning rate of gates, write strengths, decays and a judge's weight for words, which must move much
+        gate_rate: peak learning rate of gates, write strengths, decays and a reranker's weight for words, which must move much
             further.
         warmup: steps of linear rise.
         last_share: share of the peak rate that is left at the last step, after a linear fall.

@@ -1,4 +1,4 @@
-"""Training the judge of passages: which part of a text answers a question about it, among its others."""
+"""Training the reranker: which part of a text answers a question about it, among its others."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..qa.reranker import PassageJudge
+from ..qa.reranker import Reranker
 from .rollout import Outcome, attention_to_learn
 from .tasks import Plan
 
-# Drawn for a step, of one text: each question is judged with every passage.
+# Drawn for a step, of one text: each question is scored with every passage.
 QUESTIONS = 10
 PASSAGES = 10
 # Fewer say little about a text's other passages.
@@ -25,7 +25,7 @@ class Choosable:
     """A text cut into passages, and questions about it; or what is drawn of it for a step.
 
     Attributes:
-        passages: as the judge reads them, token ids each.
+        passages: as the reranker reads them, token ids each.
         questions: likewise.
         right: ``[questions, passages]``, bool: whether the answer stands there; every question has such a passage.
         words: ``[questions, passages]``, float32: how well a search by words finds it.
@@ -38,7 +38,7 @@ class Choosable:
 
     @property
     def ids(self) -> Tensor:
-        """All tokens that a judge reads: each passage, and behind it every question."""
+        """All tokens that a reranker reads: each passage, and behind it every question."""
         asked = [token for question in self.questions for token in question]
         return torch.tensor([token for passage in self.passages for token in (*passage, *asked)])
 
@@ -79,29 +79,29 @@ class PassageChoice:
         ]
 
 
-class JudgeRollout(nn.Module):
-    """Judges, and learns: the loss is the surprise that a right passage is the best one.
+class RerankerRollout(nn.Module):
+    """Scores passages, and learns: the loss is the surprise that a right passage is the best one.
 
     Args:
-        judge: what is trained.
+        reranker: what is trained.
     """
 
-    def __init__(self, judge: PassageJudge) -> None:
+    def __init__(self, reranker: Reranker) -> None:
         super().__init__()
-        self.judge = judge
-        self.model = judge.model
+        self.reranker = reranker
+        self.model = reranker.model
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The judge's weights; from here on they alone require gradients."""
-        return self.judge.trained()
+        """The reranker's weights; from here on they alone require gradients."""
+        return self.reranker.trained()
 
     def forward(self, choices: Sequence[Choosable]) -> Outcome:
         """Outcome over all questions: see ``rollout.Learner``."""
         losses, hits = [], []
         for choice in choices:
             with attention_to_learn(self.model.device):
-                judged = self.judge(choice.passages, choice.questions)
-            scores = judged + self.judge.words * choice.words
+                scored = self.reranker(choice.passages, choice.questions)
+            scores = scored + self.reranker.words * choice.words
             right = scores.masked_fill(~choice.right, -torch.inf).logsumexp(1)
             losses.append(scores.logsumexp(1) - right)
             hits.append(choice.right.gather(1, scores.argmax(1, keepdim=True))[:, 0])

@@ -210,7 +210,9 @@ def _batches(tasks: Mapping[str, Task], plan: TrainingPlan, done: int, accelerat
 
 def _groups(parameters: Mapping[str, nn.Parameter], plan: TrainingPlan) -> list[dict[str, object]]:
     def is_gate(name: str) -> bool:
-        return name.rsplit(".", 1)[-1].startswith(("gate_", "strength_", "decay_", "ngram_", "register_", "words"))
+        return name.rsplit(".", 1)[-1].startswith(
+            ("gate_", "beta_", "g_", "ngram_", "key_state_", "value_state_", "words")
+        )
 
     return [
         {"params": [p for n, p in parameters.items() if not is_gate(n)], "peak": plan.rate, "lr": plan.rate},

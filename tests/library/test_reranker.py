@@ -1,4 +1,4 @@
-"""The judge of passages: compared with one forward a pair through layers whose weights were changed for good."""
+"""The reranker: compared with one forward a pair through layers whose weights were changed for good."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from infini_attention.errors import ModelUnavailable
 from infini_attention.memory.inject import inject, new_cache
 from infini_attention.model.adapters import LoraAdapter
-from infini_attention.model.recipe import JUDGE_WEIGHTS, file_in
-from infini_attention.qa.reranker import PassageJudge, load_judge
-from infini_attention.train.reranking import Choosable, JudgeRollout, PassageChoice
+from infini_attention.model.recipe import RERANKER_WEIGHTS, file_in
+from infini_attention.qa.reranker import Reranker, load_reranker
+from infini_attention.train.reranking import Choosable, PassageChoice, RerankerRollout
 from infini_attention.train.tasks import Plan
 from safetensors.torch import save_file
 from torch import Tensor
@@ -37,43 +37,43 @@ def model_of(family: str = "llama") -> Model:
     return model
 
 
-def judge_of(model: Model, layers: int = 1) -> PassageJudge:
-    judge = PassageJudge(model, LoraAdapter(model, "reranker", layers, rank=3))
+def reranker_of(model: Model, layers: int = 1) -> Reranker:
+    reranker = Reranker(model, LoraAdapter(model, "reranker", layers, rank=3))
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
-        for weight in judge.weights().values():
+        for weight in reranker.weights().values():
             weight.copy_(torch.randn(weight.shape, generator=generator) / 5)
-    return judge
+    return reranker
 
 
-def slowly(judge: PassageJudge, family: str, passage: list[int], question: list[int]) -> Tensor:
-    """The judgement of one pair, in one go."""
-    base = merged(copy.deepcopy(base_model(family)), judge.adapter).get_decoder()
-    base.layers = base.layers[: judge.adapter.layers]
+def slowly(reranker: Reranker, family: str, passage: list[int], question: list[int]) -> Tensor:
+    """The score of one pair, in one go."""
+    base = merged(copy.deepcopy(base_model(family)), reranker.adapter).get_decoder()
+    base.layers = base.layers[: reranker.adapter.layers]
     hidden = base(input_ids=torch.tensor([passage + question]), use_cache=False).last_hidden_state[0]
     own: Tensor = hidden[len(passage) + 1 :].mean(0)
-    return own @ judge.direction
+    return own @ reranker.direction
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("layers", [1, 2])
-def test_each_pair_is_judged_as_if_it_were_alone(family: str, layers: int) -> None:
-    judge = judge_of(model_of(family), layers)
-    found = judge(PASSAGES, QUESTIONS)
+def test_each_pair_is_scored_as_if_it_were_alone(family: str, layers: int) -> None:
+    reranker = reranker_of(model_of(family), layers)
+    found = reranker(PASSAGES, QUESTIONS)
     assert found.shape == (2, 3)
     for row, question in zip(found, QUESTIONS, strict=True):
         for score, passage in zip(row, PASSAGES, strict=True):
-            torch.testing.assert_close(score, slowly(judge, family, passage, question), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(score, slowly(reranker, family, passage, question), rtol=1e-4, atol=1e-5)
 
 
-def test_a_new_judge_finds_all_passages_equal_and_leaves_the_model_as_it_is() -> None:
+def test_a_new_reranker_finds_all_passages_equal_and_leaves_the_model_as_it_is() -> None:
     model = model_of()
     before = model(input_ids=torch.tensor([PASSAGES[2]]), past_key_values=new_cache(model)).logits
-    assert PassageJudge(model)(PASSAGES, QUESTIONS).tolist() == [[0.0] * 3] * 2
-    judge = judge_of(model)
-    judge(PASSAGES, QUESTIONS)
+    assert Reranker(model)(PASSAGES, QUESTIONS).tolist() == [[0.0] * 3] * 2
+    reranker = reranker_of(model)
+    reranker(PASSAGES, QUESTIONS)
     with pytest.raises(IndexError):
-        judge([[VOCABULARY]], QUESTIONS)
+        reranker([[VOCABULARY]], QUESTIONS)
     after = model(input_ids=torch.tensor([PASSAGES[2]]), past_key_values=new_cache(model)).logits
     assert torch.equal(before, after)
 
@@ -100,14 +100,14 @@ def test_a_step_shows_the_right_passage_of_every_question() -> None:
 
 def test_the_loss_is_the_surprise_at_the_right_passages() -> None:
     task = PassageChoice([choosable()])
-    learner = JudgeRollout(judge_of(model_of()))
+    learner = RerankerRollout(reranker_of(model_of()))
     learner.trained()
     (choice,) = task.sample(PLAN, np.random.default_rng(1))
     right = torch.rand(choice.right.shape, generator=torch.Generator().manual_seed(1)) < 0.5
     right[:, 0] = True
     choice.right.copy_(right)
     outcome = learner([choice])
-    scores = learner.judge(choice.passages, choice.questions) + learner.judge.words * choice.words
+    scores = learner.reranker(choice.passages, choice.questions) + learner.reranker.words * choice.words
     shares = (scores.softmax(1) * right).sum(1)
     torch.testing.assert_close(outcome.loss, -shares.log().mean())
     best = scores.argmax(1)
@@ -119,7 +119,7 @@ def test_it_learns() -> None:
     model = base_model()
     task, learner = (
         PassageChoice([choosable()]),
-        JudgeRollout(PassageJudge(model, LoraAdapter(model, "reranker", 1, rank=4))),
+        RerankerRollout(Reranker(model, LoraAdapter(model, "reranker", 1, rank=4))),
     )
     weights = learner.trained()
     optimiser = torch.optim.Adam(weights.values(), 0.02)
@@ -136,11 +136,11 @@ def test_it_learns() -> None:
 
 def test_weights_come_back_and_others_are_refused(tmp_path: Path) -> None:
     model = model_of()
-    judge = judge_of(model)
-    assert load_judge(model, file_in(tmp_path, JUDGE_WEIGHTS)) is None and load_judge(model, None) is None
-    save_file({name: weight.detach() for name, weight in judge.weights().items()}, tmp_path / JUDGE_WEIGHTS)
-    again = load_judge(model, tmp_path / JUDGE_WEIGHTS)
+    reranker = reranker_of(model)
+    assert load_reranker(model, file_in(tmp_path, RERANKER_WEIGHTS)) is None and load_reranker(model, None) is None
+    save_file({name: weight.detach() for name, weight in reranker.weights().items()}, tmp_path / RERANKER_WEIGHTS)
+    again = load_reranker(model, tmp_path / RERANKER_WEIGHTS)
     assert again is not None and not any(weight.requires_grad for weight in again.weights().values())
-    torch.testing.assert_close(again(PASSAGES, QUESTIONS), judge(PASSAGES, QUESTIONS).detach(), rtol=0, atol=0)
+    torch.testing.assert_close(again(PASSAGES, QUESTIONS), reranker(PASSAGES, QUESTIONS).detach(), rtol=0, atol=0)
     with pytest.raises(ModelUnavailable, match="cannot be used"):
-        load_judge(base_model(hidden_size=48), tmp_path / JUDGE_WEIGHTS)
+        load_reranker(base_model(hidden_size=48), tmp_path / RERANKER_WEIGHTS)

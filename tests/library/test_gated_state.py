@@ -24,7 +24,7 @@ def test_it_holds_what_a_loop_over_the_tokens_leaves(tokens: int) -> None:
     signs, logits = drawn(tokens)
     logits.requires_grad_()
     held = hold(signs, logits)
-    loops = [naive.register(signs[b, h], logits[b, h])[1:] for b in range(2) for h in range(3)]
+    loops = [naive.gated_state(signs[b, h], logits[b, h])[1:] for b in range(2) for h in range(3)]
     wanted = torch.stack([torch.stack(loop) for loop in loops]).reshape(held.shape)
     torch.testing.assert_close(held, wanted, rtol=1e-9, atol=1e-12)
     weighs = torch.linspace(-1, 1, held.numel(), dtype=held.dtype).reshape(held.shape)
@@ -56,7 +56,7 @@ def test_gates_as_far_out_as_they_can_be_give_numbers_and_gradients() -> None:
 
 def test_a_question_finds_by_a_name_what_was_said_after_that_name() -> None:
     """A gate that opens for names alone makes the key of what follows and the query after the name the same."""
-    model = memory_model(registers=(0,), base={"layers": 1})
+    model = memory_model(key_state_layers=(0,), base={"layers": 1})
     path = decoder_of(model).layers[0].self_attn.infini
     parameters = memory_parameters(model)
     ann, bob, mill, pond = 5, 17, 31, 44
@@ -66,8 +66,8 @@ def test_a_question_finds_by_a_name_what_was_said_after_that_name() -> None:
         hidden
     )
     with torch.no_grad():
-        parameters["layers.0.register_weight"].copy_(200 * names[:, None])
-        parameters["layers.0.register_bias"].fill_(-60.0)
+        parameters["layers.0.key_state_weight"].copy_(200 * names[:, None])
+        parameters["layers.0.key_state_bias"].fill_(-60.0)
     seen: dict[str, list[Tensor]] = {"keys": [], "queries": []}
     original = path._beside
 
@@ -88,9 +88,9 @@ def test_a_question_finds_by_a_name_what_was_said_after_that_name() -> None:
 
 
 def test_it_is_empty_where_a_segment_begins() -> None:
-    model = memory_model(registers=(1,))
+    model = memory_model(key_state_layers=(1,))
     _, cache = stream(model, text(SEGMENT + 3), [])
-    held = cache.memories[1].register
-    assert held is not None and held.any() and cache.memories[0].register is None
+    held = cache.memories[1].key_state
+    assert held is not None and held.any() and cache.memories[0].key_state is None
     _, cache = stream(model, text(2 * SEGMENT), [])
-    assert cache.memories[1].register is None
+    assert cache.memories[1].key_state is None
