@@ -1,4 +1,4 @@
-"""Questions about texts, and summaries of them, from what was kept after reading: the series of their trials."""
+"""Questions about texts, from what was kept after reading: the series of their trials."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
-from transformers import LogitsProcessorList, MinNewTokensLengthLogitsProcessor
 
 from ..data.stories import Question, Story
 from ..errors import InfiniError
@@ -19,13 +18,12 @@ from ..model.loading import Loaded
 from ..qa.choosing import Answering, from_passages
 from ..qa.evidence import without_refusal
 from .probes import Probe, Series
-from .scores import question_scores, rouge
+from .scores import question_scores
 
 T = TypeVar("T")
 
 # Tokens of an answer to a question.
 ANSWER_TOKENS = 48
-SHARES = (10, 25, 50, 100)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -131,59 +129,6 @@ def questions(
         return Probe((document,), tuple(turn), ANSWER_TOKENS, score, stop, processors, prepare)
 
     return Series({"kind": "questions"}, len(asked), draw, sum(len(story.text) // 4 for story, _ in asked))
-
-
-def summaries(
-    loaded: Loaded,
-    stories: Sequence[Story],
-    prompt: Callable[[int], str],
-    limit: int | None,
-    processors: LogitsProcessorList | None,
-    shares: Sequence[int] = SHARES,
-) -> list[Series]:
-    """Summaries after so many percent of a text were read (the paper's Figure 4); the score is ROUGE's geometric mean.
-
-    Args:
-        loaded: whose chat template and tokenizer to use.
-        stories: those without a summary are left out.
-        prompt: a number of words to the instruction for a summary of about so many.
-        limit: texts to summarise, spread evenly over all; ``None``: all.
-        processors: how summaries are decoded; none may end before it has half as many tokens as words were asked for, or
-            a small model would stop after a sentence.
-        shares: percent of the text.
-
-    Raises:
-        InfiniError: there is no summary.
-    """
-    with_summary = [story for story in stories if story.summaries]
-    if not with_summary:
-        raise InfiniError("no text comes with a summary", 'write {"text": ..., "summaries": [...]} a line')
-    chosen = spread(with_summary, limit)
-    stop = stop_ids(loaded.model, loaded.tokenizer)
-
-    def draw(share: int, trial: int) -> Probe:
-        story = chosen[trial]
-        ids = loaded.encode(story.text)
-        words = story.summary_words
-        turn = loaded.encode(turn_start(loaded.tokenizer, prompt(max(10, round(words, -1)))), special=True)
-        own = LogitsProcessorList(processors or [])
-        if stop:
-            device = str(loaded.placement.device)
-            own.append(MinNewTokensLengthLogitsProcessor(len(turn), words // 2, sorted(stop), device=device))
-        return Probe(
-            (torch.tensor(ids[: len(ids) * share // 100]), torch.tensor(loaded.encode("\n\n"))),
-            tuple(turn),
-            2 * words,
-            lambda summary: {"rouge": rouge(summary, story.summaries)["mean"]},
-            stop,
-            own,
-        )
-
-    total = sum(len(story.text) // 4 for story in chosen)
-    return [
-        Series({"kind": "summaries", "share": share}, len(chosen), functools.partial(draw, share), total * share // 100)
-        for share in shares
-    ]
 
 
 def spread(items: Sequence[T], limit: int | None) -> list[T]:
