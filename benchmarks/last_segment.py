@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from infini_attention import load
+from infini_attention import load_model
 from infini_attention.data.corpus import load_corpus
 from infini_attention.evaluate.measuring import cells_of
 from infini_attention.evaluate.perplexity import last_segment
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     segments, length = (int(part) for part in options.shape.split("x"))
-    loaded = load(options.model)
+    loaded = load_model(options.model)
     corpus = load_corpus(options.texts, loaded.encode, loaded.origin.base, cache_dir() / "tokens", held_out=True)
     rng = np.random.default_rng(options.seed)
     windows = [corpus.window(segments * length + 1, rng) for _ in range(options.windows)]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from infini_attention import Engine, load, memory_off
+from infini_attention import Engine, load_model, memory_off
 from infini_attention.data.passkey import Passkey
 from infini_attention.memory.inject import new_cache
 from infini_attention.memory.segment_graph import read_segment
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--batch", type=int, default=1)
     options = parser.parse_args()
-    loaded = load(options.model, device=options.device, dtype=options.dtype)
+    loaded = load_model(options.model, device=options.device, dtype=options.dtype)
     # The first pass allocates what every later one uses again.
     measure(loaded, 2 * loaded.config.segment_length, options.batch)
     for length in (int(part) for part in options.lengths.split(",")):

@@ -11,12 +11,11 @@ import argparse
 import json
 from pathlib import Path
 
-from infini_attention import load
-from infini_attention.data.stories import Story, load_stories
+from infini_attention import load_model
+from infini_attention.data.stories import load_stories
 from infini_attention.evaluate.probes import run
 from infini_attention.evaluate.refusals import refusals
-from infini_attention.evaluate.retrieval import supporting
-from infini_attention.model import prompts
+from infini_attention.qa.refuse import support
 
 
 def threshold_at(answerable: list[float], most: float) -> float:
@@ -32,23 +31,10 @@ def main() -> None:
     parser.add_argument("--most", type=float, default=0.08)
     parser.add_argument("--model", default="smollm2-135m")
     arguments = parser.parse_args()
-    loaded = load(arguments.model)
-    supports = supporting(loaded)
-    found: list[float] = []
-
-    def refuses(story: Story, question: str, prompt_tokens: int) -> bool:
-        found.append(supports(story, question, prompt_tokens))
-        return False
-
-    series = refusals(
-        loaded,
-        load_stories(arguments.data),
-        lambda asked: prompts.fill("ask", question=asked),
-        arguments.limit,
-        refuses,
-    )
-    run(loaded.engine(), loaded.tokenizer.decode, series)
-    answerable, foreign = found[: series[0].trials], found[series[0].trials :]
+    loaded = load_model(arguments.model)
+    series = refusals(loaded, load_stories(arguments.data), arguments.limit, support)
+    results = run(loaded.engine(), loaded.tokenizer.decode, series)
+    answerable, foreign = (list(one.scores) for one in results)
     threshold = threshold_at(answerable, arguments.most)
     print(
         json.dumps(

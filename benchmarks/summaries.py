@@ -19,16 +19,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from infini_attention import Engine, Loaded, load
+from infini_attention import Loaded, load_model
 from infini_attention.data.stories import Story, load_stories
-from infini_attention.documents.reading import DOCUMENT_END
+from infini_attention.documents.source import document_of_text
 from infini_attention.evaluate.baselines import system
 from infini_attention.evaluate.measuring import cells_of
-from infini_attention.evaluate.probes import Scores
+from infini_attention.evaluate.probes import Scores, spread
 from infini_attention.evaluate.scores import rouge
-from infini_attention.evaluate.story_probes import spread
 from infini_attention.model import prompts
 from infini_attention.qa.turn import GRACE, Turn, tokens_for
+from infini_attention.session import Session
 from infini_attention.summary.chapters import chapters
 from infini_attention.summary.notes import Writer
 from infini_attention.summary.whole import note_words, summary
@@ -42,12 +42,18 @@ Summarise = Callable[[Loaded, KeptText, int], str]
 
 def by_infini(loaded: Loaded, text: KeptText, words: int) -> str:
     """As ``infini summarize``."""
-    return _from_notes(loaded, text, words, loaded.engine())
+    session = Session(loaded)
+    session.add([document_of_text("\n\n".join(block.text for block in text.blocks), text.name)])
+    return session.summarize(words).text
 
 
 def by_notes_alone(loaded: Loaded, text: KeptText, words: int) -> str:
     """The same by the base alone: nothing is kept in memory, and no writer is in force."""
-    return _from_notes(loaded, text, words, None)
+    engine = loaded.engine(use_memory=False)
+    writer, parts = Writer(loaded), chapters(0, text)
+    writer.changes = None
+    notes = [writer.note(engine, chapter, note_words(words, len(parts))) for chapter in parts]
+    return " ".join(summary(writer, engine, notes, words))
 
 
 def by_beginning(loaded: Loaded, text: KeptText, words: int) -> str:
@@ -102,20 +108,6 @@ SYSTEMS: dict[str, Summarise] = {
 }
 
 
-def _from_notes(loaded: Loaded, text: KeptText, words: int, memory: Engine | None) -> str:
-    engine = memory or loaded.engine(use_memory=False)
-    writer, parts = Writer(loaded), chapters(0, text)
-    if memory is None:
-        writer.changes = None
-    notes = []
-    for chapter in parts:
-        # A model that was trained for notes goes by what is in view alone.
-        if memory is not None and writer.changes is None:
-            memory.read(loaded.encode(chapter.text + DOCUMENT_END))
-        notes.append(writer.note(engine, chapter, note_words(words, len(parts))))
-    return " ".join(summary(writer, engine, notes, words))
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -125,7 +117,7 @@ def main() -> None:
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--texts", type=Path, help="a folder for the summaries; those that are there are not made anew")
     options = parser.parse_args()
-    loaded = load(options.model)
+    loaded = load_model(options.model)
     stories = spread([story for story in load_stories(options.data) if story.summaries], options.limit)
     results = []
     for name in options.systems.split(","):

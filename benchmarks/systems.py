@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from infini_attention import Loaded, load
+from infini_attention import Loaded, load_model
 from infini_attention.data.corpus import load_corpus
 from infini_attention.data.passkey import Passkey
 from infini_attention.evaluate.baselines import system
@@ -179,12 +179,12 @@ def main() -> None:
         return
     if options.texts is None or options.runs is None:
         parser.error("--texts and --runs are needed")
-    default = load(options.model)
+    default = load_model(options.model)
     about = {"length": options.length, "limit": options.limit, "keys": options.keys, "seed": options.seed}
     race = [Competitor(name, name, default, about) for name in PLAIN]
     for name, kind in TRAINED.items():
         if (options.runs / name).is_dir():
-            trained = load(str(options.runs / name))
+            trained = load_model(str(options.runs / name))
             race.append(Competitor(name, kind, trained, about, f"{_steps(trained)} steps"))
     race.append(Competitor("infini", "memory", default, about, "as shipped"))
     corpus = load_corpus(options.texts, default.encode, default.origin.base, cache_dir() / "tokens", held_out=True)

@@ -72,7 +72,7 @@ def rows(sample: Path, both: Path) -> list[list[str]]:
             for system in ("memory", "local", "window", "sinks", "full", "knn")
         ),
         ["qa", "--limit", "6", "--data", str(sample)],
-        ["qa", "--limit", "6", "--data", str(sample), "--view", "look-back"],
+        ["qa", "--limit", "6", "--data", str(sample), "--view", "memory"],
         ["refusal", "--limit", "4", "--data", str(both)],
     ]
 

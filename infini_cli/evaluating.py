@@ -14,7 +14,7 @@ from infini_attention.errors import InfiniError, InputError, UsageFailure
 
 from infini_cli import options
 from infini_cli.output import answer_file, emit_json, figure, write_table
-from infini_cli.session import load_model, model_of_state, open_state
+from infini_cli.session import load_model, model_of_state, open_state, require_memory
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
@@ -69,11 +69,13 @@ def evaluate(settings: Measuring, task: Task, memory: Path | None = None, model:
         model: The model that the person named for this run, if any.
     """
     _prepare(settings, task, memory)
+    if task.needs_memory and settings.system is System.MEMORY and (memory is None or model is not None):
+        require_memory(settings)
     state = None if memory is None else open_state(memory)
     loaded = load_model(
         settings,
         settings.console,
-        None if state is None else model_of_state(state, model),
+        None if state is None else model_of_state(state, model, settings.model),
         rule=settings.rule,
         needs_adapter=settings.system is System.MEMORY,
     )

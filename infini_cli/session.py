@@ -12,6 +12,7 @@ from infini_attention.documents import Document, PageSelection, load_document
 from infini_attention.documents.clean import told
 from infini_attention.errors import InfiniError
 
+from infini_cli.fetching import download_bar
 from infini_cli.interrupt import deferred_interrupt
 from infini_cli.options import Rule, Settings
 from infini_cli.output import Console
@@ -19,6 +20,7 @@ from infini_cli.output import Console
 if TYPE_CHECKING:
     from infini_attention import Loaded, MemoryState
     from infini_attention.memory.config import InfiniConfig
+    from infini_attention.model.recipe import Recipe
     from infini_attention.session import Session
 
 PASSWORD_VARIABLE = "INFINI_PDF_PASSWORD"
@@ -84,24 +86,28 @@ def load_model(
         untrained: Leave its adapter out.
         needs_adapter: Tell where the model has none.
     """
-    from infini_attention import load
+    from infini_attention import load_model
     from infini_attention.model.recipe import DEFAULT
     from transformers.utils import logging
 
     if not console.verbose:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     name = model or settings.model or DEFAULT
-    loaded = load(
-        name,
-        device=settings.device,
-        dtype=settings.dtype,
-        config=config,
-        rule=None if rule is None else rule.value,
-        untrained=untrained,
-        notify=console.note,
-    )
+    with download_bar(console) as progress:
+        loaded = load_model(
+            name,
+            device=settings.device,
+            dtype=settings.dtype,
+            config=config,
+            rule=None if rule is None else rule.value,
+            untrained=untrained,
+            notify=console.note,
+            progress=progress,
+        )
     console.detail(f"model {loaded.recipe.name} on {loaded.placement.reason}")
-    if loaded.recipe.adapter_file is None and needs_adapter:
+    if not loaded.memory:
+        console.detail(f"{loaded.recipe.name} has no memory: it goes by the text in view")
+    elif loaded.recipe.adapter_file is None and needs_adapter:
         console.note(f"{loaded.recipe.name} has no adapter: its memory path is untrained (see: infini adapt)")
     elif loaded.config.update_rule != loaded.recipe.config.update_rule and not untrained:
         console.note(
@@ -129,7 +135,7 @@ def open_session(
     Args:
         settings: Of the run.
         console: Where notes go.
-        state: What to start from; its model is loaded.
+        state: What to start from; see `model_of_state` for which model is loaded then.
         model: The model that the person named for this run, if any.
         keep_text: See `Session`.
 
@@ -139,18 +145,26 @@ def open_session(
     """
     from infini_attention.session import Session
 
-    name = None if state is None else model_of_state(state, model)
+    name = None if state is None else model_of_state(state, model, settings.model)
     return Session(
         load_model(settings, console, name), console, state, keep_text=keep_text, stoppable=deferred_interrupt
     )
 
 
-def model_of_state(state: MemoryState, model: str | None) -> str:
-    """The model to load for a state: the one named, if it can be the state's, else the state's own.
+def model_of_state(state: MemoryState, model: str | None, setting: str | None = None) -> str:
+    """The model to load for a state: the one named, else the built-in one that the state names, else the setting's.
+
+    A state may come from anybody. The name in it is compared with names that are known, and never opened: it could
+    lead to a folder or a package that somebody put there.
+
+    Args:
+        state: What to go on from.
+        model: The model that the person named for this run, if any.
+        setting: The model of the person's settings, if any.
 
     Raises:
         StateError: If the state belongs to another model than the one named.
-        ModelUnavailable: If there is no such model.
+        ModelUnavailable: If nobody named a model that can be the state's.
     """
     from infini_attention import ModelUnavailable, StateError
     from infini_attention.model.recipe import find, names
@@ -158,21 +172,46 @@ def model_of_state(state: MemoryState, model: str | None) -> str:
     origin = state.origin
     if model is not None:
         recipe = find(model)
-        # Fingerprints decide in the end; what is plain now must not cost a download.
-        both_shipped = {recipe.name, origin.model} <= set(names()) and recipe.name != origin.model
-        if both_shipped or recipe.config.digest() != origin.config:
+        if not _may_be_of(state, recipe):
+            recipe.require_memory()
             raise StateError(
                 f"the state belongs to model {origin.model}, not to {model}",
                 "Leave --model out, or read the document again with the other model.",
             )
         return model
-    try:
-        find(origin.model)
-    except ModelUnavailable as error:
-        raise ModelUnavailable(
-            f"the state's model {origin.model} is not here", "Tell where it is now with --model."
-        ) from error
-    return origin.model
+    if origin.model in names() and find(origin.model).memory:
+        return origin.model
+    if setting is not None and _may_be_of(state, find(setting)):
+        return setting
+    raise ModelUnavailable(
+        f"the state was made with {origin.model}, which is no built-in model; what a state names is not opened",
+        "If you know and trust that model, tell where it is with --model.",
+    )
+
+
+def _may_be_of(state: MemoryState, recipe: Recipe) -> bool:
+    """Whether a recipe can be the state's. Fingerprints decide in the end; what is plain now must not cost a download.
+
+    A model without a memory goes by the text that a state carries, whoever read it.
+    """
+    from infini_attention.model.recipe import names
+    from infini_attention.text.kept import ATTACHMENT
+
+    if not recipe.memory:
+        return ATTACHMENT in state.attachments
+    both_shipped = {recipe.name, state.origin.model} <= set(names())
+    return (not both_shipped or recipe.name == state.origin.model) and recipe.config.digest() == state.origin.config
+
+
+def require_memory(settings: Settings, model: str | None = None) -> None:
+    """Refuse, before anything is fetched or read, what a model without a memory cannot do.
+
+    Raises:
+        ModelUnavailable: If the model named, or that of the settings, has none.
+    """
+    from infini_attention.model.recipe import DEFAULT, find
+
+    find(model or settings.model or DEFAULT).require_memory()
 
 
 def check_state_output(path: Path, sources: Sequence[str]) -> None:

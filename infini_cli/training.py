@@ -35,9 +35,8 @@ class StepReport:
 
 
 def in_words(progress: Progress) -> str:
-    """Loss and the share of tokens that were right, which for passkeys is their recall."""
-    right = "recall" if progress.task == "passkey" else "right"
-    return f"loss {progress.loss:.3f}, {right} {progress.accuracy:.0%}"
+    """Loss and the share of tokens that were right."""
+    return f"loss {progress.loss:.3f}, right {progress.accuracy:.0%}"
 
 
 @contextlib.contextmanager

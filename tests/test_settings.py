@@ -12,9 +12,7 @@ from infini_cli.options import Dtype, Format, PdfBackend, Reading, expanded
 from infini_cli.user_file import config_path, take_defaults
 
 
-def settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *flags: str, toml: str = "", **variables: str
-) -> Reading:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *flags: str, toml: str = "", **variables: str) -> Reading:
     """What a command makes of flags, variables and the user's file; a wrong one is told as `main` would."""
     path = tmp_path / "config.toml"
     path.write_text(toml)
@@ -34,7 +32,7 @@ def settings(
     try:
         with built.make_context("infini", list(flags)) as context:
             built.invoke(context)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever Typer raises is told as `main` tells it
         raise app.explained(error) from None
     return made[0]
 

@@ -15,6 +15,7 @@ from infini_cli.batch.manifest import Manifest, Record, read_folder
 from infini_cli.batch.plan import Shard, Task, Wanted, manifest_name, plan
 from infini_cli.batch.worker import Job, Outcome, Reader
 from infini_cli.errors import EXIT_PARTIAL
+from infini_cli.fetching import fetch
 from infini_cli.interrupt import deferred_interrupt
 from infini_cli.output import Console
 
@@ -163,9 +164,8 @@ def _outcomes(
 def _fetch(job: Job, console: Console) -> None:
     """Fetch a model's weights once, before many processes want them."""
     from infini_attention.model.recipe import DEFAULT, find
-    from infini_attention.model.weights import pull
 
-    pull(find(job.settings.model or DEFAULT).base, console.note)
+    fetch(find(job.settings.model or DEFAULT).base, console)
 
 
 def _tell(outcome: Outcome, tally: Tally, console: Console) -> None:

@@ -148,7 +148,7 @@ class Reader:
         pages = None if task.pages is None else PageSelection.parse(task.pages)
         documents = open_documents([task.source], pages, console, self.job.settings.pdf_backend, ask=False)
         session = Session(self._loaded, console, keep_text=self.job.keep_text)
-        session.read(documents, interrupted=interrupted)
+        session.read_documents(documents, interrupted=interrupted)
         state = session.snapshot()
         state.save(self.job.folder / task.state)
         return Outcome(

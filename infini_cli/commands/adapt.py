@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from infini_attention.errors import InputError, UsageFailure
-from infini_attention.model import prompts
 
 from infini_cli import completion, options
-from infini_cli.output import Console, answer_file, emit_json
+from infini_cli.output import answer_file, emit_json
 from infini_cli.session import load_model
 from infini_cli.training import training_progress
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
     from infini_attention.model.recipe import Recipe
-    from infini_attention.train.adaptation import Trained as Learner
     from infini_attention.train.estimate import Estimate
     from infini_attention.train.plan import Phase, TrainingPlan
-    from infini_attention.train.tasks import Task
 
 
 class System(StrEnum):
@@ -115,27 +111,75 @@ def adapt(
     for path in (data, questions):
         if path is not None and not path.exists():
             raise InputError(f"{path} does not exist", "Give a text file, or a folder of texts.")
-    wish = Wish(_of_this_process(settings), system, rule, data, questions, fresh, options.named_model(ctx, settings))
+    settings, named = _of_this_process(settings), options.named_model(ctx, settings)
+    from infini_attention.train.catalogue import lacking
+
     chosen = _recipe(recipe or settings.model)
     if recipe is None and system is System.MEMORY:
         chosen = chosen.for_own_texts()
     plan = _plan(chosen, steps, seed)
     if recipe is None and (data is not None or questions is not None):
-        plan, left_out = _with_texts(plan, data, questions)
-        if left_out:
-            wish.console.note(f"left out for want of texts: {', '.join(left_out)}")
-    if dry_run and _lacking(plan, data, questions):
-        wish.console.note("pass --data or --questions, as for the training, to have its time and memory measured")
-        wish.tell(_planned(plan, None))
+        whole, plan = plan, plan.without(lacking(plan, data, questions))
+        if plan != whole:
+            settings.console.note(f"left out for want of texts: {', '.join(sorted(whole.tasks - plan.tasks))}")
+    if dry_run and lacking(plan, data, questions):
+        settings.console.note("pass --data or --questions, as for the training, to have its time and memory measured")
+        _tell_plan(plan, None, settings.format)
         return
-    job = _job(wish, recipe, chosen, plan)
+    loaded = load_model(
+        settings,
+        settings.console,
+        named or recipe,
+        rule=rule,
+        # A stage may change the path that it goes on with; what stands beside it goes with the model's own.
+        config=chosen.config if recipe is not None and system is System.MEMORY else None,
+        untrained=fresh,
+        needs_adapter=system is System.MEMORY,
+    )
+    _learn(settings, loaded, plan, Texts(data, questions), system.value, output, fresh=fresh, dry_run=dry_run)
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """What is learnt from."""
+
+    data: Path | None
+    questions: Path | None
+
+
+def _learn(
+    settings: options.Settings,
+    loaded: Loaded,
+    plan: TrainingPlan,
+    texts: Texts,
+    system: str,
+    output: Path,
+    *,
+    fresh: bool,
+    dry_run: bool,
+) -> None:
+    """Train, or only measure what it takes, and tell what came of it."""
+    from infini_attention.train.adaptation import adapt, learner_of
+    from infini_attention.train.catalogue import tasks_of
+
+    console = settings.console
+    tasks = tasks_of(loaded, plan, texts.data, questions=texts.questions, system=system, notify=console.note)
+    learner = learner_of(loaded, system, fresh=fresh)
     if dry_run:
         from infini_attention.train.estimate import estimate, tokens_to_time
 
-        with wish.console.progress(tokens_to_time(plan), "timing each task") as advance:
-            wish.tell(_planned(plan, estimate(job.learner, job.tasks, plan, on_tokens=advance)))
-    else:
-        _train(wish, job, output)
+        with console.progress(tokens_to_time(plan), "timing each task") as advance:
+            measured = estimate(learner, tasks, plan, on_tokens=advance)
+        _tell_plan(plan, measured, settings.format)
+        return
+    with training_progress(console, plan.steps) as on_step:
+        folder = adapt(loaded, learner, tasks, plan, output, on_step=on_step)
+    console.note(f"trained: use it with --model {folder}" + (" --system rmt" if system == System.RMT else ""))
+    if settings.format != "text" and _is_first():
+        value: dict[str, Any] = {"schema": "infini.adapt/1", "folder": str(folder), "steps": plan.steps}
+        value["last"] = None if on_step.last is None else dataclasses.asdict(on_step.last)
+        with answer_file(None) as file:
+            emit_json(value, file, jsonl=settings.format == "jsonl")
 
 
 def _is_first() -> bool:
@@ -149,98 +193,6 @@ def _of_this_process(settings: options.Settings) -> options.Settings:
         settings = dataclasses.replace(settings, quiet=True, verbose=False)
     own = _own_device() if settings.device == "auto" else None
     return settings if own is None else dataclasses.replace(settings, device=own)
-
-
-@dataclasses.dataclass(frozen=True)
-class Wish:
-    """What the person asked for, beside the plan."""
-
-    settings: options.Settings
-    system: System
-    rule: options.Rule | None
-    data: Path | None
-    questions: Path | None
-    fresh: bool
-    model: str | None
-
-    @property
-    def console(self) -> Console:
-        """Where notes and progress go."""
-        return self.settings.console
-
-    def tell(self, told: tuple[list[str], dict[str, Any]]) -> None:
-        """The answer, in lines or as JSON, from the first process."""
-        lines, value = told
-        form = self.settings.format
-        if _is_first():
-            with answer_file(None) as file:
-                if form == "text":
-                    file.write("".join(f"{line}\n" for line in lines))
-                else:
-                    emit_json(value, file, jsonl=form == "jsonl")
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """A model, the part of it that learns, and what it learns from."""
-
-    loaded: Loaded
-    learner: Learner
-    tasks: Mapping[str, Task]
-    plan: TrainingPlan
-
-
-def _job(wish: Wish, recipe: str | None, chosen: Recipe, plan: TrainingPlan) -> Job:
-    own_path = wish.system is System.MEMORY
-    loaded = load_model(
-        wish.settings,
-        wish.console,
-        wish.model or recipe,
-        rule=wish.rule,
-        # A stage may change the path that it goes on with; what stands beside it goes with the model's own.
-        config=chosen.config if recipe is not None and own_path else None,
-        untrained=wish.fresh,
-        needs_adapter=own_path,
-    )
-    from infini_attention.train.adaptation import learner_of
-    from infini_attention.train.catalogue import Cuts, Prompts, tasks_of
-    from infini_attention.train.note_cuts import writable
-    from infini_attention.train.passage_cuts import choosable, numbered, readable
-
-    asked = Prompts(
-        lambda question: prompts.fill("ask", question=question),
-        lambda words: prompts.fill("summarize", words=words),
-        lambda words, text: prompts.fill("note", words=words, text=text),
-    )
-    tasks = tasks_of(
-        loaded,
-        plan,
-        wish.data,
-        questions=wish.questions,
-        prompts=asked,
-        system=wish.system,
-        cuts=Cuts(
-            judge=lambda story: choosable(loaded, story),
-            reader=lambda story: readable(loaded, story, asked.question),
-            numbers=lambda text, rng: numbered(loaded, text, asked.question, rng),
-            writer=lambda story: writable(loaded, story),
-        ),
-        notify=wish.console.note,
-    )
-    return Job(loaded, learner_of(loaded, wish.system, fresh=wish.fresh), tasks, plan)
-
-
-def _train(wish: Wish, job: Job, output: Path) -> None:
-    from infini_attention.train.adaptation import adapt as train
-
-    plan = job.plan
-    with training_progress(wish.console, plan.steps) as on_step:
-        folder = train(job.loaded, job.learner, job.tasks, plan, output, on_step=on_step)
-    wish.console.note(f"trained: use it with --model {folder}" + (" --system rmt" if wish.system == "rmt" else ""))
-    last = None if on_step.last is None else dataclasses.asdict(on_step.last)
-    value = {"schema": "infini.adapt/1", "folder": str(folder), "steps": plan.steps, "last": last}
-    if wish.settings.format != "text":
-        wish.tell(([], value))
 
 
 def _own_device() -> str | None:
@@ -277,30 +229,14 @@ def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
     return plan if seed is None else dataclasses.replace(plan, seed=seed)
 
 
-def _with_texts(plan: TrainingPlan, data: Path | None, questions: Path | None) -> tuple[TrainingPlan, list[str]]:
-    """The plan without the tasks whose texts were not given, and these; as it is where a phase would lose all it has."""
-    lacking = _lacking(plan, data, questions)
-    phases = tuple(
-        dataclasses.replace(phase, tasks={name: share for name, share in phase.tasks.items() if name not in lacking})
-        for phase in plan.phases
-        if any(share > 0 for name, share in phase.tasks.items() if name not in lacking)
-    )
-    if not lacking or len(phases) < len(plan.phases):
-        return plan, []
-    return dataclasses.replace(plan, phases=phases), sorted(lacking)
-
-
-def _lacking(plan: TrainingPlan, data: Path | None, questions: Path | None) -> frozenset[str]:
-    from infini_attention.train.catalogue import ASKED, OWNED, TEXTS
-
-    long = frozenset(TEXTS) if data is None else frozenset()
-    asked = frozenset({*ASKED, *OWNED} - set(TEXTS)) if questions is None else frozenset()
-    return plan.tasks & (long | asked)
-
-
-def _planned(plan: TrainingPlan, measured: Estimate | None) -> tuple[list[str], dict[str, Any]]:
-    """The plan in lines for people, and as JSON."""
-    return _in_words(plan, measured), {"schema": "infini.plan/1", **_in_figures(plan, measured)}
+def _tell_plan(plan: TrainingPlan, measured: Estimate | None, form: str) -> None:
+    if not _is_first():
+        return
+    with answer_file(None) as file:
+        if form == "text":
+            file.write("".join(f"{line}\n" for line in _in_words(plan, measured)))
+        else:
+            emit_json({"schema": "infini.plan/1", **_in_figures(plan, measured)}, file, jsonl=form == "jsonl")
 
 
 def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:

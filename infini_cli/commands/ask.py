@@ -12,7 +12,7 @@ from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli import options
 from infini_cli.output import answer_file, emit_json
-from infini_cli.session import open_documents, open_session, open_state
+from infini_cli.session import open_documents, open_session, open_state, require_memory
 
 Question = Annotated[str | None, typer.Argument(help="The question; piped in, one a line, if left out.")]
 File = Annotated[
@@ -56,6 +56,8 @@ def ask(
     """
     if update and memory is None:
         raise UsageFailure("--update needs a state to write to", "Name it with --memory.")
+    if (memory_only or update) and (memory is None or options.given(ctx, "model")):
+        require_memory(settings)
     sources = _sources(ctx, question, memory, file)
     talking = question is None and options.stdin_is_terminal()
     form = settings.format if question is not None or talking or options.given(ctx, "format") else options.Format.JSONL
@@ -67,9 +69,9 @@ def ask(
     from infini_cli.asking import Asker
     from infini_cli.dialogue import talk
 
+    session.add(documents)
     asker = Asker(
         session,
-        documents,
         max_tokens=max_tokens,
         look_back=not memory_only,
         show_sources=show_sources,

@@ -15,12 +15,12 @@ from infini_cli.lists import chosen, parse_depths, parse_lengths
 
 
 class View(StrEnum):
-    """What may be read again before a question."""
+    """What a question is answered from."""
 
-    NONE = "none"
-    LOOK_BACK = "look-back"
+    PASSAGES = "passages"
     WORDS = "words"
     RIGHT = "right"
+    MEMORY = "memory"
 
 
 Lengths = Annotated[
@@ -152,15 +152,15 @@ def ppl(
 def qa(
     data: Stories,
     limit: Items = None,
-    view: Annotated[View, typer.Option("--view", help="Parts of the text read again before a question.")] = View.NONE,
+    view: Annotated[View, typer.Option("--view", help="What a question is answered from.")] = View.PASSAGES,
     *,
     settings: Measuring,
 ) -> None:
-    """Questions, each asked after its whole text was read: token F1, exact match and ROUGE-L.
+    """Questions, answered as `ask` answers them: token F1, exact match and ROUGE-L.
 
-    With --view look-back, the passages that `ask` finds are read again before each question, and it is measured whether
-    the best of them is of the right part of the text, where the data tell it; with --view words, those that share most
-    with the question are, which needs no model to be found; with --view right, the right part itself is.
+    It is also measured whether the best passage is of the right part of the text, where the data tell it. With --view words,
+    the passages that share most words with a question are in view, which needs no model to be found; with --view right, the
+    right part itself; with --view memory, nothing: the memory alone answers. Another system than memory is asked so too.
     """
     from infini_attention.evaluate.story_tasks import QuestionTask
 
@@ -174,6 +174,15 @@ def refusal(data: Stories, limit: Items = None, *, settings: Measuring) -> None:
     from infini_attention.evaluate.story_tasks import RefusalTask
 
     evaluate(settings, RefusalTask(data, limit))
+
+
+@app.command()
+@options.expanded
+def summary(data: Stories, limit: Items = None, *, settings: Measuring) -> None:
+    """Summaries, made as `summarize` makes them: the geometric mean of ROUGE-1, -2 and -L, and what the check kept."""
+    from infini_attention.evaluate.story_tasks import SummaryTask
+
+    evaluate(settings, SummaryTask(data, limit))
 
 
 @app.command()

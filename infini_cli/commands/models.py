@@ -9,8 +9,9 @@ import typer
 from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli import completion, options
+from infini_cli.fetching import fetch
 from infini_cli.output import answer_file, emit_json
-from infini_cli.session import load_model, open_documents
+from infini_cli.session import load_model, open_documents, require_memory
 
 if TYPE_CHECKING:
     from infini_attention.model.recipe import Recipe
@@ -39,7 +40,8 @@ def list_models(
 ) -> None:
     """List the models that come with infini.
 
-    Says for each whether its weights are here, and whether it has a trained adapter.
+    Says for each whether its weights are here, and whether it has a trained memory. One without a memory answers and
+    summarises from text.
     """
     from infini_attention.model.recipe import find, names
 
@@ -52,8 +54,8 @@ def list_models(
         for recipe in recipes:
             facts = _summary(recipe)
             here = "weights here" if facts["weights"] else "weights not fetched"
-            adapter = "adapter" if facts["adapter"] else "no adapter"
-            file.write(f"{recipe.name}  {recipe.base.name}  {recipe.base.licence}  {here}  {adapter}\n")
+            memory = "memory" if facts["memory"] else "no memory"
+            file.write(f"{recipe.name}  {recipe.base.name}  {recipe.base.licence}  {here}  {memory}\n")
 
 
 @app.command()
@@ -67,18 +69,42 @@ def pull(
 ) -> None:
     """Fetch the base weights of a model and print their folder.
 
-    Afterwards it works without a network.
+    Afterwards it works without a network. What is here is not fetched again, unless it has changed since. After a break,
+    the same command goes on.
     """
-    from infini_attention.model.weights import pull as fetch
-
     recipe = _recipe(name or model)
-    folder = fetch(recipe.base, settings.console.note)
+    folder = fetch(recipe.base, settings.console, repair=True)
     with answer_file(output) as file:
         if settings.format == "text":
             file.write(f"{folder}\n")
         else:
             value = {"schema": "infini.pull/1", "name": recipe.name, "folder": str(folder)}
             emit_json(value, file, jsonl=settings.format == "jsonl")
+
+
+@app.command()
+@options.expanded
+def verify(
+    name: Name = None,
+    output: options.Answer = None,
+    model: options.Model = None,
+    *,
+    settings: options.Talk,
+) -> None:
+    """Check that the base weights of a model are what was fetched: exit 0 if they are, 4 if not.
+
+    Reads every byte. At each start only sizes and times are looked at.
+    """
+    from infini_attention.model.weights import verify as verify_weights
+
+    recipe = _recipe(name or model)
+    folder, files = verify_weights(recipe.base)
+    with answer_file(output) as file:
+        if settings.format == "text":
+            file.write(f"{folder}: {files} files, all as they were fetched\n")
+        else:
+            value = {"schema": "infini.weights/1", "name": recipe.name, "folder": str(folder), "files": files}
+            emit_json({**value, "verified": True}, file, jsonl=settings.format == "jsonl")
 
 
 @app.command()
@@ -129,6 +155,7 @@ def _draw_heads(settings: options.Reading, name: str | None, plot: Path, text: s
 
     check_plot(plot)
     document = None if text is None else open_documents([text], None, settings.console, settings.pdf_backend)[0]
+    require_memory(settings, name)
     loaded = load_model(settings, settings.console, name)
     from infini_attention.evaluate.gate_usage import gate_scores, usage
     from infini_attention.memory.inject import memory_paths
@@ -162,6 +189,7 @@ def _summary(recipe: Recipe) -> dict[str, Any]:
         "licence": recipe.base.licence,
         "weights": local_path(recipe.base) is not None,
         "adapter": recipe.adapter_file is not None,
+        "memory": recipe.memory,
     }
 
 
@@ -172,21 +200,27 @@ def _details(recipe: Recipe) -> dict[str, Any]:
     files = recipe.adapter_file, recipe.judge_file, recipe.reader_file, recipe.writer_file
     adapter, judge, reader, writer = (None if file is None else str(file) for file in files)
     folder = local_path(base)
-    config = recipe.config.to_dict()
-    # JSON has no infinity.
-    config["horizons"] = ["inf" if horizon == float("inf") else horizon for horizon in config["horizons"]]
     return {
         "name": recipe.name,
-        "base": {key: getattr(base, key) for key in base.__slots__ if getattr(base, key) is not None},
+        "base": base.to_dict(),
         "weights": None if folder is None else str(folder),
         "adapter": adapter,
         "judge": judge,
         "reader": reader,
         "writer": writer,
-        "config": config,
+        "config": _memory_path(recipe),
         "training": dict(recipe.training),
         "scores": {**recipe.scores, **recipe.reports},
     }
+
+
+def _memory_path(recipe: Recipe) -> dict[str, Any] | None:
+    if not recipe.memory:
+        return None
+    config = recipe.config.to_dict()
+    # JSON has no infinity.
+    config["horizons"] = ["inf" if horizon == float("inf") else horizon for horizon in config["horizons"]]
+    return config
 
 
 def _lines(value: dict[str, Any], indent: str = "") -> list[str]:

@@ -16,7 +16,7 @@ from infini_cli import options
 from infini_cli.dumping import dump
 from infini_cli.errors import EXIT_INTERRUPTED
 from infini_cli.output import answer_file, emit_json
-from infini_cli.session import check_state_output, open_documents, open_session, open_state
+from infini_cli.session import check_state_output, open_documents, open_session, open_state, require_memory
 
 if TYPE_CHECKING:
     from infini_attention.documents import Document, PageSelection
@@ -97,6 +97,9 @@ def read(
         return
     if output is None:
         raise UsageFailure("no --output is given for the state", "Name a file with -o, such as state.pt.")
+    model = options.named_model(ctx, settings)
+    if memory is None or model is not None:
+        require_memory(settings)
     if batch is None and not output.endswith(os.sep) and not Path(output).is_dir():
         if jobs is not None or shard is not None or ray:
             raise UsageFailure(f"--jobs, --shard and --ray need a folder, and {output} is none", f"Write -o {output}/")
@@ -104,7 +107,6 @@ def read(
         check_state_output(target, sources)
         state = None if memory is None else open_state(memory)
         documents = open_documents(sources, selection, settings.console, settings.pdf_backend)
-        model = options.named_model(ctx, settings)
         session = open_session(settings, settings.console, state, model, keep_text=not no_text)
         _read_one(settings, session, documents, sources, target)
         return
@@ -123,7 +125,7 @@ def _read_one(
     settings: options.Reading, session: Session, documents: list[Document], sources: list[str], output: Path
 ) -> None:
     try:
-        session.read(documents)
+        session.read_documents(documents)
     except ReadingInterrupted as interruption:
         if not interruption.tokens:
             settings.console.note("interrupted before anything was read: no state was written")

@@ -53,7 +53,7 @@ def summarize(
     the text: where its names, its numbers or most of its words do not occur there, it is dropped. With --memory, files
     come after what the state has read, which stays as it is; stdin is read only where it is given as -.
     """
-    from infini_cli.summarising import Summariser, from_memory
+    from infini_cli.summarising import from_memory, write_summary
 
     words, form, console = _words(length), settings.format, settings.console
     sources = expand(files or []) if memory is not None else options.inputs(ctx, files)
@@ -65,9 +65,8 @@ def summarize(
         console.note("the state carries no text: what it read is summarised from its memory alone, unchecked")
     with answer_file(output) as file:
         if documents or session.texts:
-            Summariser(session, documents, words=words, style=style, per_chapter=per_chapter, focus=focus).write(
-                form, file
-            )
+            session.add(documents)
+            write_summary(session, session.summarizer(words, style=style, focus=focus), per_chapter, form, file)
         else:
             from_memory(session, words, form, file)
 

@@ -2,9 +2,9 @@
 
     from infini_attention import load
 
-    model = load("smollm2-135m")
-    book = model.read(text)
-    print(model.answer(book, "Who finds the letter?"))
+    session = load().read("book.pdf")
+    print(session.ask("Who finds the letter?").text)
+    print(session.summarize().text)
 
 The implementation follows *Leave No Context Behind* (arXiv 2404.07143) and adds the gated delta rule.
 """
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from .memory.engine import Engine
     from .memory.inject import eject, inject, memory_off, new_cache
     from .memory.state import MemoryState, Origin, Source
-    from .model.loading import Loaded, load
+    from .model.loading import Loaded, load_model
+    from .qa.answer import Answer
+    from .session import Session, load
+    from .summary.summarizer import Summary
 
 __version__ = "0.1.0"
 
 # Where each public name is defined. It is imported when it is first used: torch alone takes seconds.
 _HOMES = {
+    "Answer": "qa.answer",
     "DeviceUnavailable": "errors",
     "Engine": "memory.engine",
     "InfiniConfig": "memory.config",
@@ -34,16 +38,20 @@ _HOMES = {
     "MemoryState": "memory.state",
     "ModelUnavailable": "errors",
     "Origin": "memory.state",
+    "Session": "session",
     "Source": "memory.state",
     "StateError": "errors",
+    "Summary": "summary.summarizer",
     "eject": "memory.inject",
     "inject": "memory.inject",
-    "load": "model.loading",
+    "load": "session",
+    "load_model": "model.loading",
     "memory_off": "memory.inject",
     "new_cache": "memory.inject",
 }
 
 __all__ = [
+    "Answer",
     "DeviceUnavailable",
     "Engine",
     "InfiniConfig",
@@ -52,12 +60,15 @@ __all__ = [
     "MemoryState",
     "ModelUnavailable",
     "Origin",
+    "Session",
     "Source",
     "StateError",
+    "Summary",
     "__version__",
     "eject",
     "inject",
     "load",
+    "load_model",
     "memory_off",
     "new_cache",
 ]

@@ -1,39 +1,69 @@
-"""A document, an engine and a state together: what reading, asking and summarising are made of."""
+"""A model, what it has read, and the texts of it: reading, asking and summarising, in Python as in the shell."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 
-from .documents import Document
+from .documents import Document, PageSelection, load_document
 from .documents.reading import DOCUMENT_END, Pages, ReadingInterrupted, blocks_within, what_was_read
+from .documents.source import document_of_text
+from .errors import ModelUnavailable
+from .memory.engine import Engine
 from .memory.state import MemoryState, Source
-from .model.loading import Loaded
+from .model.loading import Loaded, load_model
+from .qa.answer import MAX_TOKENS, Answer, Answerer, AnswerStream
 from .reporting import SILENT, Advance, Reporter
+from .summary.summarizer import PARAGRAPH, Summarizer, Summary
 from .text.kept import ATTACHMENT, KeptText, pack, unpack
 
 _LAST_WORDS = 80
+WORDS = 150
+
+
+def load(model: str | None = None, *, memory: str | Path | None = None, **options: Any) -> Session:
+    """A session that has read nothing, or what a saved state holds.
+
+    Args:
+        model: a recipe's name, a folder, or a hub id (see ``recipe.find``); the default model if left out.
+        memory: a state that ``Session.save`` or ``infini read`` wrote.
+        options: see ``loading.load_model``.
+
+    Raises:
+        ModelUnavailable: the model is unknown or cannot be had.
+        StateError: the state is damaged.
+    """
+    state = None if memory is None else MemoryState.load(Path(memory))
+    return Session(load_model(model, **options) if model else load_model(**options), state=state)
+
+
+def never() -> AbstractContextManager[Callable[[], bool]]:
+    """A context in which nothing asks for reading to stop."""
+    return contextlib.nullcontext(lambda: False)
 
 
 class Session:
-    """An engine, its model, and the documents that it has read.
+    """An engine, its model, and the documents that it has read or is asked about.
 
     Args:
-        loaded: The model.
-        reporter: Where progress and notes go.
-        state: What to start from.
-        keep_text: Whether the text of documents stays beside the memory, for looking back.
+        loaded: the model.
+        reporter: where notes and progress go.
+        state: what to start from. Its text serves any model; its memory is checked when it is first used.
+        keep_text: whether the text of documents stays beside the memory, so that answers can be looked up in it.
+        stoppable: gives a context for reading, and what tells inside whether to stop.
 
-        stoppable: Gives a context for reading, and what tells inside whether to stop.
-
-    Raises:
-        StateError: If the state belongs to another model.
+    Attributes:
+        sources: what was read, in order.
+        texts: the text of it, as far as it was kept.
+        pending: documents that are asked about and summarised, and not read into memory yet.
     """
 
     def __init__(
@@ -43,23 +73,139 @@ class Session:
         state: MemoryState | None = None,
         *,
         keep_text: bool = True,
-        stoppable: Callable[[], AbstractContextManager[Callable[[], bool]]] = lambda: contextlib.nullcontext(
-            lambda: False
-        ),
+        stoppable: Callable[[], AbstractContextManager[Callable[[], bool]]] = never,
     ) -> None:
-        self.loaded = loaded
-        self.reporter = reporter
-        self.engine = loaded.engine()
+        self.loaded, self.reporter = loaded, reporter
         self.keep_text, self.stoppable = keep_text, stoppable
         self.sources: list[Source] = []
         self.texts: list[KeptText] = []
+        self.pending: list[Document] = []
+        self._state, self._engine = state, loaded.engine()
+        self._answerers: dict[bool, Answerer] = {}
         if state is not None:
-            self.engine.restore(state, loaded.origin)
             self.sources.extend(state.sources)
             if ATTACHMENT in state.attachments:
                 self.texts.extend(unpack(state.attachments[ATTACHMENT]))
 
-    def read(
+    @property
+    def engine(self) -> Engine:
+        """What was read into memory: nothing, where the model has none.
+
+        Raises:
+            StateError: the state that the session started from belongs to another model.
+        """
+        if self._state is not None and self.loaded.memory:
+            self._engine.restore(self._state, self.loaded.origin)
+            self._state = None
+        return self._engine
+
+    @property
+    def all_texts(self) -> list[KeptText]:
+        """The text of all that was read, and of what waits to be read."""
+        return [*self.texts, *(KeptText(document.name, document.blocks) for document in self.pending)]
+
+    def read(self, *sources: str | Path | Document, pages: str | None = None) -> Self:
+        """Read documents into memory, in this order.
+
+        Args:
+            sources: files (PDF, Markdown, text and others), or documents.
+            pages: of a PDF, such as ``1-40,55``; all if left out.
+
+        Returns:
+            The session itself.
+
+        Raises:
+            InputError: one cannot be read or has no text.
+        """
+        selection = None if pages is None else PageSelection.parse(pages)
+        self.read_documents(
+            [one if isinstance(one, Document) else load_document(str(one), pages=selection) for one in sources]
+        )
+        return self
+
+    def read_text(self, text: str, name: str = "text") -> Self:
+        """Read a text into memory; ``name`` is what answers call it."""
+        self.read_documents([document_of_text(text, name)])
+        return self
+
+    def add(self, documents: Sequence[Document]) -> None:
+        """Take documents in, to be asked about and summarised; they are read into memory when that is needed."""
+        self.pending.extend(documents)
+        self._answerers.clear()
+
+    def remembered(self) -> Engine:
+        """What the session has read; documents that wait are read now, if the model has a memory.
+
+        Raises:
+            ReadingInterrupted: see ``read_documents``.
+            StateError: see ``engine``.
+        """
+        if self.pending and self.loaded.memory:
+            self.read_pending()
+        return self.engine
+
+    def answerer(self, *, look_back: bool = True) -> Answerer:
+        """What answers questions about the texts; it keeps what it has found out about them."""
+        if look_back not in self._answerers:
+            self._answerers[look_back] = Answerer(self.loaded, self.all_texts if look_back else ())
+        return self._answerers[look_back]
+
+    def answering(self, question: str, *, look_back: bool = True, max_tokens: int = MAX_TOKENS) -> AnswerStream:
+        """The answer to a question, piece by piece: see ``ask``."""
+        return self.answerer(look_back=look_back).stream(question, self.remembered, max_tokens=max_tokens)
+
+    def ask(self, question: str, *, look_back: bool = True, max_tokens: int = MAX_TOKENS) -> Answer:
+        """The answer to a question about what was read.
+
+        Args:
+            question: as a person puts it.
+            look_back: look the answer up in the text; ``False`` asks the memory alone.
+            max_tokens: after so many the answer ends with its sentence.
+
+        Raises:
+            StateError: the memory is needed, and belongs to another model.
+        """
+        return self.answering(question, look_back=look_back, max_tokens=max_tokens).finish()
+
+    def summarize(self, words: int = WORDS, *, style: str = PARAGRAPH, focus: str | None = None) -> Summary:
+        """A summary of what was read.
+
+        Args:
+            words: of the whole, about.
+            style: one of ``summarizer.STYLES``.
+            focus: what to tell above all.
+        """
+        return self.summarizer(words, style=style, focus=focus).run()
+
+    def summarizer(self, words: int = WORDS, *, style: str = PARAGRAPH, focus: str | None = None) -> Summarizer:
+        """What makes a summary, and tells of each note as it is taken."""
+        return Summarizer(self, words=words, style=style, focus=focus)
+
+    def remember(self, answer: Answer) -> None:
+        """Read a question and its answer into memory."""
+        self.engine.read(list(answer.transcript))
+        digest = hashlib.sha256(answer.question.encode()).hexdigest()
+        self.sources.append(
+            Source("question and answer", "dialogue", digest, None, len(answer.transcript), "infini ask")
+        )
+
+    def snapshot(self) -> MemoryState:
+        """Everything read so far, as a state that can be saved."""
+        attachments = {ATTACHMENT: pack(self.texts)} if self.texts else {}
+        return dataclasses.replace(
+            self.engine.snapshot(self.loaded.origin), sources=tuple(self.sources), attachments=attachments
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write what was read to a file: see ``MemoryState.save``."""
+        self.snapshot().save(Path(path))
+
+    def read_pending(self, heard: Callable[[int, int], None] | None = None) -> None:
+        """Read the documents that wait: see ``read_documents``."""
+        documents, self.pending = self.pending, []
+        self.read_documents(documents, heard=heard)
+
+    def read_documents(
         self,
         documents: Sequence[Document],
         *,
@@ -76,7 +222,14 @@ class Session:
 
         Raises:
             ReadingInterrupted: It was told to stop.
+            ModelUnavailable: The model has no memory.
         """
+        if not self.loaded.memory:
+            raise ModelUnavailable(
+                f"{self.loaded.recipe.name} has no memory to read into",
+                "ask about files with -f, or use another --model",
+            )
+        self._answerers.clear()
         ids = [
             torch.tensor(self.loaded.encode(document.text + DOCUMENT_END), dtype=torch.int32) for document in documents
         ]
@@ -97,23 +250,11 @@ class Session:
                 if left and stopped():
                     raise ReadingInterrupted(read, total, None, None, left)
 
-    def leave_unread(self, documents: Sequence[Document]) -> None:
-        """Name documents as sources, without reading them into memory: what is told of them is told from their text."""
-        for document in documents:
+    def leave_unread(self) -> None:
+        """Name the documents that wait as sources: what is told of them is told from their text."""
+        for document in self.pending:
             self.sources.append(_source(document, 0))
             self.reporter.note(f"{document.name}: gone through chapter by chapter, not read into memory")
-
-    def remember(self, ids: list[int], source: Source) -> None:
-        """Read tokens that are not a document's, such as a question and its answer."""
-        self.engine.read(ids)
-        self.sources.append(source)
-
-    def snapshot(self) -> MemoryState:
-        """Everything read so far, as a state that can be saved."""
-        attachments = {ATTACHMENT: pack(self.texts)} if self.texts else {}
-        return dataclasses.replace(
-            self.engine.snapshot(self.loaded.origin), sources=tuple(self.sources), attachments=attachments
-        )
 
     def _read(
         self,

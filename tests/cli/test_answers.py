@@ -170,9 +170,9 @@ class ScriptedEngine:
 
 
 def say(model: str, text: str, limit: int) -> tuple[list[str], Turn]:
-    from infini_attention import load
+    from infini_attention import load_model
 
-    loaded = load(model, device="cpu", dtype="fp32")
+    loaded = load_model(model, device="cpu", dtype="fp32")
     turn = Turn(loaded, "Speak.", limit)
     pieces = list(turn.pieces(ScriptedEngine(loaded.encode(text))))  # type: ignore[arg-type]
     return pieces, turn
@@ -187,9 +187,9 @@ def test_streaming_never_breaks_a_character(model: str) -> None:
 
 
 def test_half_a_character_at_the_end_is_shown_as_such(model: str) -> None:
-    from infini_attention import load
+    from infini_attention import load_model
 
-    loaded = load(model, device="cpu", dtype="fp32")
+    loaded = load_model(model, device="cpu", dtype="fp32")
     turn = Turn(loaded, "Speak.", 500)
     ids = loaded.encode("a🦆")
     assert len(ids) > 2
@@ -207,10 +207,10 @@ def test_an_answer_ends_with_its_sentence(model: str) -> None:
 
 
 def test_an_answer_may_not_end_before_its_least(model: str) -> None:
-    from infini_attention import load
+    from infini_attention import load_model
     from infini_attention.model.chat import stop_ids
 
-    loaded = load(model, device="cpu", dtype="fp32")
+    loaded = load_model(model, device="cpu", dtype="fp32")
     turn = Turn(loaded, "Speak.", 100, least=3)
     seen: list[bool] = []
 
@@ -227,9 +227,9 @@ def test_an_answer_may_not_end_before_its_least(model: str) -> None:
 
 
 def test_words_that_are_unsaid_do_not_stand_together(model: str) -> None:
-    from infini_attention import load
+    from infini_attention import load_model
 
-    loaded = load(model, device="cpu", dtype="fp32")
+    loaded = load_model(model, device="cpu", dtype="fp32")
     banned: list[bool] = []
 
     class Watching(ScriptedEngine):
@@ -250,10 +250,10 @@ def test_words_that_are_unsaid_do_not_stand_together(model: str) -> None:
 
 
 def test_generation_crosses_segments_and_stops_at_the_end_of_turn(model: str) -> None:
-    from infini_attention import load
+    from infini_attention import load_model
     from infini_attention.model.chat import stop_ids
 
-    loaded = load(model, device="cpu", dtype="fp32")
+    loaded = load_model(model, device="cpu", dtype="fp32")
     tokenizer = loaded.tokenizer
     assert stop_ids(loaded.model, loaded.tokenizer) == {
         tokenizer.eos_token_id,

@@ -51,7 +51,7 @@ def complete(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
     [
         ("infini ", list(COMMANDS)),
         ("infini re", ["read"]),
-        ("infini eval ", ["passkey", "needle", "facts", "ppl", "qa", "refusal", "ruler", "babilong"]),
+        ("infini eval ", ["passkey", "needle", "facts", "ppl", "qa", "refusal", "summary", "ruler", "babilong"]),
         ("infini eval p", ["passkey", "ppl"]),
         ("infini state ", ["show", "verify"]),
         ("infini read --me", ["--memory"]),
@@ -102,7 +102,7 @@ def test_models_and_states_beside_the_word(complete: Complete, tmp_path: Path, m
 
 
 def test_values_are_those_that_are_taken() -> None:
-    from infini_attention.evaluate import baselines, story_tasks
+    from infini_attention.evaluate import baselines, question_answering
     from infini_attention.memory.config import UpdateRule
     from infini_attention.model import recipe as recipes
     from infini_attention.model.device import DTYPES
@@ -111,7 +111,7 @@ def test_values_are_those_that_are_taken() -> None:
     assert get_args(UpdateRule) == tuple(options.Rule)
     assert ("auto", *DTYPES) == tuple(options.Dtype)
     assert tuple(evaluating.System) == baselines.SYSTEMS
-    assert tuple(evaluation.View) == story_tasks.VIEWS
+    assert tuple(evaluation.View) == question_answering.VIEWS
     assert tuple(adapt.System) == catalogue.SYSTEMS
     assert completion.recipes() == recipes.names()
 

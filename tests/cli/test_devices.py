@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from cli_helpers import STORY, Infini
-from infini_attention import load, memory_off
+from infini_attention import load_model, memory_off
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import reading
@@ -47,7 +47,7 @@ def test_passkeys_are_tested_on_a_device(infini: Infini, device: str) -> None:
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_reading_is_measured(model: str, batch: int) -> None:
-    loaded = load(model, device="cpu")
+    loaded = load_model(model, device="cpu")
     segment = loaded.config.segment_length
     figures: Any = reading.measure(loaded, 2 * segment + 5, batch)
     assert (figures["batch"], figures["device"], figures["length"]) == (batch, "cpu", 2 * segment + 5)
@@ -56,7 +56,7 @@ def test_reading_is_measured(model: str, batch: int) -> None:
 
 
 def test_operations_are_those_that_are_run(model: str) -> None:
-    loaded = load(model, device="cpu", dtype="fp32")
+    loaded = load_model(model, device="cpu", dtype="fp32")
     segment = loaded.config.segment_length
     with FlopCounterMode(display=False) as counted, torch.inference_mode(), memory_off(loaded.model):
         decoder: Any = loaded.model.get_decoder()  # type: ignore[no-untyped-call]

@@ -26,8 +26,9 @@ def stories(tmp_path: Path) -> Path:
     record = {
         "text": STORY,
         "questions": [{"question": "Who?", "answers": ["Ann"]}, {"question": "Where?", "answers": ["home", "there"]}],
+        "summaries": ["A story of a few words about somebody."],
     }
-    file.write_text(f"{json.dumps(record)}\n" * 2)
+    file.write_text(f"{json.dumps(record)}\n{json.dumps({**record, 'summaries': []})}\n")
     return file
 
 
@@ -135,11 +136,13 @@ def test_loss_by_position_and_a_word(infini: Infini, texts: Path, tmp_path: Path
     assert summary["nats_a_token"] == pytest.approx(mean, abs=1e-5)
     assert 1 < summary["perplexity_a_token"] < summary["perplexity_a_word"]
     assert summary["state_bytes"] > 0
-    assert measured(infini, "ppl", "--data", texts, "--length", "200", "--system", "local")["summary"]["state_bytes"] == 0
+    assert (
+        measured(infini, "ppl", "--data", texts, "--length", "200", "--system", "local")["summary"]["state_bytes"] == 0
+    )
     assert_error(infini("eval", "ppl", "--data", texts, "--length", "1k,2k"), 2, "one length")
 
 
-def test_questions(infini: Infini, stories: Path) -> None:
+def test_questions_and_summaries(infini: Infini, stories: Path) -> None:
     assert measured(infini, "qa", "--data", stories)["cells"][0]["trials"] == 4
     assert measured(infini, "qa", "--data", stories, "--limit", "3")["cells"][0]["trials"] == 3
     assert labels(measured(infini, "qa", "--data", stories), "kind", "measure") == [
@@ -147,9 +150,11 @@ def test_questions(infini: Infini, stories: Path) -> None:
         ("questions", "exact"),
         ("questions", "rouge_l"),
     ]
+    value = measured(infini, "summary", "--data", stories)
+    assert labels(value, "measure", "trials") == [("rouge", 1), ("kept", 1)]
 
 
-def test_parts_of_a_story_are_read_again_before_its_questions(
+def test_questions_are_answered_from_what_is_asked_for(
     infini: Infini, tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INFINI_MODEL", str(write_recipe(tmp_path / "roomy", base_folder, segment=640)))
@@ -165,21 +170,19 @@ def test_parts_of_a_story_are_read_again_before_its_questions(
     for view, measures in (
         ("right", ["f1", "exact", "rouge_l"]),
         ("words", ["f1", "exact", "rouge_l", "cited"]),
-        ("look-back", ["f1", "exact", "rouge_l", "cited"]),
+        ("passages", ["f1", "exact", "rouge_l", "cited"]),
     ):
         value = measured(infini, "qa", "--data", file, "--view", view)
         assert value["view"] == view
         assert [(cell["measure"], cell["trials"]) for cell in value["cells"]] == [(name, 2) for name in measures]
-    assert measured(infini, "qa", "--data", file)["cells"][0]["trials"] == 3
+    assert measured(infini, "qa", "--data", file, "--view", "memory")["cells"][0]["trials"] == 3
     plain = tmp_path / "plain.jsonl"
     plain.write_text(json.dumps({"text": story, "questions": asked[1:2]}))
-    value = measured(infini, "qa", "--data", plain, "--view", "look-back")
+    value = measured(infini, "qa", "--data", plain, "--view", "passages")
     assert labels(value, "measure", "trials") == [("f1", 1), ("exact", 1), ("rouge_l", 1)]
     assert_error(infini("eval", "qa", "--data", plain, "--view", "right"), 1, "no text comes with a question")
     assert_error(infini("eval", "qa", "--data", file, "--view", "left"), 2, "left")
-    assert_error(
-        infini("eval", "qa", "--data", file, "--view", "right", "--system", "window"), 2, "read anything again"
-    )
+    assert_error(infini("eval", "qa", "--data", file, "--view", "right", "--system", "window"), 2, "look nothing up")
 
 
 def test_refusals_of_own_and_of_foreign_questions(

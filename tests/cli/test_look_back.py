@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from cli_helpers import OTHER, STORY, Infini, write_recipe
-from infini_attention import Engine, MemoryState, load
+from infini_attention import Engine, MemoryState, load_model
 from infini_attention.qa.evidence import REFUSAL, without_refusal
-from infini_attention.qa.retrieve import CHOSEN, LookBack
+from infini_attention.qa.retrieve import CHOSEN, Retriever
 from infini_attention.qa.turn import Turn
 from infini_attention.text.kept import KeptText
 from pdf_kinds import manual
@@ -126,7 +126,7 @@ def test_only_memory_alone_may_refuse_in_the_model_s_own_words(
 
 
 def test_a_threshold_keeps_an_answer_from_being_a_refusal(model: str) -> None:
-    loaded = load(model, device="cpu", dtype="fp32")
+    loaded = load_model(model, device="cpu", dtype="fp32")
     assert loaded.recipe.refuse_below is None and len(without_refusal(loaded, 3)) == 0
     judged = dataclasses.replace(loaded, recipe=dataclasses.replace(loaded.recipe, refuse_below=1.0))
     begun = loaded.encode(REFUSAL)
@@ -150,11 +150,11 @@ def test_a_model_that_says_so_itself_has_no_sources(
 
 
 def test_a_judge_orders_what_words_have_found(tmp_path: Path, base_folder: Path) -> None:
-    loaded = load(str(write_recipe(tmp_path / "roomy", base_folder, segment=2000)), device="cpu", dtype="fp32")
+    loaded = load_model(str(write_recipe(tmp_path / "roomy", base_folder, segment=2000)), device="cpu", dtype="fp32")
     parts = [f"{'The ferry sailed. ' * count}So it was." for count in (14, 20, 17)]
-    back = LookBack(loaded, [KeptText.of("ferry.txt", "\n\n".join([*parts, "Nobody came. " * 30]))])
+    back = Retriever(loaded, [KeptText.of("ferry.txt", "\n\n".join([*parts, "Nobody came. " * 30]))])
     question = "When did the ferry sail?"
-    by_words = [one.passage.number for one in back.find_by_words(question, 1500)]
+    by_words = [one.passage.number for one in back.find(question, 1500, by_words=True)]
     assert sorted(by_words) == [0, 1, 2]
 
     class Judge:
@@ -189,5 +189,5 @@ def test_a_question_for_a_number_is_answered_by_one_that_stands_in_view(infini: 
     told = [{"question": "How many keys were there under the bridge?", "answers": ["twelve keys"]}]
     file = state.parent / "told.jsonl"
     file.write_text(json.dumps({"text": text.read_text(), "questions": told}))
-    value = json.loads(infini("eval", "qa", "--data", file, "--view", "look-back", "--json").out)
+    value = json.loads(infini("eval", "qa", "--data", file, "--view", "passages", "--json").out)
     assert {cell["measure"]: cell["score"] for cell in value["cells"]} == {"f1": 1, "exact": 1, "rouge_l": 1}

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
-from cli_helpers import STORY, Infini, assert_error
+from cli_helpers import STORY, Infini, assert_error, put_weights
+from infini_attention.model.recipe import find
 
 
 def test_models_list_and_show(infini: Infini, model: str) -> None:
@@ -41,6 +43,31 @@ def test_how_far_heads_use_memory_is_drawn(infini: Infini, tmp_path: Path) -> No
 def test_models_pull_of_weights_that_are_here(infini: Infini, base_folder: Path) -> None:
     outcome = infini("models", "pull")
     assert (outcome.code, outcome.out) == (0, f"{base_folder}\n")
+
+
+def test_models_verify_reads_every_byte(infini: Infini, tmp_path: Path) -> None:
+    name = "qwen2.5-coder-0.5b"
+    assert_error(infini("models", "verify", name), 4, "not here", "infini models pull")
+    folder = put_weights(find(name).base)
+    assert str(folder) in infini("models", "verify", name).out
+    assert json.loads(infini("models", "verify", name, "--format", "json").out)["files"] == 1
+    file = folder / "model.safetensors"
+    stamp = file.stat().st_mtime_ns
+    file.write_bytes(file.read_bytes()[::-1])
+    os.utime(file, ns=(stamp, stamp))
+    assert_error(infini("models", "verify", name), 4, "model.safetensors", "infini models pull")
+    # Of what was not fetched, and of what an earlier release fetched, nothing was written down.
+    assert_error(infini("models", "verify"), 4, "your own")
+    (folder / "digests.json").unlink()
+    assert_error(infini("models", "verify", name), 4, "no digests")
+
+
+def test_changed_weights_are_noticed_at_the_start(infini: Infini, tmp_path: Path) -> None:
+    name, book = "qwen2.5-coder-0.5b", tmp_path / "book.txt"
+    book.write_text(STORY)
+    (put_weights(find(name).base) / "model.safetensors").write_bytes(b"other bytes")
+    for command in (("summarize", book), ("ask", "Who?", "-f", book)):
+        assert_error(infini(*command, "--model", name), 4, "model.safetensors", "infini models pull")
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])

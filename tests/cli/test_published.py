@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from infini_attention import load
+from infini_attention import load_model
 from infini_attention.errors import InfiniError
 from infini_attention.evaluate.measuring import measure
 from infini_attention.evaluate.published import BabilongTask, RulerTask, read
@@ -33,7 +33,7 @@ def test_ruler_scores_the_share_of_strings_that_are_named_in_any_case(tmp_path: 
 
 
 def test_ruler_keeps_the_question_in_view(tmp_path: Path) -> None:
-    text, question = RulerTask(tmp_path).parts(RULER)
+    text, question = RulerTask(tmp_path).split(RULER)
     assert text.endswith("is: 123.\n")
     assert question.startswith("What is the special") and question.endswith("provided text is")
     assert text + question == str(RULER["input"]) + str(RULER["answer_prefix"])
@@ -62,11 +62,15 @@ def test_babilong_leaves_out_what_the_question_names_and_takes_several_answers(t
     carried = {"input": "x", "question": "What is Daniel carrying?", "target": "apple,milk"}
     labels = task.known("qa8/0k", [carried, {**carried, "target": "nothing"}])
     assert labels == {"apple", "milk", "nothing"}
-    assert [task.score(said, carried, labels) for said in ("milk and apple", "milk", "apple, milk, nothing")] == [1, 0, 0]
+    assert [task.score(said, carried, labels) for said in ("milk and apple", "milk", "apple, milk, nothing")] == [
+        1,
+        0,
+        0,
+    ]
 
 
 def test_files_of_both_forms_are_measured_each_by_itself(tmp_path: Path, model: str) -> None:
-    bench = Bench(load(model, device="cpu"))
+    bench = Bench(load_model(model, device="cpu"))
     (tmp_path / "qa1").mkdir()
     (tmp_path / "qa1" / "0k.json").write_text(json.dumps([BABILONG, BABILONG]))
     (tmp_path / "qa1" / "1k.jsonl").write_text(f"{json.dumps(BABILONG)}\n" * 3)

@@ -10,7 +10,8 @@ from typing import Any
 
 import platformdirs
 import pytest
-from cli_helpers import SENTENCES, STORY, Infini, assert_error, json_values, validator
+from cli_helpers import SENTENCES, STORY, Infini, assert_error, json_values, put_weights, validator
+from infini_attention.model.recipe import find
 
 from infini_cli import schemas
 
@@ -34,6 +35,7 @@ COMMANDS = {
     "infini.summarize/1": ["summarize FILES --length 2", "summarize FILES --style outline"],
     "infini.text/1": ["read FILES --dump-text"],
     "infini.verify/1": ["state verify STATE"],
+    "infini.weights/1": ["models verify smollm2-135m"],
 }
 # Where a recipe's own tables are passed on as they stand.
 FREE = {("infini.model/1", "training"), ("infini.model/1", "scores")}
@@ -47,6 +49,7 @@ def words(infini: Infini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> di
     texts.mkdir()
     for number in range(2):
         (texts / f"{number}.txt").write_text(" ".join(SENTENCES[number:] * 12))
+    put_weights(find("smollm2-135m").base)
     state = tmp_path / "state.pt"
     assert infini("read", "-o", state, stdin=STORY.encode()).code == 0
     own = {"FOLDER": f"{tmp_path / 'states'}/", "OUT": str(tmp_path / "out")}

@@ -106,13 +106,13 @@ def test_a_note_is_taken_with_its_chapter_read_and_not_the_rest(
 
     monkeypatch.setattr(Writer, "note", spy)
     total: list[int] = []
-    read = Session.read
+    read = Session.read_documents
 
     def read_and_count(session: Session, *arguments: Any, **options: Any) -> None:
         read(session, *arguments, **options)
         total.append(session.engine.tokens_read)
 
-    monkeypatch.setattr(Session, "read", read_and_count)
+    monkeypatch.setattr(Session, "read_documents", read_and_count)
     assert infini("summarize", book, "--style", "outline").code == 0
     parts = [len(text) for text in CHAPTERS]
     shares = [sum(parts[: n + 1]) / sum(parts) for n in range(3)]

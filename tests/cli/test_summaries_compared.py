@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from infini_attention import Loaded, load
+from infini_attention import Loaded, load_model
 from infini_attention.documents import Block
 from infini_attention.qa.turn import GRACE
 from infini_attention.text.kept import KeptText
@@ -23,7 +23,7 @@ STORY = KeptText.of(
 
 @pytest.fixture(scope="module")
 def loaded(model: str) -> Loaded:
-    return load(model, device="cpu", dtype="fp32")
+    return load_model(model, device="cpu", dtype="fp32")
 
 
 @pytest.mark.parametrize("name", ["infini", "notes", "first"])

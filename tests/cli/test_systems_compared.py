@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from infini_attention import load
+from infini_attention import load_model
 from infini_attention.evaluate.perplexity import losses
 
 from benchmarks.systems import BEGIN, END, Competitor, measured, table, written
@@ -16,7 +16,7 @@ from benchmarks.systems import BEGIN, END, Competitor, measured, table, written
 @pytest.fixture
 def race(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Competitor]:
     monkeypatch.setenv("INFINI_CACHE", str(tmp_path))
-    loaded = load(model, device="cpu", dtype="fp32")
+    loaded = load_model(model, device="cpu", dtype="fp32")
     return [Competitor(name, kind, loaded, {}) for name, kind in (("local", "local"), ("deltanet", "memory"))]
 
 

@@ -6,7 +6,7 @@ import platform
 
 import pytest
 import torch
-from infini_attention.model.loading import load
+from infini_attention.model.loading import load_model
 
 
 def has_denormals() -> bool:
@@ -17,5 +17,5 @@ def has_denormals() -> bool:
 @pytest.mark.slow
 def test_loading_a_model_flushes_them() -> None:
     assert has_denormals()
-    load(fetch=False)
+    load_model(fetch=False)
     assert not has_denormals()

@@ -1,4 +1,4 @@
-"""Questions and summaries as training tasks: what is read, what is asked, and what is to be learned."""
+"""Questions as a training task: what is read, what is asked, and what is to be learned."""
 
 from __future__ import annotations
 
@@ -15,19 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.data.stories import Question, Story, load_stories
 from infini_attention.errors import InfiniError
-from infini_attention.qa.evidence import REFUSAL
-from infini_attention.train.questions import (
-    MOST_LOOKS,
-    MOST_QUESTIONS,
-    UNANSWERABLE,
-    AskedTurn,
-    Example,
-    Instructions,
-    look_back_task,
-    passage_task,
-    question_task,
-    summary_task,
-)
+from infini_attention.train.questions import MOST_QUESTIONS, AskedTurn, Example, Instructions, asking, question_task
 from infini_attention.train.segments import IGNORED, Segment
 from infini_attention.train.tasks import Plan
 from letters import Letters
@@ -91,7 +79,7 @@ def asked_of(segment: Segment) -> list[tuple[str, str]]:
 def test_a_text_is_read_whole_before_its_questions(tokens: int, turns: int, length: int, full: int, seed: int) -> None:
     text = torch.arange(1000, 1000 + tokens)
     example = Example(text, tuple(AskedTurn([ord("a") + t], ([65 + t, 97, 33],)) for t in range(turns)))
-    segments = Instructions("questions", [example]).sample(Plan(9, 9, length, full), np.random.default_rng(seed))
+    segments = Instructions([example]).sample(Plan(9, 9, length, full), np.random.default_rng(seed))
     *before, last = segments
     assert len(last.ids) == min(turns, MOST_QUESTIONS)
     assert all(segment.labels is None and segment.ids.shape[0] == 1 for segment in before)
@@ -111,15 +99,15 @@ def test_a_text_is_read_whole_before_its_questions(tokens: int, turns: int, leng
 
 def test_questions_are_put_as_the_prompt_says_and_answered_by_any_right_answer() -> None:
     story = Story("A tale.", (MILLER,))
-    task = question_task(LOADED, [story, Story("No questions.", ())], "Tell: {}".format)
-    assert task.name == "questions" and len(task.examples) == 1
+    task = question_task(LOADED, [story, Story("No questions.", ())])
+    assert len(task.examples) == 1
     rng, answers = np.random.default_rng(0), set()
     for _ in range(30):
         segments = task.sample(Plan(1, 2, 64, 1), rng)
         text = "".join(decode(segment.ids[0]) for segment in segments[:-1])
         (row, answer), *others = asked_of(segments[-1])
         assert not others
-        assert (text + row).startswith("A tale.\n\nTell: Who came?\n\n")
+        assert (text + row).startswith(f"A tale.\n\n{asking('Who came?')}\n\n")
         assert (text + row + answer[-1]).endswith(answer)
         answers.add(answer)
     assert answers == {"a miller\n\n", "the miller\n\n"}
@@ -127,78 +115,10 @@ def test_questions_are_put_as_the_prompt_says_and_answered_by_any_right_answer()
 
 def test_rows_of_different_lengths_are_padded_behind_what_counts() -> None:
     questions = (Question("A?", ("yes",)), Question("Why is the sea salt?", ("because of a mill that grinds salt",)))
-    segments = question_task(LOADED, [Story("T", questions)], str).sample(Plan(1, 2, 64, 1), np.random.default_rng(0))
+    segments = question_task(LOADED, [Story("T", questions)]).sample(Plan(1, 2, 64, 1), np.random.default_rng(0))
     last = segments[-1]
     assert last.labels is not None and last.ids.shape == last.labels.shape
     assert sorted(answer for _, answer in asked_of(last)) == ["because of a mill that grinds salt\n\n", "yes\n\n"]
     for row, labels in zip(last.ids, last.labels, strict=True):
         padding = int((row.flip(0) != 0).nonzero()[0])
         assert (labels[len(labels) - padding :] == IGNORED).all()
-
-
-PARTS = ["A mill stood here.", "A fox came by.", "The sea was far."]
-
-
-def tale(*parts: str) -> Story:
-    return Story(" ".join(parts), tuple(Question(f"{part[:5]}?", (f"yes {part}",), part) for part in parts))
-
-
-def test_looking_back_shows_the_right_part_again_among_others() -> None:
-    story = tale(*PARTS)
-    with_other = dataclasses.replace(story, questions=(*story.questions, MILLER))
-    task = look_back_task(LOADED, [with_other, Story("No evidence.", (MILLER,))], "Tell: {}".format)
-    assert task.name == "look_back" and len(task.examples) == 1
-    counts = set()
-    for seed in range(20):
-        *before, last = task.sample(Plan(1, 2, 16, 1), np.random.default_rng(seed))
-        assert "".join(decode(segment.ids[0]) for segment in before) == f"{story.text}\n\n"[:32]
-        assert len(last.ids) == len(PARTS) <= MOST_LOOKS
-        for row, answer in asked_of(last):
-            view, _, rest = row.partition("Tell: ")
-            shown = view.split("\n\n")[:-1]
-            (right,) = (part for part in PARTS if rest.startswith(f"{part[:5]}?"))
-            assert right in shown and set(shown) <= set(PARTS) and len(set(shown)) == len(shown)
-            assert answer == f"yes {right}\n\n"
-            counts.add(len(shown))
-    assert counts == {1, 2, 3}
-
-
-def test_looking_back_refuses_what_another_text_was_asked() -> None:
-    stories = [tale(*PARTS), tale("King Olaf slept.", "Queen Asa rode.")]
-    task = look_back_task(LOADED, stories, "Tell: {}".format)
-    refused = asked = 0
-    for seed in range(60):
-        *_, last = task.sample(Plan(1, 2, 16, 1), np.random.default_rng(seed))
-        for row, answer in asked_of(last):
-            view, _, rest = row.partition("Tell: ")
-            answerable = any(rest.startswith(f"{part[:5]}?") for part in view.split("\n\n"))
-            assert answer.startswith("yes") if answerable else answer == f"{REFUSAL}\n\n"
-            asked, refused = asked + 1, refused + (not answerable)
-    assert UNANSWERABLE / 2 < refused / asked < 2 * UNANSWERABLE
-
-
-@pytest.mark.parametrize("distil", [False, True])
-def test_a_passage_alone_is_read_before_its_own_questions(distil: bool) -> None:
-    known = (*tale(*PARTS).questions, Question("Once more?", ("no",), PARTS[0]), MILLER)
-    task = passage_task(LOADED, [Story(" ".join(PARTS), known)], "Tell: {}".format, distil=distil)
-    assert task.name == ("instructed_distillation" if distil else "passage_questions")
-    asked = set()
-    for seed in range(20):
-        *before, last = task.sample(Plan(1, 2, 8, 1), np.random.default_rng(seed))
-        assert last.distil is distil
-        closed = "".join(decode(segment.ids[0]) for segment in before)
-        for row, answer in asked_of(last):
-            text, _, rest = (closed + row).partition("\n\nTell: ")
-            question = rest.partition("?")[0] + "?"
-            asked.add(question)
-            (known_as,) = (one for one in known if one.question == question)
-            assert (text, answer) == (known_as.evidence, f"{known_as.answers[0]}\n\n")
-    assert asked == {one.question for one in known if one.evidence}
-
-
-def test_summaries_are_asked_for_in_their_own_length() -> None:
-    story = Story("A tale.", (), (" ".join(["word"] * 47),))
-    task = summary_task(LOADED, [story, Story("B", ())], "{} words".format)
-    (row, answer), *_ = asked_of(task.sample(Plan(1, 2, 64, 1), np.random.default_rng(3))[-1])
-    assert task.name == "summaries" and len(task.examples) == 1
-    assert "50 words" in row and answer.split() == ["word"] * 47

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from infini_attention import InfiniConfig, eject, inject, load, new_cache
+from infini_attention import InfiniConfig, eject, inject, load_model, new_cache
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import injection, memory_off
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -26,7 +26,7 @@ STORY = (
 
 @pytest.mark.slow
 def test_smollm2_has_the_bits_of_its_base_while_its_memory_is_empty() -> None:
-    loaded = load(device="cpu", dtype="bf16", fetch=False)
+    loaded = load_model(device="cpu", dtype="bf16", fetch=False)
     ids = torch.tensor([loaded.encode(STORY * 5)[:300]])
     assert ids.shape == (1, 300) and loaded.config.segment_length > 300
     with torch.inference_mode():
@@ -39,7 +39,7 @@ def test_smollm2_has_the_bits_of_its_base_while_its_memory_is_empty() -> None:
 
 @pytest.mark.slow
 def test_smollm2_reads_its_memory_in_the_second_segment() -> None:
-    loaded = load(device="cpu", dtype="fp32", config=InfiniConfig(segment_length=64), untrained=True, fetch=False)
+    loaded = load_model(device="cpu", dtype="fp32", config=InfiniConfig(segment_length=64), untrained=True, fetch=False)
     ids = loaded.encode(STORY * 5)[:150]
     whole, parts = loaded.engine(), loaded.engine()
     whole.read(ids)

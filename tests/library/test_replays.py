@@ -18,7 +18,7 @@ from infini_attention.train.plan import Phase
 from infini_attention.train.questions import AskedTurn, Example, Instructions
 from infini_attention.train.rollout import Rollout
 from infini_attention.train.segments import IGNORED, Segment
-from infini_attention.train.tasks import ContextDistillation, PasskeyRecall, Plan, Task
+from infini_attention.train.tasks import ContextDistillation, Plan, Task
 from letters import CORPUS, PASSKEY, encode
 
 from models import SEGMENT, Again, Model, memory_model, text
@@ -128,14 +128,13 @@ STORIES = [
     for number in range(24)
 ]
 TASKS: list[Task] = [
-    PasskeyRecall(PASSKEY, CORPUS),
     DistantRecall(PASSKEY, CORPUS),
     ContextDistillation(CORPUS),
     HiddenRecall(
         "facts", [functools.partial(facts.draw_all, task) for task in facts.TASKS], 4, PLANTER, PASSKEY, CORPUS
     ),
     HiddenRecall("keys", [functools.partial(needles.draw_all, "multikey_1")], 4, PLANTER, PASSKEY, CORPUS),
-    Instructions("questions", STORIES),
+    Instructions(STORIES),
 ]
 
 

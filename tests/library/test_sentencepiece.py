@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 import torch
-from infini_attention import InfiniConfig, Loaded, MemoryState, load
+from infini_attention import InfiniConfig, Loaded, MemoryState, load_model
 from infini_attention.errors import ModelUnavailable
 
 from models import base_model
@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded(folder: Path) -> Loaded:
-    return load(str(folder), device="cpu", dtype="fp32", config=InfiniConfig(segment_length=16), fetch=False)
+    return load_model(str(folder), device="cpu", dtype="fp32", config=InfiniConfig(segment_length=16), fetch=False)
 
 
 def test_the_ids_are_those_of_sentencepiece(folder: Path, loaded: Loaded) -> None:
@@ -76,11 +76,11 @@ def test_a_text_is_read_and_continued_with_it(loaded: Loaded, tmp_path: Path) ->
 
 
 def test_loading_again_gives_the_same_origin(folder: Path, loaded: Loaded) -> None:
-    again = load(str(folder), device="cpu", dtype="bf16", config=loaded.config, fetch=False)
+    again = load_model(str(folder), device="cpu", dtype="bf16", config=loaded.config, fetch=False)
     assert again.origin == loaded.origin
     assert again.placement.dtype == torch.bfloat16
     assert {p.dtype for n, p in again.model.named_parameters() if "infini" not in n} == {torch.bfloat16}
-    other = load(str(folder), device="cpu", dtype="fp32", config=InfiniConfig(segment_length=32), fetch=False)
+    other = load_model(str(folder), device="cpu", dtype="fp32", config=InfiniConfig(segment_length=32), fetch=False)
     assert other.origin.config != loaded.origin.config
 
 
@@ -90,7 +90,7 @@ def test_a_folder_with_damaged_weights_is_not_available(folder: Path, tmp_path: 
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])
     with pytest.raises(ModelUnavailable) as caught:
-        load(str(tmp_path), device="cpu", fetch=False)
+        load_model(str(tmp_path), device="cpu", fetch=False)
     assert "\n" not in caught.value.message and caught.value.exit_code == 4
 
 
@@ -98,5 +98,5 @@ def test_a_folder_without_a_tokenizer_is_not_available(folder: Path, tmp_path: P
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     with pytest.raises(ModelUnavailable) as caught:
-        load(str(tmp_path), device="cpu", fetch=False)
+        load_model(str(tmp_path), device="cpu", fetch=False)
     assert "\n" not in caught.value.message

@@ -23,7 +23,7 @@ BASE_CONTEXT = 8192
 PLAN = TrainingPlan(
     (
         Phase(30, {"language_modelling": 1.0}, lengths=(128, 256), segments=(2, 6), tokens=2048),
-        Phase(20, {"language_modelling": 1.0, "passkey": 3.0}, lengths=(64,), segments=(4, 32), full=2),
+        Phase(20, {"language_modelling": 1.0, "needles": 3.0}, lengths=(64,), segments=(4, 32), full=2),
     ),
     seed=7,
 )
@@ -34,7 +34,7 @@ PLAN = TrainingPlan(
     [
         {"steps": 0},
         {"tasks": {}},
-        {"tasks": {"passkey": 0.0}},
+        {"tasks": {"needles": 0.0}},
         {"lengths": ()},
         {"lengths": (1, 64)},
         {"segments": (1, 3)},
@@ -43,7 +43,7 @@ PLAN = TrainingPlan(
 )
 def test_a_phase_that_cannot_be_trained_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
-        Phase(**{"steps": 1, "tasks": {"passkey": 1.0}, **changes})
+        Phase(**{"steps": 1, "tasks": {"needles": 1.0}, **changes})
 
 
 @given(st.integers(0, 10_000), st.integers(16, 4096), st.integers(1, 8))
@@ -68,7 +68,7 @@ def test_a_plan_with_forms_draws_few_shapes_and_every_length() -> None:
 def test_tasks_are_drawn_by_their_weights() -> None:
     rng = np.random.default_rng(0)
     names = [PLAN.phases[1].draw(rng)[0] for _ in range(2000)]
-    assert 0.7 < names.count("passkey") / len(names) < 0.8
+    assert 0.7 < names.count("needles") / len(names) < 0.8
 
 
 def test_every_step_belongs_to_its_phase() -> None:
@@ -115,16 +115,22 @@ def test_the_digest_changes_with_every_field() -> None:
     [
         {},
         {"phases": [{"steps": 1}]},
-        {"phases": [{"steps": 1, "tasks": {"passkey": 1.0}, "colour": 3}]},
-        {"phases": [{"steps": 1, "tasks": {"passkey": 1.0}}], "speed": 3},
-        {"phases": [{"steps": 0, "tasks": {"passkey": 1.0}}]},
+        {"phases": [{"steps": 1, "tasks": {"needles": 1.0}, "colour": 3}]},
+        {"phases": [{"steps": 1, "tasks": {"needles": 1.0}}], "speed": 3},
+        {"phases": [{"steps": 0, "tasks": {"needles": 1.0}}]},
         {"phases": 3},
-        {"phases": [{"steps": 1, "tasks": {"passkey": 1.0}, "lengths": 64}]},
+        {"phases": [{"steps": 1, "tasks": {"needles": 1.0}, "lengths": 64}]},
     ],
 )
 def test_plans_with_missing_unknown_or_wrong_values_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         TrainingPlan.from_dict(values)
+
+
+def test_a_plan_goes_without_tasks_unless_a_phase_would_lose_all_of_its_own() -> None:
+    kept = PLAN.without(frozenset({"needles", "facts"}))
+    assert [phase.tasks for phase in kept.phases] == [{"language_modelling": 1.0}] * 2 and kept.steps == PLAN.steps
+    assert PLAN.without(frozenset({"language_modelling"})) == PLAN == PLAN.without(frozenset())
 
 
 @pytest.mark.parametrize("file", sorted(HERE.glob("*/*.toml")), ids=lambda file: f"{file.parent.name}/{file.name}")

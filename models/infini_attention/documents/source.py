@@ -154,3 +154,15 @@ def _empty_hint(source: str) -> str:
     if source == "-":
         return "Pipe a document in: cat book.txt | infini summarize -"
     return "Check that the file was saved or downloaded completely."
+
+
+def document_of_text(text: str, name: str) -> Document:
+    """A document of a text that stands in no file.
+
+    Raises:
+        InputError: If there is no text in it.
+    """
+    if not text.strip():
+        raise InputError(f"{name} is empty", "Give a text with words in it.")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Document(name, "text", digest, split_blocks(text, "text"), None, None, (), (), "text", None, ())

@@ -57,14 +57,14 @@ def describe(task: Task, bench: Bench) -> dict[str, Any]:
         "model": loaded.origin.model,
         "adapter": loaded.origin.adapter,
         "system": bench.system,
-        "rule": loaded.config.update_rule if bench.system == "memory" else None,
+        "rule": loaded.config.update_rule if bench.system == "memory" and loaded.memory else None,
         "seed": bench.seed,
         "dtype": str(loaded.placement.dtype).removeprefix("torch."),
     }
     weights = {
         "weights_sha256": weights_file(recipe.folder) if bench.system == RECURRENT else None,
-        "judge_sha256": recipe.judge_file if task.judged else None,
-        "reader_sha256": recipe.reader_file if task.read else None,
+        "judge_sha256": recipe.judge_file if "judge" in task.parts else None,
+        "reader_sha256": recipe.reader_file if "reader" in task.parts else None,
     }
     about |= {name: digest([file]) for name, file in weights.items() if file is not None}
     if bench.state is not None:

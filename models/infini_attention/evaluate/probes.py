@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 from transformers import LogitsProcessorList
 
 from ..memory.engine import Engine
-from ..qa.choosing import Answering
+from ..qa.choosing import Generates
 
 # Trials that an engine on an accelerator reads at once.
 SIDE_BY_SIDE = 8
@@ -19,9 +19,10 @@ SIDE_BY_SIDE = 8
 # A trial: the number of its series, and its own.
 Place = tuple[int, int]
 Label = str | int | float
+T = TypeVar("T")
 
 
-class System(Answering, Protocol):
+class System(Generates, Protocol):
     """What can be probed: an engine, or one of the baselines."""
 
     @property
@@ -79,6 +80,21 @@ class Series:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Measured:
+    """Trials that measure themselves, such as questions put to a session.
+
+    Attributes:
+        labels, trials, tokens: as of ``Series``.
+        measure: a trial's number to its scores, 0 (wrong) to 1 (right), by measure.
+    """
+
+    labels: Mapping[str, Label]
+    trials: int
+    measure: Callable[[int], Mapping[str, float]]
+    tokens: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Scores:
     """What a series gave by one measure: its labels and a score, 0 to 1, for each trial.
 
@@ -107,7 +123,7 @@ class Record(Protocol):
 def run(
     start: System,
     decode: Callable[[list[int]], str],
-    series: Sequence[Series],
+    series: Sequence[Series | Measured],
     *,
     record: Record | None = None,
     on_series: Callable[[Scores], None] = lambda scores: None,
@@ -134,12 +150,19 @@ def run(
     results: list[list[Scores]] = [[] for _ in series]
     known = {} if record is None else {place: scores for place in order if (scores := record.get(*place)) is not None}
     for group in _groups(order, known, side_by_side):
-        probes = {place: series[place[0]].draw(place[1]) for place in group if place not in known}
+        probes = {
+            place: one.draw(place[1])
+            for place in group
+            if place not in known and isinstance(one := series[place[0]], Series)
+        }
         systems = iter(reader.read([probe.document for probe in probes.values()]) if probes else [])
         for number, trial in group:
             one = series[number]
-            if probe := probes.get((number, trial)):
-                scores = _scores(next(systems), decode, probe)
+            if (number, trial) not in known:
+                if isinstance(one, Measured):
+                    scores = one.measure(trial)
+                else:
+                    scores = _scores(next(systems), decode, probes[number, trial])
                 if record is not None:
                     record.put(number, trial, scores)
             else:
@@ -202,3 +225,9 @@ class _PrefixReader:
         for piece in rests[0]:
             system.read(piece)
         return [system]
+
+
+def spread(items: Sequence[T], limit: int | None) -> list[T]:
+    """So many of the items, evenly from all of them; all where there is no limit."""
+    count = len(items) if limit is None else min(limit, len(items))
+    return [items[number * len(items) // count] for number in range(count)]

@@ -20,8 +20,7 @@ import torch
 from ..data.facts import PLACES
 from ..errors import InfiniError
 from ..model.chat import stop_ids
-from .probes import Probe, Scores, Series
-from .story_probes import spread
+from .probes import Probe, Scores, Series, spread
 from .task import Bench, Task, mean
 
 Record: TypeAlias = "Mapping[str, Any]"
@@ -73,7 +72,7 @@ class PublishedTask(Task):
 
     def _probe(self, bench: Bench, records: Sequence[Record], known: frozenset[str], trial: int) -> Probe:
         record = records[trial]
-        text, question = self.parts(record)
+        text, question = self.split(record)
         encode, loaded = bench.loaded.encode, bench.loaded
         return Probe(
             (torch.tensor(encode(text), dtype=torch.long),),
@@ -91,7 +90,7 @@ class PublishedTask(Task):
         return frozenset()
 
     @abstractmethod
-    def parts(self, record: Record) -> tuple[str, str]:
+    def split(self, record: Record) -> tuple[str, str]:
         """What is read into memory, and the question, which stays in view."""
 
     @abstractmethod
@@ -112,7 +111,7 @@ class RulerTask(PublishedTask):
         # Its question tasks list other ways to put one answer; all others list what has to be named.
         return frozenset({"any"} if any(part.startswith("qa") for part in kind.split("/")) else ())
 
-    def parts(self, record: Record) -> tuple[str, str]:
+    def split(self, record: Record) -> tuple[str, str]:
         text = str(record["input"]).rstrip("\n")
         head, line, question = text.rpartition("\n")
         return head + line, question + str(record.get("answer_prefix", ""))
@@ -137,7 +136,7 @@ class BabilongTask(PublishedTask):
                 return LABELS[part]
         return frozenset(one for record in records for one in _listed(record["target"]))
 
-    def parts(self, record: Record) -> tuple[str, str]:
+    def split(self, record: Record) -> tuple[str, str]:
         return str(record["input"]), f"\n\nQuestion: {record['question']}\nAnswer:"
 
     def score(self, answer: str, record: Record, known: frozenset[str]) -> float:

@@ -1,36 +1,36 @@
-"""Questions that a text answers, and questions of another text: how often an answer is refused."""
+"""Questions that a text answers, and questions of another text: how often `ask` refuses to answer."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-
-import torch
+from collections.abc import Callable, Mapping, Sequence
 
 from ..data.stories import Story
 from ..errors import InfiniError
-from ..model.chat import turn_start
 from ..model.loading import Loaded
-from .probes import Probe, Series
-from .story_probes import spread
-
-# A story, a question, and the number of its tokens in the chat template, to whether the story is found not to tell.
-Refuses = Callable[[Story, str, int], bool]
+from ..qa.answer import Answerer
+from ..qa.refuse import refuses
+from ..qa.retrieve import Found
+from ..text.kept import KeptText
+from .probes import Measured, spread
 
 
 def refusals(
-    loaded: Loaded, stories: Sequence[Story], prompt: Callable[[str], str], limit: int | None, refuses: Refuses
-) -> list[Series]:
-    """Each text with questions of its own and with as many of the text after it; the score is 1 where one is refused.
+    loaded: Loaded,
+    stories: Sequence[Story],
+    limit: int | None,
+    score: Callable[[str, Sequence[Found]], float] | None = None,
+) -> list[Measured]:
+    """Each text with questions of its own and with as many of the text after it.
 
-    Refusing is decided on the text alone: nothing is read into memory, and nothing is answered.
+    Refusing is decided on the text alone: nothing is read into memory, and nothing is answered. The score is 1 where
+    the question is refused.
 
     Args:
-        loaded: whose chat template and tokenizer to use.
+        loaded: the model.
         stories: those without a question are left out.
-        prompt: a question to the instruction that asks it.
         limit: questions of each kind, spread evenly over all stories; ``None``: all.
-        refuses: what is measured.
+        score: a question and the passages found for it to another score than whether it is refused.
 
     Raises:
         InfiniError: there are not two texts with a question.
@@ -41,17 +41,20 @@ def refusals(
     own = spread([(story, question.question) for story in asked for question in story.questions], limit)
     after = {id(story): other for story, other in zip(asked, [*asked[1:], asked[0]], strict=True)}
 
-    def draw(foreign: bool, trial: int) -> Probe:
+    @functools.lru_cache(1)
+    def answerer(text: str) -> Answerer:
+        return Answerer(loaded, [KeptText.of("story", text)])
+
+    def measure(foreign: bool, trial: int) -> Mapping[str, float]:
         story, question = own[trial]
         if foreign:
             others = after[id(story)].questions
             question = others[trial % len(others)].question
-        turn = loaded.encode(turn_start(loaded.tokenizer, prompt(question)), special=True)
-        nothing = torch.empty(0, dtype=torch.long)
-        return Probe((nothing,), tuple(turn), 0, lambda answer: {"refused": float(refuses(story, question, len(turn)))})
+        found = answerer(story.text).find(question)
+        return {"refused": float(refuses(loaded, question, found)) if score is None else score(question, found)}
 
     tokens = sum(len(story.text) // 4 for story, _ in own)
     return [
-        Series({"kind": kind}, len(own), functools.partial(draw, foreign), tokens)
+        Measured({"kind": kind}, len(own), functools.partial(measure, foreign), tokens)
         for kind, foreign in (("answerable", False), ("unanswerable", True))
     ]

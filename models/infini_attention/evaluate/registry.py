@@ -6,7 +6,7 @@ from .passkeys import PasskeyTask
 from .perplexity import LossTask
 from .published import BabilongTask, RulerTask
 from .recall import FactsTask, NeedleTask
-from .story_tasks import QuestionTask, RefusalTask
+from .story_tasks import QuestionTask, RefusalTask, SummaryTask
 from .task import Task
 
 ALL: tuple[type[Task], ...] = (
@@ -16,6 +16,7 @@ ALL: tuple[type[Task], ...] = (
     LossTask,
     QuestionTask,
     RefusalTask,
+    SummaryTask,
     RulerTask,
     BabilongTask,
 )

@@ -16,7 +16,7 @@ from ..model.loading import Loaded
 from ..reporting import SILENT, Reporter
 from . import probes
 from .baselines import SYSTEMS, system
-from .probes import Record, Scores, Series
+from .probes import Measured, Record, Scores, Series
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,15 +67,18 @@ class Task(ABC):
         name: as ``infini eval`` and its reports call it.
         unit: what a score is, in words.
         systems: those that it can be measured on.
-        judged: whether the model's judge of passages, if it has one, has a part in it.
-        read: whether its reader, if it has one, has.
+        needs_memory: whether a model without a memory has nothing to measure on the system ``memory``.
     """
 
     name: ClassVar[str]
     unit: ClassVar[str]
     systems: ClassVar[tuple[str, ...]] = SYSTEMS
-    judged: bool = False
-    read: bool = False
+    needs_memory: ClassVar[bool] = True
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What else of the model has a part in it, where it has one: ``judge``, ``reader``."""
+        return ()
 
     @property
     def texts(self) -> Path | None:
@@ -102,7 +105,7 @@ class Task(ABC):
         """What the figures depend on beside the model, the system, the seed and the texts, in plain values."""
 
     @abstractmethod
-    def draw(self, bench: Bench) -> list[Series]:
+    def draw(self, bench: Bench) -> Sequence[Series | Measured]:
         """The trials."""
 
     def summary(self, results: Sequence[Scores]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from transformers import Cache, LogitsProcessorList, PreTrainedModel
 from .cache import InfiniCache, shared_copy
 from .config import InfiniConfig
 from .decoding import decode, room_for_answer
-from .inject import injection, memory_off, memory_paths, memory_shard, new_cache
+from .inject import injection, memory_off, memory_paths, new_cache
 from .rules import Memory
 from .segment_graph import read_segment
 from .state import BEHIND, OPEN_IDS, MemoryState, Origin
@@ -290,15 +290,14 @@ class Engine:
         Args:
             origin: which base and adapter the memories belong to.
         """
-        shard = memory_shard(self.model)
         tensors: dict[str, Tensor] = {OPEN_IDS: torch.tensor(self.open_ids, dtype=torch.int64)}
         if self.cache.local.behind is not None:
             tensors[BEHIND] = self.cache.local.behind[0].to("cpu", torch.int8)
         for index, layer in self.cache.memories.items():
             if layer.memory is not None:
-                tensors[f"layers.{index}.matrix"] = shard.whole(layer.memory.matrix.detach(), 1).cpu()
+                tensors[f"layers.{index}.matrix"] = layer.memory.matrix.detach().cpu()
                 if layer.memory.norm is not None:
-                    tensors[f"layers.{index}.norm"] = shard.whole(layer.memory.norm.detach(), 1).cpu()
+                    tensors[f"layers.{index}.norm"] = layer.memory.norm.detach().cpu()
         return MemoryState(origin, self.tokens_read, self.cache.segments, tensors)
 
     def restore(self, state: MemoryState, origin: Origin) -> None:
@@ -314,13 +313,11 @@ class Engine:
         self.cache.tokens = state.tokens - len(self.open_ids)
         if BEHIND in state.tensors:
             self.cache.local.behind = state.tensors[BEHIND][None].to(self.device, torch.float32)
-        shard, paths = memory_shard(self.model), memory_paths(self.model)
+        paths = memory_paths(self.model)
         for index, layer in self.cache.memories.items():
             matrix = state.tensors.get(f"layers.{index}.matrix")
             if matrix is not None:
                 # A layer's memory lives where the layer does, also when a model is spread over devices.
                 device = paths[index].gate_bias.device
                 norm = state.tensors.get(f"layers.{index}.norm")
-                layer.memory = Memory(
-                    shard.of(matrix, 1).to(device), None if norm is None else shard.of(norm, 1).to(device)
-                )
+                layer.memory = Memory(matrix.to(device), None if norm is None else norm.to(device))

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_outputs import BaseModelOutputWithPast
@@ -23,7 +22,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from .cache import InfiniCache, LayerMemory, OpenSegment
 from .config import InfiniConfig
 from .ngrams import TokenSigns
-from .path import UNSHARDED, HeadShape, MemoryPath, Projected, Shard
+from .path import HeadShape, MemoryPath, Projected
 
 PREFIX = "infini_"
 
@@ -111,9 +110,7 @@ def inject(model: PreTrainedModel, config: InfiniConfig) -> None:
     local_attention = base_attention if base_attention in ALL_ATTENTION_FUNCTIONS else "sdpa"
     taps = {}
     for index, attention in attentions.items():
-        attention.infini = MemoryPath(
-            config, _head_shape(attention), _device(model, attention), index, shard=_shard(attention)
-        )
+        attention.infini = MemoryPath(config, _head_shape(attention), _device(model, attention), index)
         taps[index] = _Tap(attention, index, attention.infini)
         attention._infini_tap = taps[index]
     signs = None
@@ -179,11 +176,6 @@ def memory_paths(model: PreTrainedModel) -> dict[int, MemoryPath]:
     """The memory path of each layer that has one."""
     record = injection(model)
     return {} if record is None else {index: tap.path for index, tap in record.taps.items()}
-
-
-def memory_shard(model: PreTrainedModel) -> Shard:
-    """The heads that this process holds; all of them without tensor parallelism."""
-    return next((path.shard for path in memory_paths(model).values()), UNSHARDED)
 
 
 def memory_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
@@ -254,14 +246,6 @@ def _head_shape(attention: Any) -> HeadShape:
         attention.k_proj.out_features // size,
         size,
     )
-
-
-def _shard(attention: Any) -> Shard:
-    """Which heads of a layer this process holds: those of its slice of the query projection."""
-    weight = getattr(attention.q_proj, "weight", None)
-    if not isinstance(weight, DTensor) or all(placement.is_replicate() for placement in weight.placements):
-        return UNSHARDED
-    return Shard(weight.device_mesh.get_local_rank(), weight.device_mesh.size())
 
 
 def _registered(base: str) -> str:

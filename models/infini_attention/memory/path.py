@@ -35,37 +35,14 @@ class HeadShape(NamedTuple):
     size: int
 
 
-class Shard(NamedTuple):
-    """Which part of the heads this process holds under tensor parallelism: part ``rank`` of ``size``."""
-
-    rank: int = 0
-    size: int = 1
-
-    def of(self, tensor: Tensor, axis: int = -1) -> Tensor:
-        """This process's part of a tensor with an axis over heads."""
-        return tensor if self.size == 1 else tensor.chunk(self.size, axis)[self.rank]
-
-    def whole(self, tensor: Tensor, axis: int) -> Tensor:
-        """The tensor of all processes' heads; every process has to call it."""
-        if self.size == 1:
-            return tensor
-        parts = [torch.empty_like(tensor) for _ in range(self.size)]
-        torch.distributed.all_gather(parts, tensor.contiguous())
-        return torch.cat(parts, axis)
-
-
-UNSHARDED = Shard()
-
-
 class Projected(NamedTuple):
     """Inputs of an attention layer, as the base computed them.
 
     Attributes:
         hidden: ``[B, T, C]``, what the projections saw.
-        query: ``[B, T, Hq, D]`` without rotary embedding; likewise ``key`` and ``value`` with KV heads. Under tensor
-            parallelism, this process's heads.
-        ngrams: ``[lengths, B, T + 1, Hkv, D]``, of all heads (see ``ngrams.bind``); ``None`` where the path sees none.
-        signs: ``[B, T, Hkv, D]``, of the tokens, of all heads; ``None`` where the path needs none.
+        query: ``[B, T, Hq, D]`` without rotary embedding; likewise ``key`` and ``value`` with KV heads.
+        ngrams: ``[lengths, B, T + 1, Hkv, D]`` (see ``ngrams.bind``); ``None`` where the path sees none.
+        signs: ``[B, T, Hkv, D]``, of the tokens; ``None`` where the path needs none.
     """
 
     hidden: Tensor
@@ -81,10 +58,9 @@ class MemoryPath(nn.Module):
 
     Args:
         config: configuration of the memory path.
-        shape: sizes of the attention layer that it stands beside, all its heads.
+        shape: sizes of the attention layer that it stands beside.
         device: where the parameters live.
         index: of the layer. It draws the only random part, so an untrained path is the same in every process.
-        shard: the heads that this process computes; parameters are held whole everywhere.
 
     A new path reads and writes with the base's own projections; as long as the memory is empty it adds nothing.
     """
@@ -95,10 +71,9 @@ class MemoryPath(nn.Module):
         shape: HeadShape,
         device: torch.device | None = None,
         index: int = 0,
-        shard: Shard = UNSHARDED,
     ) -> None:
         super().__init__()
-        self.config, self.shape, self.shard = config, shape, shard
+        self.config, self.shape = config, shape
         hidden, rank = shape.hidden, config.rank
 
         def zeros(*size: int) -> nn.Parameter:
@@ -160,17 +135,17 @@ class MemoryPath(nn.Module):
             held_signs, held_values = self._held(inputs, low, values, layer)
             beside = self._beside(inputs, held_signs)
             if held_values is not None:
-                scale = self.shard.of(self.register_value_scale)[:, None, None]
+                scale = self.register_value_scale[:, None, None]
                 values = (values + scale * held_values[:, :, :-1]).to(values.dtype)
             layer.pending.append(self._write(inputs, low, layer, beside, values))
         if layer.memory is None:
             return local
-        query = inputs.query + (low["query"] @ self.shard.of(self.query_up).to(local.dtype)).view_as(inputs.query)
+        query = inputs.query + (low["query"] @ self.query_up.to(local.dtype)).view_as(inputs.query)
         if beside is not None:
             group = query.shape[2] // beside.shape[2]
             query = unit_norm(query) + beside[:, 1:].repeat_interleave(group, 2)
         read = retrieve(self.config.update_rule, layer.memory, query.transpose(1, 2)).transpose(1, 2)
-        gate = torch.sigmoid(self.shard.of(self._gate_logits(low)))[..., None]
+        gate = torch.sigmoid(self._gate_logits(low))[..., None]
         if self.config.gate == "convex":
             # Paper, equation 6.
             return (gate * read + (1 - gate) * accumulator(local)).to(local.dtype)
@@ -200,7 +175,7 @@ class MemoryPath(nn.Module):
 
     def _values(self, inputs: Projected, low: dict[str, Tensor]) -> Tensor:
         """The tokens' own, ``[B, H, T, V]``."""
-        change = low["value"] @ self.shard.of(self.value_up).to(inputs.hidden.dtype)
+        change = low["value"] @ self.value_up.to(inputs.hidden.dtype)
         return (inputs.value + change.view_as(inputs.value)).transpose(1, 2)
 
     def _held(
@@ -218,7 +193,7 @@ class MemoryPath(nn.Module):
             logits.append(accumulator(low["register"]) + self.register_bias)
         if self.holds_values:
             taken.append(values)
-            logits.append(self.shard.of(accumulator(low["held_value"]) + self.register_value_bias))
+            logits.append(accumulator(low["held_value"]) + self.register_value_bias)
         if not taken:
             return None, None
         before = [held for held in (layer.register, layer.held_value) if held is not None]
@@ -246,7 +221,7 @@ class MemoryPath(nn.Module):
             parts.append(unit_norm(held_signs.transpose(1, 2)) * self.register_scale[:, None])
         if not parts:
             return None
-        return self.shard.of(functools.reduce(torch.add, parts), 2).to(inputs.hidden.dtype)
+        return functools.reduce(torch.add, parts).to(inputs.hidden.dtype)
 
     def _gate_logits(self, low: dict[str, Tensor]) -> Tensor:
         """``[B, T, Hq]``, or ``[Hq]`` for the convex gate, which sees no token."""
@@ -258,11 +233,11 @@ class MemoryPath(nn.Module):
         self, inputs: Projected, low: dict[str, Tensor], layer: LayerMemory, beside: Tensor | None, values: Tensor
     ) -> Write:
         dtype = inputs.hidden.dtype
-        change = low["key"] @ self.shard.of(self.key_up).to(dtype)
+        change = low["key"] @ self.key_up.to(dtype)
         if self.config.key_shift:
             shift = low["shift"]
             first = torch.zeros_like(shift[:, :1]) if layer.previous is None else layer.previous
-            change = change + torch.cat([first, shift[:, :-1]], 1) @ self.shard.of(self.shift_up).to(dtype)
+            change = change + torch.cat([first, shift[:, :-1]], 1) @ self.shift_up.to(dtype)
             layer.previous = shift[:, -1:]
         keys = inputs.key + change.view_as(inputs.key)
         if beside is not None:
@@ -270,8 +245,8 @@ class MemoryPath(nn.Module):
         keys = keys.transpose(1, 2)
         if self.config.update_rule != "deltanet":
             return Write(keys, values)
-        strength = torch.sigmoid(self.shard.of(accumulator(low["strength"]) + self.strength_bias))
-        log_decay = nn.functional.logsigmoid(self.shard.of(accumulator(low["decay"]) + self.decay_bias))
+        strength = torch.sigmoid(accumulator(low["strength"]) + self.strength_bias)
+        log_decay = nn.functional.logsigmoid(accumulator(low["decay"]) + self.decay_bias)
         return Write(keys, values, strength.transpose(1, 2), log_decay.transpose(1, 2))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from .cache import InfiniCache, OpenSegment
-from .inject import injection, memory_paths, memory_shard, new_cache
+from .inject import injection, memory_paths, new_cache
 from .recording import Recording, recorder
 from .rules import Memory
 
@@ -101,7 +101,7 @@ def segment_graph(model: PreTrainedModel, cache: InfiniCache, ids: Tensor) -> Se
     if ids.shape[1] != cache.config.segment_length or cache.config != record.config:
         return None
     memories = [layer.memory for layer in cache.memories.values()]
-    if any(memory is None for memory in memories) or memory_shard(model).size > 1:
+    if any(memory is None for memory in memories):
         return None
     # Hooks, such as those of a measurement or of offloading, are Python.
     hooked = any(path._forward_hooks or path._forward_pre_hooks for path in memory_paths(model).values())

@@ -106,7 +106,7 @@ class MemoryState:
                     )
                 raise StateError(
                     f"the state belongs to model {self.origin.model}, not to {origin.model} (their {part} differs)",
-                    f"use --model {self.origin.model}, or read the document again with {origin.model}",
+                    f"name the model that wrote it with --model, or read the document again with {origin.model}",
                 )
 
     @property

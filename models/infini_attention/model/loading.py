@@ -11,13 +11,14 @@ from ..memory.config import InfiniConfig, UpdateRule
 from ..memory.engine import Engine
 from ..memory.inject import inject, injection, load_adapter, memory_parameters
 from ..memory.state import Origin, fingerprint
-from .chat import stop_ids, turn_start
 from .device import Placement, choose
+from .fetch import Progress, ignore
+from .integrity import check
 from .recipe import DEFAULT, Recipe, find
 from .weights import fingerprint_base, local_path, pull
 
 if TYPE_CHECKING:
-    from transformers import LogitsProcessorList, PreTrainedModel
+    from transformers import PreTrainedModel
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Loaded:
         recipe: where it came from.
         placement: where it runs, and why.
         origin: what its states are marked with.
+        memory: whether it has a memory; one that has none answers from what is in view.
     """
 
     model: PreTrainedModel
@@ -37,6 +39,7 @@ class Loaded:
     recipe: Recipe
     placement: Placement
     origin: Origin
+    memory: bool = True
 
     @property
     def config(self) -> InfiniConfig:
@@ -45,38 +48,13 @@ class Loaded:
         assert record is not None
         return record.config
 
-    def engine(self, *, use_memory: bool = True) -> Engine:
-        """A new engine that has read nothing; engines of one model share its weights."""
-        return Engine(self.model, use_memory=use_memory)
-
-    def read(self, text: str) -> Engine:
-        """An engine that has read a text; it can read more, and be asked with ``answer``."""
-        engine = self.engine()
-        engine.read(self.encode(text))
-        return engine
-
-    def answer(
-        self,
-        engine: Engine,
-        instruction: str,
-        max_new_tokens: int = 128,
-        *,
-        processors: LogitsProcessorList | None = None,
-    ) -> str:
-        """What the model says to a question, or to another instruction, about what an engine has read.
+    def engine(self, *, use_memory: bool | None = None) -> Engine:
+        """A new engine that has read nothing; engines of one model share its weights.
 
         Args:
-            engine: one of this model's; what it has read stays as it is.
-            instruction: as a person would write it; the base's chat template is put around it.
-            max_new_tokens: the most tokens of an answer.
-            processors: transformers' logits processors, against loops for example; without any, each token is simply the
-                likeliest.
+            use_memory: whether it remembers closed segments; if the model has a memory, by default.
         """
-        prompt = self.encode(turn_start(self.tokenizer, instruction), special=True)
-        ids = list(
-            engine.generate(prompt, max_new_tokens, stop=stop_ids(self.model, self.tokenizer), processors=processors)
-        )
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()
+        return Engine(self.model, use_memory=self.memory if use_memory is None else use_memory)
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of a text; none are added.
@@ -92,7 +70,7 @@ class Loaded:
         return ids
 
 
-def load(
+def load_model(
     model: str = DEFAULT,
     *,
     device: str = "auto",
@@ -102,6 +80,7 @@ def load(
     untrained: bool = False,
     fetch: bool = True,
     notify: Callable[[str], None] = lambda text: None,
+    progress: Progress = ignore,
 ) -> Loaded:
     """Loads a base, puts its memory path in, and the adapter into that.
 
@@ -115,6 +94,7 @@ def load(
         untrained: leave the adapter out.
         fetch: whether weights that are not there may be fetched.
         notify: told what is going on.
+        progress: told how many bytes of weights have come, and of how many.
 
     Raises:
         ModelUnavailable: the model is unknown, cannot be fetched, or cannot carry a memory path.
@@ -123,9 +103,11 @@ def load(
     # First what costs nothing, so that a mistake is told before anything is fetched.
     recipe = find(model)
     placement = choose(device, dtype)
-    path = pull(recipe.base, notify) if fetch else local_path(recipe.base)
+    path = pull(recipe.base, notify, progress) if fetch else local_path(recipe.base)
     if path is None:
         raise ModelUnavailable(f"the weights of {recipe.name} are not here", f"run: infini models pull {recipe.name}")
+    if not fetch:
+        check(path)
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -161,4 +143,4 @@ def load(
             f"{recipe.name} cannot carry this memory path: {error}", "use another model, or adapt this one anew"
         ) from error
     origin = Origin(recipe.address, base_fingerprint, fingerprint(dict(memory_parameters(base))), chosen.digest())
-    return Loaded(base, tokenizer, recipe, placement, origin)
+    return Loaded(base, tokenizer, recipe, placement, origin, recipe.memory or config is not None)

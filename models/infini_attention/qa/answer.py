@@ -1,87 +1,193 @@
-"""An answer as a reader gives it: find the place, read it again, and answer."""
+"""Questions to answers: the place is found and read again, or the memory alone is asked."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..qa.turn import GRACE, Turn
+from ..memory.engine import Engine
+from ..model import prompts
+from ..model.adapters import load_changes
+from ..model.loading import Loaded
+from ..text.kept import KeptText
 from ..text.passages import Sentence
 from ..text.search import best_sentence
+from .choosing import Generates, from_passages
+from .evidence import REFUSAL
+from .memory_question import memory_prompt
 from .refuse import TOLD, refuses
-from .retrieve import Found, LookBack
+from .reranker import load_judge
+from .retrieve import Found, Retriever
+from .turn import GRACE, Turn
 from .view import in_view
 
 if TYPE_CHECKING:
-    from .. import Engine, Loaded
     from ..model.adapters import LowRankChanges
-    from .choosing import Answering
+
+MAX_TOKENS = 128
 
 
-@dataclass
+@dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """A question on its way to an answer.
-
-    Args:
-        loaded: The model.
-        question: As the person put it.
-        instruction: The same as the model is told.
-        limit: Tokens after which the answer ends with its sentence.
-        back: Where to look back; None answers from memory alone.
-        reader: In force while the answer is given from passages; None: the model as it is, with its memory.
+    """An answer, and what it rests on.
 
     Attributes:
-        turn: The instruction and the model's answer.
-        found: The passages that speak for the question, the best one first; the answer rests on the first, or on all (see
-            `view.in_view`).
-        refused: Whether there is none, because the text does not seem to tell; the model may find so too.
+        question: as the person put it.
+        text: the answer.
+        found: the passages that speak for the question, the best one first; none where memory alone answered, or where the
+            text does not seem to tell.
+        refused: whether the text does not seem to tell.
+        looked_back: whether the text was searched.
+        limit: tokens at which it was cut off; ``None`` where it ended by itself.
+        mid_sentence: whether it was cut off inside a sentence.
+        transcript: token ids of the instruction and the answer, as the chat template closes them.
     """
 
-    loaded: Loaded
     question: str
-    instruction: str
-    limit: int
-    back: LookBack | None
-    reader: LowRankChanges | None = None
-    found: Sequence[Found] = ()
-    refused: bool = False
-    turn: Turn = field(init=False)
+    text: str
+    found: tuple[Found, ...]
+    refused: bool
+    looked_back: bool
+    limit: int | None
+    mid_sentence: bool
+    transcript: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        self.turn = Turn(self.loaded, self.instruction, self.limit)
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Where its passages stand, such as ``p. 112``, the best one first and each once; empty where there are no pages."""
+        spans = (one.passage.span for one in self.found)
+        return tuple(dict.fromkeys(str(span) for span in spans if span is not None))
 
-    def pieces(self, remembered: Callable[[], Engine]) -> Iterator[str]:
-        """Answer, piece by piece.
+    def sentences(self) -> list[tuple[Found, Sentence]]:
+        """The sentence of each passage that comes nearest to the question and the answer, the best passage's first."""
+        return [(one, best_sentence(one.passage, f"{self.question} {self.text}")) for one in self.found]
+
+
+class AnswerStream:
+    """An answer that comes piece by piece.
+
+    Args:
+        pieces: gives the pieces and returns the answer that they make.
+
+    Attributes:
+        answer: there once all pieces have come.
+    """
+
+    def __init__(self, pieces: Callable[[], Iterator[str | Answer]]) -> None:
+        self._pieces = pieces
+        self.answer: Answer | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        for piece in self._pieces():
+            if isinstance(piece, Answer):
+                self.answer = piece
+            else:
+                yield piece
+
+    def finish(self) -> Answer:
+        """The answer, all at once."""
+        for _ in self:
+            pass
+        assert self.answer is not None
+        return self.answer
+
+
+class Answerer:
+    """Answers questions about texts, and from what an engine remembers of them.
+
+    Args:
+        loaded: the model.
+        texts: where answers are looked up; none: memory alone answers.
+        by_words: take the passages that share most words with a question, whatever the model makes of them, and never
+            refuse: what a search engine does, to compare with.
+
+    Attributes:
+        reader: in force while an answer is given from passages; ``None``: the model as it is, with its memory.
+    """
+
+    def __init__(self, loaded: Loaded, texts: Sequence[KeptText] = (), *, by_words: bool = False) -> None:
+        self.loaded, self.texts, self.by_words = loaded, tuple(texts), by_words
+        self.retriever: Retriever | None = None
+        self.reader: LowRankChanges | None = None
+        if texts:
+            judge = None if by_words else load_judge(loaded.model, loaded.recipe.judge_file)
+            self.retriever = Retriever(loaded, self.texts, judge)
+            self.reader = load_changes(loaded.model, loaded.recipe.reader_file)
+
+    @property
+    def needs_memory(self) -> bool:
+        """Whether answers rest on what an engine has read: always, but with a reader, which goes by passages alone."""
+        return self.retriever is None or (self.reader is None and self.loaded.memory)
+
+    def stream(
+        self,
+        question: str,
+        remembered: Callable[[], Engine],
+        *,
+        max_tokens: int = MAX_TOKENS,
+        shown: str | None = None,
+    ) -> AnswerStream:
+        """An answer, to be iterated over.
 
         Args:
-            remembered: Gives the engine with what was read, which stays as it is; asked where memory has a part in the
+            question: as a person puts it.
+            remembered: gives the engine with what was read, which stays as it is; called where memory has a part in the
                 answer.
+            max_tokens: after so many an answer ends with its sentence.
+            shown: a part of a text to answer from, instead of what would be found.
         """
-        from .choosing import from_passages
-        from .evidence import REFUSAL
+        return AnswerStream(lambda: self._pieces(question, remembered, max_tokens, shown))
 
-        engine: Answering | None = None
-        if self.back is not None:
-            room = self.loaded.config.segment_length - len(self.turn.prompt) - self.limit - GRACE
-            self.found = self.back.find(self.question, room)
-            if refuses(self.loaded, self.question, self.found):
-                self.refused, self.found = True, ()
-                self.turn.ids = self.loaded.encode(TOLD)
+    def find(self, question: str, max_tokens: int = MAX_TOKENS) -> list[Found]:
+        """The passages that speak most for a question, the best one first; none without texts."""
+        turn = Turn(self.loaded, prompts.fill("ask", question=question), max_tokens)
+        room = self._room(turn, max_tokens)
+        return [] if self.retriever is None else self.retriever.find(question, room, by_words=self.by_words)
+
+    def _room(self, turn: Turn, max_tokens: int) -> int:
+        """Tokens of passages that a segment has room for, beside an instruction and its answer."""
+        return self.loaded.config.segment_length - len(turn.prompt) - max_tokens - GRACE
+
+    def _pieces(
+        self, question: str, remembered: Callable[[], Engine], max_tokens: int, shown: str | None
+    ) -> Iterator[str | Answer]:
+        from_memory = shown is None and self.retriever is None
+        prompt = memory_prompt(self.loaded, question) if from_memory else None
+        turn = Turn(self.loaded, prompts.fill("ask", question=question), max_tokens, prompt=prompt)
+        turn.one_sentence = from_memory
+        found: Sequence[Found] = ()
+        engine: Generates | None = None
+        if shown is not None:
+            view = self.loaded.encode(shown + "\n\n")[: self._room(turn, max_tokens)]
+            engine = from_passages(self.loaded, [view], remembered, reader=self.reader)
+        elif self.retriever is not None:
+            found = self.retriever.find(question, self._room(turn, max_tokens), by_words=self.by_words)
+            refused = not self.by_words and refuses(self.loaded, question, found)
+            # Without passages and without a memory there is nothing to answer from.
+            if refused or not (found or self.loaded.memory):
                 yield TOLD
+                yield Answer(question, TOLD, (), True, True, None, False, tuple(turn.transcript(TOLD)))
                 return
-            if self.found:
-                shown = in_view(self.question, self.found, by_reader=self.reader is not None)
-                view = [self.back.view(shown.found)]
-                engine = from_passages(self.loaded, view, remembered, reader=self.reader, options=shown.numbers)
-                self.turn.in_view, self.turn.may_refuse = True, False
-        yield from self.turn.pieces(engine or remembered())
-        if self._text().startswith(REFUSAL):
-            self.refused, self.found = True, ()
-
-    def evidence(self) -> list[tuple[Found, Sentence]]:
-        """The sentence of each passage, the best one's first, that comes nearest to the question and the answer."""
-        return [(one, best_sentence(one.passage, f"{self.question} {self._text()}")) for one in self.found]
-
-    def _text(self) -> str:
-        return str(self.loaded.tokenizer.decode(self.turn.ids, skip_special_tokens=True)).strip()
+            if found:
+                chosen = in_view(question, found, by_reader=self.reader is not None)
+                view = self.retriever.view(chosen.found)
+                engine = from_passages(self.loaded, [view], remembered, reader=self.reader, options=chosen.numbers)
+        if engine is not None:
+            turn.in_view, turn.may_refuse = True, False
+        said = []
+        for piece in turn.pieces(engine or remembered()):
+            said.append(piece)
+            yield piece
+        text = "".join(said).strip()
+        refused = text.startswith(REFUSAL)
+        yield Answer(
+            question,
+            text,
+            () if refused else tuple(found),
+            refused,
+            self.retriever is not None,
+            turn.limit if turn.limit_reached else None,
+            turn.mid_sentence,
+            tuple(turn.transcript()),
+        )

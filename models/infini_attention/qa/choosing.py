@@ -14,7 +14,7 @@ from ..model.loading import Loaded
 from .reader import by_passages
 
 
-class Answering(Protocol):
+class Generates(Protocol):
     """What answers: an engine, freely, or one that has a choice."""
 
     def generate(
@@ -48,7 +48,7 @@ class OneOf:
         stop: Collection[int] = (),
         processors: LogitsProcessorList | None = None,
     ) -> Iterator[int]:
-        """See ``Answering``; what processors are for, such as keeping loops out, is no concern of a chosen answer."""
+        """See ``Generates``; what processors are for, such as keeping loops out, is no concern of a chosen answer."""
         likelihoods = self.engine.likelihoods(prompt, self.options, stop=stop)
         yield from self.options[likelihoods.index(max(likelihoods))][:max_new_tokens]
 
@@ -60,7 +60,7 @@ def from_passages(
     *,
     reader: LowRankChanges | None = None,
     options: Sequence[str] = (),
-) -> Answering:
+) -> Generates:
     """What answers with passages in view.
 
     Args:

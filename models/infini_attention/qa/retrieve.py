@@ -41,7 +41,7 @@ class Found:
 T = TypeVar("T", Hit, Found)
 
 
-class LookBack:
+class Retriever:
     """The text of what was read, ready to be searched.
 
     Args:
@@ -52,19 +52,27 @@ class LookBack:
 
     def __init__(self, loaded: Loaded, texts: Sequence[KeptText], judge: PassageJudge | None = None) -> None:
         self.loaded, self.texts, self.judge = loaded, texts, judge
-        self.search = Search(passages(texts))
+        self.passages = passages(texts)
+        self.search = Search(self.passages)
         self._ids: dict[int, list[int]] = {}
 
-    def find(self, question: str, room: int) -> list[Found]:
+    def find(self, question: str, room: int, *, by_words: bool = False) -> list[Found]:
         """The passages that speak most for a question, the best one first.
+
+        Where no passage shares a word with the question, they are those at the text's beginning: it tells what a text is
+        about.
 
         Args:
             question: As the person put it.
             room: Tokens that passages may fill together.
+            by_words: By the search alone; nothing is read again to judge it.
         """
+        candidates = self.search.find(question, CANDIDATES) or [Hit(one, 0.0) for one in self.passages[:CHOSEN]]
+        if by_words:
+            return [Found(hit.passage, hit.score, 0.0) for hit in self._fitting(candidates, room)]
         question_ids = asked(self.loaded, question)
         most = min(room, self.loaded.config.segment_length - len(question_ids))
-        hits = [hit for hit in self.search.find(question, CANDIDATES) if len(self.ids(hit.passage)) <= most]
+        hits = [hit for hit in candidates if len(self.ids(hit.passage)) <= most]
         if not hits:
             return []
         if self.judge is None:
@@ -73,11 +81,6 @@ class LookBack:
             return self._fitting(found, room)
         hits = self._judged(hits, question_ids)
         return self._with_evidence(self._fitting(hits, room), question_ids)
-
-    def find_by_words(self, question: str, room: int) -> list[Found]:
-        """The same by the search alone; nothing is read again to judge it."""
-        hits = self._fitting(self.search.find(question, CANDIDATES), room)
-        return [Found(hit.passage, hit.score, 0.0) for hit in hits]
 
     def _judged(self, hits: Sequence[Hit], question: list[int]) -> list[Hit]:
         """The one that tells most first."""

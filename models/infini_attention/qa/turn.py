@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessorList
 
     from infini_attention import Loaded
-    from infini_attention.qa.choosing import Answering
+    from infini_attention.qa.choosing import Generates
 
 # Given beyond the limit, so that an answer can end with its sentence.
 GRACE = 64
@@ -28,6 +28,7 @@ class Turn:
         instruction: What to do, as a person would write it.
         limit: Tokens after which the answer ends with its sentence.
         least: Tokens before which the model may not end it.
+        prompt: Token ids to go on from, in the place of the instruction in its chat template.
 
     Attributes:
         prompt: Token ids that the model saw after what was read.
@@ -38,9 +39,12 @@ class Turn:
             loops are kept out.
         may_refuse: Whether the answer may be that the text does not tell (see `evidence.without_refusal`).
         unsaid: Words that do not stand together in the answer.
+        one_sentence: Whether the answer ends with its first sentence.
     """
 
-    def __init__(self, loaded: Loaded, instruction: str, limit: int, *, least: int = 0) -> None:
+    def __init__(
+        self, loaded: Loaded, instruction: str, limit: int, *, least: int = 0, prompt: Sequence[int] | None = None
+    ) -> None:
         from infini_attention.model.chat import turn_start
 
         self.loaded = loaded
@@ -49,12 +53,15 @@ class Turn:
         self.in_view = False
         self.may_refuse = True
         self.unsaid: tuple[str, ...] = ()
-        self.prompt = loaded.encode(turn_start(loaded.tokenizer, instruction), special=True)
+        if prompt is None:
+            prompt = loaded.encode(turn_start(loaded.tokenizer, instruction), special=True)
+        self.prompt = list(prompt)
+        self.one_sentence = False
         self.ids: list[int] = []
         self.limit_reached = False
         self.mid_sentence = False
 
-    def pieces(self, engine: Answering) -> Iterator[str]:
+    def pieces(self, engine: Generates) -> Iterator[str]:
         """Answer, piece by piece, from what an engine has read; it stays as it is."""
         from transformers import MinNewTokensLengthLogitsProcessor, NoBadWordsLogitsProcessor
 
@@ -81,9 +88,12 @@ class Turn:
         for token in engine.generate(self.prompt, most, stop=stop, processors=processors):
             piece = decoder.add(token)
             # Known only with the next piece: "3." may go on as "3.5".
-            if len(self.ids) >= self.limit and piece[:1].isspace() and _SENTENCE_END.fullmatch(tail):
-                self.limit_reached = True
-                return
+            if piece[:1].isspace() and _SENTENCE_END.fullmatch(tail):
+                if self.one_sentence:
+                    return
+                if len(self.ids) >= self.limit:
+                    self.limit_reached = True
+                    return
             self.ids.append(token)
             if piece:
                 tail = _tail(tail + piece)
@@ -96,11 +106,16 @@ class Turn:
             self.limit_reached = True
             self.mid_sentence = not _SENTENCE_END.fullmatch(tail)
 
-    def transcript(self) -> list[int]:
-        """Token ids of the instruction and the answer, closed as the chat template closes them."""
+    def transcript(self, text: str | None = None) -> list[int]:
+        """Token ids of the instruction and the answer, closed as the chat template closes them.
+
+        Args:
+            text: An answer that was not generated.
+        """
         from infini_attention.model.chat import turn_end
 
-        return [*self.prompt, *self.ids, *self.loaded.encode(turn_end(self.loaded.tokenizer), special=True)]
+        ids = self.ids if text is None else self.loaded.encode(text)
+        return [*self.prompt, *ids, *self.loaded.encode(turn_end(self.loaded.tokenizer), special=True)]
 
 
 class TokenDecoder:

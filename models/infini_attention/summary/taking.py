@@ -1,16 +1,15 @@
 """Notes on documents, chapter by chapter.
 
 They are taken while the documents are read, each as soon as the chapter's last word is in memory; a model that was trained
-for notes goes by the chapters alone, so nothing is read for it.
+for notes, or that has no memory, goes by the chapters alone, so nothing is read for it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
-from ..documents import Document
 from ..memory.engine import Engine
 from ..model.loading import Loaded
 from ..reporting import Reporter
@@ -20,26 +19,32 @@ from .notes import Note, Writer
 
 
 class Reading(Protocol):
-    """What has read something and can read on, such as a session."""
+    """What has read something, and has documents that wait to be read; such as a session."""
 
     loaded: Loaded
-    engine: Engine
     reporter: Reporter
     texts: list[KeptText]
 
-    def read(self, documents: Sequence[Document], *, heard: Callable[[int, int], None]) -> None:
-        """Reads documents; tells after each segment which of them and how many of its characters were read."""
+    @property
+    def engine(self) -> Engine:
+        """What was read."""
 
-    def leave_unread(self, documents: Sequence[Document]) -> None:
-        """Names documents as sources without reading them."""
+    @property
+    def all_texts(self) -> list[KeptText]:
+        """Of all that was read, then of what waits."""
+
+    def read_pending(self, heard: Callable[[int, int], None]) -> None:
+        """Reads what waits; tells after each segment the number of the document and how many characters were read."""
+
+    def leave_unread(self) -> None:
+        """Names what waits as sources."""
 
 
 class NoteTaker:
-    """Takes notes on what a session has read, and on documents.
+    """Takes notes on what was read, and on documents that wait to be read.
 
     Args:
-        session: Its texts come first, then the documents.
-        documents: To be told of.
+        reading: What was read comes first.
         writer: Writes the notes.
         words: The number of chapters to about how many words each note has.
 
@@ -48,12 +53,10 @@ class NoteTaker:
         names: Of the sources.
     """
 
-    def __init__(
-        self, session: Reading, documents: Sequence[Document], writer: Writer, words: Callable[[int], int]
-    ) -> None:
-        self.session, self.documents, self.writer = session, documents, writer
-        self.before = len(session.texts)
-        texts = [*session.texts, *(KeptText(document.name, document.blocks) for document in documents)]
+    def __init__(self, reading: Reading, writer: Writer, words: Callable[[int], int]) -> None:
+        self.reading, self.writer = reading, writer
+        self.before = len(reading.texts)
+        texts = reading.all_texts
         self.names = [text.name for text in texts]
         self.chapters = tuple(chapter for source, text in enumerate(texts) for chapter in chapters(source, text))
         self.words = words(len(self.chapters))
@@ -64,15 +67,16 @@ class NoteTaker:
         Args:
             told: Called with each note as soon as it is there.
         """
-        return self._by_view(told) if self.writer.changes is not None else self._while_reading(told)
+        by_view = self.writer.changes is not None or not self.reading.loaded.memory
+        return self._by_view(told) if by_view else self._while_reading(told)
 
     def _by_view(self, told: Callable[[Note], None]) -> list[Note]:
-        session, notes = self.session, list[Note]()
-        session.leave_unread(self.documents)
-        sizes = [len(session.loaded.encode(chapter.text)) for chapter in self.chapters]
-        with session.reporter.progress(sum(sizes), "summarising") as advance:
+        reading, notes = self.reading, list[Note]()
+        reading.leave_unread()
+        sizes = [len(reading.loaded.encode(chapter.text)) for chapter in self.chapters]
+        with reading.reporter.progress(sum(sizes), "summarising") as advance:
             for chapter, size in zip(self.chapters, sizes, strict=True):
-                notes.append(self.writer.note(session.engine, chapter, self.words))
+                notes.append(self.writer.note(reading.engine, chapter, self.words))
                 told(notes[-1])
                 advance(size, self.label(chapter))
         return notes
@@ -83,11 +87,11 @@ class NoteTaker:
         def until(source: int, characters: int) -> None:
             """Take the notes on all chapters that end before a place."""
             while left and (left[0].source, left[0].end) <= (source, characters):
-                notes.append(self.writer.note(self.session.engine, left.popleft(), self.words))
+                notes.append(self.writer.note(self.reading.engine, left.popleft(), self.words))
                 told(notes[-1])
 
         until(self.before, 0)
-        self.session.read(self.documents, heard=lambda number, characters: until(self.before + number, characters))
+        self.reading.read_pending(lambda number, characters: until(self.before + number, characters))
         until(len(self.names), 0)
         return notes
 

@@ -101,7 +101,7 @@ def adapt(
         if weights in BESIDE:
             # The folder is a whole model: the one that it was trained for.
             _keep_model(loaded, out)
-            write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / BESIDE[weights])
+            write_recipe(loaded.recipe, _memory_of(loaded), plan.to_dict(), out / BESIDE[weights])
         else:
             write_recipe(loaded.recipe, loaded.config, plan.to_dict(), out / RECIPE)
         tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in learner.trained().items()}
@@ -112,30 +112,30 @@ def adapt(
     return out
 
 
-def write_recipe(recipe: Recipe, config: InfiniConfig, training: Mapping[str, Any], file: Path) -> None:
+def write_recipe(recipe: Recipe, config: InfiniConfig | None, training: Mapping[str, Any], file: Path) -> None:
     """Writes a recipe that says how weights came about.
 
     Args:
         recipe: of the model that was trained.
-        config: its memory path.
+        config: its memory path; ``None`` if it has none.
         training: a plan's values.
         file: where to.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    base = recipe.base
-    values = {
-        "name": recipe.name,
-        "base": {key: getattr(base, key) for key in base.__slots__ if getattr(base, key) is not None},
-        "config": {key: value for key, value in config.to_dict().items() if value is not None},
-        "training": dict(training),
-    }
+    values: dict[str, Any] = {"name": recipe.name, "base": recipe.base.to_dict(), "training": dict(training)}
+    if config is not None:
+        values["config"] = {key: value for key, value in config.to_dict().items() if value is not None}
     file.write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
+def _memory_of(loaded: Loaded) -> InfiniConfig | None:
+    return loaded.config if loaded.memory else None
 
 
 def _keep_model(loaded: Loaded, out: Path) -> None:
     recipe = loaded.recipe
     if recipe.folder is None or not (recipe.folder / RECIPE).is_file():
-        write_recipe(recipe, loaded.config, {}, out / RECIPE)
+        write_recipe(recipe, _memory_of(loaded), {}, out / RECIPE)
     elif recipe.folder.resolve() != out.resolve():
         for name in (RECIPE, ADAPTER, *BESIDE, *BESIDE.values()):
             if (recipe.folder / name).is_file():

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from ..data.stories import Story
+from ..model.loading import Loaded
 from ..summary.check import Support
 from ..summary.notes import Writer
 from ..text.central import ranked
 from ..text.passages import sentence_texts
 from ..text.telling import leans
-
-if TYPE_CHECKING:
-    from .. import Loaded
-    from ..data.stories import Story
-    from .note_writing import Writable
+from .note_alignment import aligned, cut
+from .note_writing import Writable
+from .questions import asked_turn
 
 # Words of the parts that a text is cut into, once for each: of the last, only the most central sentences are in view.
 PART_WORDS = (250, 450, 1500)
@@ -25,10 +24,6 @@ LEAST_WORDS, MOST_WORDS = 8, 90
 
 def writable(loaded: Loaded, story: Story) -> Iterator[Writable]:
     """The parts of a story of which its summaries tell something that the part itself bears out."""
-    from .note_alignment import aligned, cut
-    from .note_writing import Writable
-    from .questions import asked_turn
-
     writer = Writer(loaded)
     for words in PART_WORDS if story.summaries else ():
         parts = cut(story.text, words)
@@ -45,5 +40,5 @@ def writable(loaded: Loaded, story: Story) -> Iterator[Writable]:
             kept = [note for note in kept if LEAST_WORDS <= len(note.split()) <= MOST_WORDS]
             if kept:
                 size = sum(len(note.split()) for note in kept) // len(kept)
-                turn = asked_turn(loaded, writer.instruction(" ".join(view), max(10, round(size, -1))), kept, None)
+                turn = asked_turn(loaded, writer.instruction(" ".join(view), max(10, round(size, -1))), kept)
                 yield Writable(turn.instruction, turn.answers)

@@ -7,12 +7,10 @@ and some of its other words, are given.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..text.numerals import COUNTED_BY, PART
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _COUNT = re.compile(
     rf"\b(?P<number>(?:an? (?={COUNTED_BY}))?{PART}(?:(?:[- ]|,? and )(?:{PART}|one))*) "

@@ -2,54 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from ..evaluate.retrieval import stands_in
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.stories import Question, Story
+from ..evaluate.question_answering import stands_in
+from ..model.loading import Loaded
 from ..qa.retrieve import asked, read_again
 from ..text.kept import KeptText
 from ..text.passages import Passage, passages
 from ..text.search import Search
 from .number_questions import number_question
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
-    from .. import Loaded
-    from ..data.stories import Question, Story
-    from .passage_reading import Readable
-    from .reranking import Choosable
+from .passage_reading import Readable
+from .questions import asked_turn, asking
+from .reranking import Choosable
 
 
 def choosable(loaded: Loaded, story: Story) -> Choosable:
     """A story's passages, and those of its questions whose answer is known to stand in one of them."""
-    from .reranking import Choosable
-
     cut = _cut(story)
     questions = [asked(loaded, one.question) for one in cut.questions]
     return Choosable([read_again(loaded, passage) for passage in cut.passages], questions, cut.right, cut.words)
 
 
-def readable(loaded: Loaded, story: Story, prompt: Callable[[str], str]) -> Readable:
-    """The same with the questions' answers; `prompt` puts a question as the model is asked it."""
-    from .passage_reading import Readable
-    from .questions import asked_turn
-
+def readable(loaded: Loaded, story: Story) -> Readable:
+    """The same with the questions' answers."""
     cut = _cut(story)
-    turns = [asked_turn(loaded, prompt(one.question), one.answers, None) for one in cut.questions]
+    turns = [asked_turn(loaded, asking(one.question), one.answers) for one in cut.questions]
     return Readable([read_again(loaded, passage) for passage in cut.passages], turns, cut.right, cut.words)
 
 
-def numbered(loaded: Loaded, text: str, prompt: Callable[[str], str], rng: np.random.Generator) -> Readable:
+def numbered(loaded: Loaded, text: str, rng: np.random.Generator) -> Readable:
     """The passages of any text, with questions for the numbers in them."""
-    from .passage_reading import Readable
-    from .questions import asked_turn
-
     found = passages([KeptText.of("text", text)])
     sentences = ((passage, sentence.text) for passage in found for sentence in passage.sentences)
     asked = [(passage, *pair) for passage, text in sentences if (pair := number_question(text, rng)) is not None]
-    turns = [asked_turn(loaded, prompt(question), [answer], None) for _, question, answer in asked]
+    turns = [asked_turn(loaded, asking(question), [answer]) for _, question, answer in asked]
     places = [(question, [passage is other for other in found]) for passage, question, _ in asked]
     return Readable([read_again(loaded, passage) for passage in found], turns, *_tables(found, places))
 
@@ -70,8 +62,6 @@ def _cut(story: Story) -> _Cut:
 
 def _tables(found: Sequence[Passage], asked: Sequence[tuple[str, Sequence[bool]]]) -> tuple[Tensor, Tensor]:
     """For each question and passage, whether the answer stands there, and how well words find it."""
-    import torch
-
     search, shape = Search(found), (len(asked), len(found))
     right = torch.tensor([places for _, places in asked], dtype=torch.bool)
     words = torch.tensor([search.scores(question) for question, _ in asked])

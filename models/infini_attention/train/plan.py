@@ -133,6 +133,18 @@ class TrainingPlan:
         )
         return dataclasses.replace(self, phases=phases, warmup=round(self.warmup * steps / self.steps))
 
+    def without(self, names: frozenset[str]) -> TrainingPlan:
+        """The same plan without some tasks; as it is where that would leave a phase with none."""
+        phases = [{name: share for name, share in phase.tasks.items() if name not in names} for phase in self.phases]
+        if not names or any(sum(tasks.values()) <= 0 for tasks in phases):
+            return self
+        return dataclasses.replace(
+            self,
+            phases=tuple(
+                dataclasses.replace(phase, tasks=tasks) for phase, tasks in zip(self.phases, phases, strict=True)
+            ),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for TOML and JSON."""
         values = dataclasses.asdict(self)

@@ -84,56 +84,6 @@ class ContextDistillation(LanguageModelling):
     distil = True
 
 
-class PasskeyRecall:
-    """Say a five-digit key that an earlier segment held.
-
-    Args:
-        passkey: the prompt's pieces as token ids.
-        corpus: long texts to hide keys in; ``None`` hides them in the repeated filler only.
-        book_share: how often the hay is a stretch of a text.
-    """
-
-    name = "passkey"
-
-    def __init__(self, passkey: Passkey, corpus: Corpus | None, book_share: float = 0.5) -> None:
-        self.passkey, self.corpus, self.book_share = passkey, corpus, book_share
-        self.asked = passkey.question_tokens + passkey.answer_tokens
-        self.hidden = len(passkey.intro) + len(passkey.needle(10_000))
-
-    def fits(self, segments: int, length: int) -> bool:
-        """Whether a key fits before the last segment, and the question and its answer into that."""
-        return (segments - 1) * length >= self.hidden and length > self.asked
-
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        shapes = plan.shapes(rng)
-        book = self.corpus is not None and rng.random() < self.book_share
-        # The question's segment ends anywhere: after a short rest of the hay as well as after a long one.
-        rest = int(shapes.integers(0, max(1, plan.length - self.asked)))
-        rows, labels = [], []
-        for _ in range(plan.batch):
-            before = (plan.segments - 1) * plan.length + rest
-            key = self.passkey.draw(rng)
-            hay = draw_hay(self.passkey, self.corpus if book else None, before, rng)
-            # Seldom in the open segment, where plain attention finds it.
-            place = rng.random() * ((plan.segments - 1) * plan.length / max(before, 1) if rng.random() < 0.9 else 1)
-            prompt = torch.cat([*self.passkey.hide(hay, key, place), self.passkey.question])
-            row, label = with_answer(prompt, self.passkey.answer(key))
-            rows.append(row)
-            labels.append(label)
-        ids, wanted = torch.stack(rows), torch.stack(labels)
-        segments = []
-        for s in range(plan.segments):
-            start, end = s * plan.length, (s + 1) * plan.length
-            if s + 1 < plan.segments:
-                # Where the hay matters is not known to the model, so every write is learned, but cheaply.
-                segments.append(
-                    Segment(ids[:, start:end], None, full=bool(shapes.random() < plan.full / plan.segments))
-                )
-            else:
-                segments.append(Segment(ids[:, start:-1], wanted[:, start + 1 :], full=True))
-        return segments
-
-
 def draw_hay(passkey: Passkey, corpus: Corpus | None, length: int, rng: np.random.Generator) -> Tensor:
     """``length`` tokens of a text, or of the filler from anywhere in it."""
     if corpus is not None:
