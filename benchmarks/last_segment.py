@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from infini_attention import load_model
 from infini_attention.data.corpus import load_corpus
+from infini_attention.evaluate.measuring import cells_of
 from infini_attention.evaluate.perplexity import last_segment
 from infini_attention.model.weights import cache_dir
 
 from benchmarks.shared import about
-from infini_cli.evaluating import cells_of
 from infini_cli.output import emit_json
 
 

@@ -23,6 +23,7 @@ from infini_attention import Loaded, load_model
 from infini_attention.data.stories import Story, load_stories
 from infini_attention.documents.source import document_of_text
 from infini_attention.evaluate.baselines import system
+from infini_attention.evaluate.measuring import cells_of
 from infini_attention.evaluate.probes import Scores, spread
 from infini_attention.evaluate.scores import rouge
 from infini_attention.model import prompts
@@ -34,7 +35,6 @@ from infini_attention.summary.whole import note_words, summary
 from infini_attention.text.kept import KeptText
 
 from benchmarks.shared import about
-from infini_cli.evaluating import cells_of
 from infini_cli.output import emit_json
 
 Summarise = Callable[[Loaded, KeptText, int], str]

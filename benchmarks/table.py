@@ -66,7 +66,7 @@ def rows(sample: Path, both: Path) -> list[list[str]]:
         ["passkey", "--length", "4k", "--limit", "1", "--system", "local"],
         ["passkey", "--length", "4k", "--limit", "1", "--hay", book],
         ["needle", "--length", "4k", "--limit", "1", "--hay", book],
-        ["babilong", "--length", "4k", "--limit", "1", "--hay", book],
+        ["facts", "--length", "4k", "--limit", "1", "--hay", book],
         *(
             ["ppl", "--length", "8k", "--limit", "1", "--data", book, "--system", system]
             for system in ("memory", "local", "window", "sinks", "full", "knn")
@@ -74,7 +74,6 @@ def rows(sample: Path, both: Path) -> list[list[str]]:
         ["qa", "--limit", "6", "--data", str(sample)],
         ["qa", "--limit", "6", "--data", str(sample), "--view", "memory"],
         ["refusal", "--limit", "4", "--data", str(both)],
-        ["summary", "--data", str(sample)],
     ]
 
 

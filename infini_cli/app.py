@@ -6,16 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from infini_attention.errors import UsageFailure
 from typer.main import get_command
 
-from infini_cli.commands.options import Flags, help_and_exit
 from infini_cli.completion import COMPLETE, words_to_complete
 from infini_cli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of, report
+from infini_cli.options import Flags, help_and_exit
 from infini_cli.output import closed_pipe_ends_quietly
+from infini_cli.user_file import config_path, take_defaults
 
 # Module, function or group in it, and what the list of commands says. A command is imported and built only when it is
 # the one that runs: building all of them would make `infini --help` slow.
@@ -23,7 +24,7 @@ COMMANDS = {
     "read": ("read", "read", "Read documents into a memory state."),
     "summarize": ("summarize", "summarize", "Summarise documents, or what a state has read."),
     "ask": ("ask", "ask", "Ask about documents, or what a state has read."),
-    "passkey-test": ("passkey", "passkey_test", "Test what memory still knows, by length and depth."),
+    "passkey-test": ("evaluation", "passkey", "Test what memory still knows, by length and depth."),
     "eval": ("evaluation", "app", "Measure what a model still knows of what it has read."),
     "adapt": ("adapt", "adapt", "Train the memory path of a base model."),
     "models": ("models", "app", "List, fetch and show models."),
@@ -79,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 # The shell asks what could come next: this writes it and ends the process.
                 get_command(build(_subcommand(words_to_complete(os.environ)))).main([], prog_name="infini")
             command = get_command(build(_subcommand(arguments)))
+            take_defaults(command)
             with command.make_context("infini", arguments, obj=flags) as context:
                 command.invoke(context)
     except typer.Exit as ended:
@@ -88,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told in two lines
         _trace(flags)
-        report(_explained(error), sys.stderr)
+        report(explained(error), sys.stderr)
         return exit_code_of(error)
     return EXIT_OK
 
@@ -126,11 +128,19 @@ def _trace(flags: Flags) -> None:
         traceback.print_exc()
 
 
-def _explained(error: Exception) -> Exception:
+def explained(error: Exception) -> Exception:
     """Typer's usage errors in the form of our own; others as they are."""
     format_message = getattr(error, "format_message", None)
     if format_message is None or getattr(error, "exit_code", None) != EXIT_USAGE:
         return error
     context = getattr(error, "ctx", None)
     command = "infini" if context is None else context.command_path
-    return UsageFailure(str(format_message()).rstrip("."), f"See: {command} --help")
+    return UsageFailure(str(format_message()).rstrip(".") + _where(error), f"See: {command} --help")
+
+
+def _where(error: Any) -> str:
+    """Where a wrong value was found, if not on the command line."""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    source = None if context is None or parameter is None else context.get_parameter_source(parameter.name)
+    places = {"ENVIRONMENT": getattr(parameter, "envvar", ""), "DEFAULT_MAP": config_path()}
+    return f" (in {places[source.name]})" if source is not None and source.name in places else ""

@@ -11,10 +11,7 @@ from pathlib import Path
 # Set by the shell when it asks; typer's name for it.
 COMPLETE = "_INFINI_COMPLETE"
 STATES = (".pt", ".safetensors")
-RULES = ("linear", "delta", "deltanet")
 DEVICES = ("auto", "cpu", "mps", "cuda")
-DTYPES = ("auto", "bf16", "fp16", "fp32")
-SYSTEMS = ("memory", "local", "full", "window", "sinks", "knn", "rmt")
 _RECIPES = ("recipe.toml", "config.json")
 _PLAIN = re.compile(r"[\w.,+@%-]+")
 

@@ -1,185 +1,139 @@
-"""A measurement from its series to a table: the system, the journal, progress, and the report."""
+"""Any task of `infini eval`, from its options to a table: the model, the journal, and the report."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
-from infini_attention.errors import UsageFailure
+import typer
+from infini_attention.errors import InfiniError, InputError, UsageFailure
 
-from infini_cli.commands.options import Run
+from infini_cli import options
 from infini_cli.output import answer_file, emit_json, figure, write_table
+from infini_cli.session import load_model, model_of_state, open_state, require_memory
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
     from infini_attention.evaluate.journal import Journal
-    from infini_attention.evaluate.perplexity import StreamedLoss
-    from infini_attention.evaluate.probes import Measured, Scores, Series
-    from torch import Tensor
+    from infini_attention.evaluate.measuring import Report
+    from infini_attention.evaluate.task import Task
 
-SCHEMA = "infini.eval/1"
+
+class System(StrEnum):
+    """What can be measured, all on the same base."""
+
+    MEMORY = "memory"
+    LOCAL = "local"
+    FULL = "full"
+    WINDOW = "window"
+    SINKS = "sinks"
+    KNN = "knn"
+    RMT = "rmt"
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a measurement gave.
+class Measuring(options.Settings):
+    """Options that all tasks share."""
 
-    Attributes:
-        about: Task, model, system, and everything else that the figures depend on.
-        cells: One row each: labels, then `trials`, `score`, and `low` and `high` of its confidence interval.
-        summary: Figures over all cells.
-        unit: What a score is, in words.
-    """
+    system: Annotated[
+        System,
+        typer.Option(
+            "--system",
+            metavar="NAME",
+            help="memory, local (segments alone), full, window, sinks, knn or rmt, all on the same base.",
+        ),
+    ] = System.MEMORY
+    rule: options.OwnRule = None
+    seed: options.Seed = 0
+    plot: options.Plot = None
+    output: options.Answer = None
+    as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False
 
-    about: Mapping[str, Any]
-    cells: Sequence[Mapping[str, Any]]
-    summary: Mapping[str, Any]
-    unit: str
-
-
-def chosen_system(system: str, memory: str) -> str:
-    """What `--system` and `--memory` together ask for.
-
-    Raises:
-        UsageFailure: If one of them is unknown, or they contradict each other.
-    """
-    from infini_attention.evaluate.baselines import SYSTEMS
-
-    if system not in SYSTEMS:
-        raise UsageFailure(f"'{system}' is not a system", f"Use one of {', '.join(SYSTEMS)}.")
-    if memory not in ("on", "off"):
-        raise UsageFailure(f"'{memory}' is neither on nor off", "Use --memory on or --memory off.")
-    if memory == "on":
-        return system
-    if system not in ("memory", "local"):
-        raise UsageFailure(f"the system {system} has no memory to switch off", "Leave out --memory off.")
-    return "local"
+    @property
+    def form(self) -> str:
+        """The form of the report."""
+        return options.Format.JSON if self.as_json else self.format
 
 
-def evaluate(
-    run: Run,
-    loaded: Loaded,
-    about: Mapping[str, Any],
-    series: Sequence[Series | Measured],
-    output: str | None,
-    plot: Path | None,
-    unit: str,
-    summary: Callable[[Sequence[Scores]], Mapping[str, Any]] = lambda results: {},
-    *,
-    text_by_text: bool = False,
-) -> None:
-    """Run trials, going on after an earlier stop, and report them.
+def evaluate(settings: Measuring, task: Task, memory: Path | None = None, model: str | None = None) -> None:
+    """Measure a task, going on after an earlier stop, and report it.
 
     Args:
-        run: Settings and console.
-        loaded: The model.
-        about: Everything that the figures depend on beside the model; among it `system`, the one to measure.
-        series: What to measure.
-        output: Where the report goes; stdout if None.
-        plot: Where its image goes, if anywhere.
-        unit: What a score is, in words.
-        summary: Scores to figures over all of them.
-        text_by_text: See `probes.run`.
+        settings: What it is measured on, and where the report goes.
+        task: What to measure.
+        memory: A state that the system starts from.
+        model: The model that the person named for this run, if any.
     """
-    with journal(run, loaded, about) as record:
-        results = _measure(run, loaded, series, about["system"], record, text_by_text)
-        write(run, Report(about, cells_of(results), summary(results), unit), output, plot)
+    _prepare(settings, task, memory)
+    if task.needs_memory and settings.system is System.MEMORY and (memory is None or model is not None):
+        require_memory(settings)
+    state = None if memory is None else open_state(memory)
+    loaded = load_model(
+        settings,
+        settings.console,
+        None if state is None else model_of_state(state, model, settings.model),
+        rule=settings.rule,
+        needs_adapter=settings.system is System.MEMORY,
+    )
+    from infini_attention.evaluate.measuring import describe, measure
+    from infini_attention.evaluate.task import Bench
+
+    bench = Bench(loaded, settings.system.value, settings.seed, state, reporter=settings.console)
+    with _journal(settings, loaded, describe(task, bench)) as record:
+        _write(settings, measure(task, replace(bench, record=record)))
 
 
-def _measure(
-    run: Run, loaded: Loaded, series: Sequence[Series | Measured], system_name: str, record: Journal, text_by_text: bool
-) -> list[Scores]:
-    from infini_attention.evaluate import probes
-    from infini_attention.evaluate.baselines import system
+def _prepare(settings: Measuring, task: Task, memory: Path | None) -> None:
+    """Refuse what would fail only after the model was loaded, or after the measurement."""
+    from infini_attention.evaluate.scores import check_packages
 
-    def tell(scores: Scores) -> None:
-        labels = ", ".join(f"{name} {value}" for name, value in scores.labels.items())
-        run.console.detail(f"{labels}: {scores.mean:.3f} over {len(scores.scores)}")
+    system, output = settings.system, settings.output
+    task.check(system.value)
+    if settings.rule is not None and system is not System.MEMORY:
+        raise UsageFailure(f"the system {system} has no update rule", "Leave out --rule.")
+    if memory is not None and system is not System.MEMORY:
+        raise UsageFailure(f"the system {system} cannot go on from a state", "Leave out --memory.")
+    check_packages()
+    if output is not None and not Path(output).parent.is_dir():
+        raise InfiniError(f"the directory {Path(output).parent} does not exist", "Make it first, with mkdir -p.")
+    if task.texts is not None and not task.texts.exists():
+        raise InputError(f"{task.texts} does not exist", "Give a file, or a folder of files.")
+    if settings.plot is not None:
+        from infini_cli.plotting import check_plot
 
-    total = sum(one.tokens for one in series)
-    with run.console.progress(total, "measuring") as advance:
-        return probes.run(
-            system(loaded, system_name),
-            loaded.tokenizer.decode,
-            series,
-            record=record,
-            on_series=tell,
-            on_tokens=advance,
-            text_by_text=text_by_text,
-        )
-
-
-def measure_loss(run: Run, loaded: Loaded, texts: Sequence[Tensor], system_name: str, record: Journal) -> StreamedLoss:
-    """Loss on stretches of texts, with progress.
-
-    Args:
-        run: Settings and console.
-        loaded: The model.
-        texts: Token ids, all of one length.
-        system_name: The system to measure it on.
-        record: Figures of an earlier, interrupted run, and where to note new ones.
-    """
-    from infini_attention.evaluate.baselines import system
-    from infini_attention.evaluate.perplexity import streamed
-
-    with run.console.progress(sum(map(len, texts)), "measuring") as advance:
-        return streamed(loaded, system(loaded, system_name), texts, record=record, on_tokens=advance)
-
-
-def cells_of(results: Sequence[Scores]) -> list[dict[str, Any]]:
-    """Scores with their confidence intervals, where there are trials enough for one, as rows of a report."""
-    from infini_attention.evaluate.scores import interval
-
-    rows = []
-    for scores in results:
-        low, high = interval(scores.scores) or (None, None)
-        rows.append(
-            {
-                **scores.labels,
-                "trials": len(scores.scores),
-                "score": round(scores.mean, 6),
-                "low": None if low is None else round(low, 6),
-                "high": None if high is None else round(high, 6),
-            }
-        )
-    return rows
-
-
-def write(run: Run, report: Report, output: str | None, plot: Path | None) -> None:
-    """The report as text or JSON, and as an image where one is asked for."""
-    with answer_file(output) as file:
-        if run.settings.format == "text":
-            _print(report, file)
-        else:
-            value = {"schema": SCHEMA, **report.about, "cells": list(report.cells), "summary": dict(report.summary)}
-            emit_json(value, file, jsonl=run.settings.format == "jsonl")
-    if plot is not None:
-        from infini_cli.plotting import draw_lines
-
-        title = f"{report.about['task']}, {report.about['model']}, {report.about['system']}"
-        draw_lines(plot, report.cells, title=title, unit=report.unit)
+        check_plot(settings.plot)
 
 
 @contextlib.contextmanager
-def journal(run: Run, loaded: Loaded, about: Mapping[str, Any]) -> Iterator[Journal]:
-    """Figures of the same measurement, if it was stopped before; forgotten when what is done inside has succeeded.
-
-    Args:
-        run: Settings and console.
-        loaded: The model.
-        about: Everything that the figures depend on beside the model.
-    """
+def _journal(settings: Measuring, loaded: Loaded, about: Mapping[str, Any]) -> Iterator[Journal]:
+    """Figures of the same measurement, if it was stopped before; forgotten when what is done inside has succeeded."""
     from infini_attention.evaluate.journal import Journal
     from infini_attention.model.weights import cache_dir
 
     record = Journal(cache_dir() / "evaluations", loaded.origin, about)
     if len(record):
-        run.console.note(f"going on after {len(record)} figures of an earlier run")
+        settings.console.note(f"going on after {len(record)} figures of an earlier run")
     yield record
     record.remove()
+
+
+def _write(settings: Measuring, report: Report) -> None:
+    """The report as text or JSON, and as an image where one is asked for."""
+    with answer_file(settings.output) as file:
+        if settings.form == "text":
+            _print(report, file)
+        else:
+            emit_json(report.value(), file, jsonl=settings.form == "jsonl")
+    if settings.plot is not None:
+        from infini_cli.plotting import draw_grid, draw_lines
+
+        draw = draw_grid if "depth" in report.cells[0] else draw_lines
+        title = f"{report.about['task']}, {report.about['model']}, {report.about['system']}"
+        draw(settings.plot, report.cells, title=title, unit=report.unit)
 
 
 def _print(report: Report, file: IO[str]) -> None:

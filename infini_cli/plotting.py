@@ -11,7 +11,6 @@ from infini_attention.errors import InfiniError, UsageFailure
 from infini_attention.files import atomic_writer
 
 if TYPE_CHECKING:
-    from infini_attention.evaluate.passkeys import Cell
     from matplotlib.figure import Figure
 
 # What a line runs over, best first, and its words.
@@ -36,16 +35,16 @@ def check_plot(path: Path) -> None:
         raise InfiniError(f"the directory {path.parent} does not exist", f"Make it first: mkdir -p {path.parent}")
 
 
-def draw_grid(path: Path, cells: list[Cell], title: str) -> None:
-    """Write a heat map, depth by length, of the share of exact answers."""
+def draw_grid(path: Path, cells: Sequence[Mapping[str, Any]], *, title: str, unit: str) -> None:
+    """Write a heat map of scores, depth by length, in percent; see `draw_lines`."""
     from matplotlib.figure import Figure
 
-    lengths = list(dict.fromkeys(cell.length for cell in cells))
-    depths = list(dict.fromkeys(cell.depth for cell in cells))
-    exact = {(cell.length, cell.depth): cell.exact for cell in cells}
+    lengths = list(dict.fromkeys(cell["length"] for cell in cells))
+    depths = list(dict.fromkeys(cell["depth"] for cell in cells))
+    scores = {(cell["length"], cell["depth"]): cell["score"] for cell in cells}
     figure = Figure(figsize=(2.5 + 0.9 * len(lengths), 1.8 + 0.5 * len(depths)), layout="constrained")
     axes = figure.add_subplot()
-    values = [[100 * exact[length, depth] for length in lengths] for depth in depths]
+    values = [[100 * scores[length, depth] for length in lengths] for depth in depths]
     image = axes.imshow(values, vmin=0, vmax=100, cmap="RdYlGn", aspect="auto")
     axes.set_xticks(range(len(lengths)), [f"{length:,}" for length in lengths])
     axes.set_yticks(range(len(depths)), [f"{depth:g}%" for depth in depths])
@@ -55,7 +54,7 @@ def draw_grid(path: Path, cells: list[Cell], title: str) -> None:
     for row, shares in enumerate(values):
         for column, share in enumerate(shares):
             axes.text(column, row, f"{share:.0f}", ha="center", va="center")
-    figure.colorbar(image, label="exact match, %")
+    figure.colorbar(image, label=f"{unit}, %")
     _save(figure, path)
 
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from infini_attention.documents import Document, PageSelection, load_document
 from infini_attention.documents.clean import told
-from infini_attention.errors import InfiniError, UsageFailure
+from infini_attention.errors import InfiniError
 
 from infini_cli.fetching import download_bar
 from infini_cli.interrupt import deferred_interrupt
+from infini_cli.options import Rule, Settings
 from infini_cli.output import Console
-from infini_cli.settings import Settings
 
 if TYPE_CHECKING:
     from infini_attention import Loaded, MemoryState
-    from infini_attention.memory.config import InfiniConfig, UpdateRule
+    from infini_attention.memory.config import InfiniConfig
     from infini_attention.model.recipe import Recipe
     from infini_attention.session import Session
 
@@ -70,7 +70,7 @@ def load_model(
     console: Console,
     model: str | None = None,
     *,
-    rule: str | None = None,
+    rule: Rule | None = None,
     config: InfiniConfig | None = None,
     untrained: bool = False,
     needs_adapter: bool = True,
@@ -85,9 +85,6 @@ def load_model(
         config: Another memory path than the model's.
         untrained: Leave its adapter out.
         needs_adapter: Tell where the model has none.
-
-    Raises:
-        UsageFailure: If there is no such rule.
     """
     from infini_attention import load_model
     from infini_attention.model.recipe import DEFAULT
@@ -102,7 +99,7 @@ def load_model(
             device=settings.device,
             dtype=settings.dtype,
             config=config,
-            rule=_update_rule(rule),
+            rule=None if rule is None else rule.value,
             untrained=untrained,
             notify=console.note,
             progress=progress,
@@ -117,20 +114,6 @@ def load_model(
             f"the adapter of {loaded.recipe.name} was trained with the {loaded.recipe.config.update_rule} rule"
         )
     return loaded
-
-
-def _update_rule(name: str | None) -> UpdateRule | None:
-    if name is None:
-        return None
-    from typing import get_args
-
-    from infini_attention.memory.config import UpdateRule
-
-    known: tuple[UpdateRule, ...] = get_args(UpdateRule)
-    for rule in known:
-        if rule == name:
-            return rule
-    raise UsageFailure(f"'{name}' is not an update rule", f"Use one of {', '.join(known)}.")
 
 
 def open_state(path: Path) -> MemoryState:

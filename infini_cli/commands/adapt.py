@@ -4,83 +4,99 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from infini_attention.errors import InputError, UsageFailure
 
-from infini_cli import completion
-from infini_cli.commands import options
+from infini_cli import completion, options
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import load_model
 from infini_cli.training import training_progress
 
 if TYPE_CHECKING:
+    from infini_attention import Loaded
     from infini_attention.model.recipe import Recipe
     from infini_attention.train.estimate import Estimate
     from infini_attention.train.plan import Phase, TrainingPlan
 
 
+class System(StrEnum):
+    """What can be trained."""
+
+    MEMORY = "memory"
+    RERANKER = "reranker"
+    READER = "reader"
+    WRITER = "writer"
+    RMT = "rmt"
+
+
+Folder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the adapter, its recipe, log, checkpoint.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="FILE|DIR", help="Long texts: .txt, .md, .jsonl, .jsonl.gz.", show_default=False),
+]
+Questions = Annotated[
+    Path | None,
+    typer.Option(
+        "--questions",
+        metavar="FILE|DIR",
+        help="Texts with questions or summaries: .jsonl, .jsonl.gz.",
+        show_default=False,
+    ),
+]
+Plan = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE|NAME",
+        help="Recipe with the training plan; that of the model if left out.",
+        show_default=False,
+        autocompletion=completion.models,
+    ),
+]
+Steps = Annotated[
+    int | None, typer.Option("--steps", metavar="N", min=1, help="Scale the plan to N steps.", show_default=False)
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", min=0, help="Instead of the plan's.", show_default=False)
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start from an untrained memory path, not from the model's adapter.")
+]
+Trained = Annotated[
+    System,
+    typer.Option(
+        "--system",
+        metavar="NAME",
+        help="memory; reranker (finds passages) and reader (answers from them), for ask; writer (of notes), for summarize; "
+        "rmt: memory tokens, to compare.",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only measure and print the tokens, time and memory that it takes.")
+]
+
+
+@options.expanded
 def adapt(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the adapter, its recipe, log, checkpoint.")
-    ],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="FILE|DIR", help="Long texts: .txt, .md, .jsonl, .jsonl.gz.", show_default=False
-        ),
-    ] = None,
-    questions: Annotated[
-        Path | None,
-        typer.Option(
-            "--questions",
-            metavar="FILE|DIR",
-            help="Texts with questions or summaries: .jsonl, .jsonl.gz.",
-            show_default=False,
-        ),
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            metavar="FILE|NAME",
-            help="Recipe with the training plan; that of the model if left out.",
-            show_default=False,
-            autocompletion=completion.models,
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", metavar="N", min=1, help="Scale the plan to N steps.", show_default=False)
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", min=0, help="Instead of the plan's.", show_default=False)
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start from an untrained memory path, not from the model's adapter.")
-    ] = False,
-    system: Annotated[
-        str,
-        typer.Option(
-            "--system",
-            metavar="NAME",
-            help="memory; reranker (finds passages) and reader (answers from them), for ask; writer (of notes), for summarize; "
-            "rmt: memory tokens, to compare.",
-            autocompletion=completion.one_of("memory", "reranker", "reader", "writer", "rmt"),
-        ),
-    ] = "memory",
-    rule: options.Rule = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only measure and print the tokens, time and memory that it takes.")
-    ] = False,
-    model: options.Model = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    ctx: typer.Context,
+    output: Folder,
+    data: Data = None,
+    questions: Questions = None,
+    recipe: Plan = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    fresh: Fresh = False,
+    system: Trained = System.MEMORY,
+    rule: options.OwnRule = None,
+    dry_run: DryRun = False,
+    *,
+    settings: options.Settings,
 ) -> None:
     """Train the memory path of a base model; the base stays frozen.
 
@@ -88,73 +104,95 @@ def adapt(
     when the same command is given again. Several processes:
     torchrun --nproc-per-node 2 -m infini_cli adapt ...
     """
-    first = os.environ.get("RANK", "0") == "0"
-    run = options.start(
-        model=model,
-        device=device or _own_device(),
-        dtype=dtype,
-        format=format,
-        quiet=quiet if first else True,
-        verbose=verbose if first else None,
-    )
     # Set before torch is imported: its notes about unused parameters, one a process, help nobody here.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from infini_attention.train.catalogue import SYSTEMS, lacking, tasks_of
-
-    if system not in SYSTEMS:
-        raise UsageFailure(f"'{system}' is not trained", f"Use one of {', '.join(SYSTEMS)}.")
-    if rule is not None and system != "memory":
+    if rule is not None and system is not System.MEMORY:
         raise UsageFailure(f"the system {system} has no update rule", "Leave out --rule.")
     for path in (data, questions):
         if path is not None and not path.exists():
             raise InputError(f"{path} does not exist", "Give a text file, or a folder of texts.")
-    chosen = _recipe(recipe or run.settings.model)
-    if recipe is None and system == "memory":
+    settings, named = _of_this_process(settings), options.named_model(ctx, settings)
+    from infini_attention.train.catalogue import lacking
+
+    chosen = _recipe(recipe or settings.model)
+    if recipe is None and system is System.MEMORY:
         chosen = chosen.for_own_texts()
     plan = _plan(chosen, steps, seed)
     if recipe is None and (data is not None or questions is not None):
         whole, plan = plan, plan.without(lacking(plan, data, questions))
-        if plan != whole and first:
-            run.console.note(f"left out for want of texts: {', '.join(sorted(whole.tasks - plan.tasks))}")
-    form = run.settings.format
+        if plan != whole:
+            settings.console.note(f"left out for want of texts: {', '.join(sorted(whole.tasks - plan.tasks))}")
     if dry_run and lacking(plan, data, questions):
-        if first:
-            run.console.note("pass --data or --questions, as for the training, to have its time and memory measured")
-            _tell_plan(plan, None, form)
+        settings.console.note("pass --data or --questions, as for the training, to have its time and memory measured")
+        _tell_plan(plan, None, settings.format)
         return
     loaded = load_model(
-        run.settings,
-        run.console,
-        model or recipe,
+        settings,
+        settings.console,
+        named or recipe,
         rule=rule,
         # A stage may change the path that it goes on with; what stands beside it goes with the model's own.
-        config=chosen.config if recipe is not None and system == "memory" else None,
+        config=chosen.config if recipe is not None and system is System.MEMORY else None,
         untrained=fresh,
-        needs_adapter=system == "memory",
+        needs_adapter=system is System.MEMORY,
     )
-    from infini_attention.train.adaptation import adapt as train
-    from infini_attention.train.adaptation import learner_of
+    _learn(settings, loaded, plan, Texts(data, questions), system.value, output, fresh=fresh, dry_run=dry_run)
 
-    tasks = tasks_of(loaded, plan, data, questions=questions, system=system, notify=run.console.note)
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """What is learnt from."""
+
+    data: Path | None
+    questions: Path | None
+
+
+def _learn(
+    settings: options.Settings,
+    loaded: Loaded,
+    plan: TrainingPlan,
+    texts: Texts,
+    system: str,
+    output: Path,
+    *,
+    fresh: bool,
+    dry_run: bool,
+) -> None:
+    """Train, or only measure what it takes, and tell what came of it."""
+    from infini_attention.train.adaptation import adapt, learner_of
+    from infini_attention.train.catalogue import tasks_of
+
+    console = settings.console
+    tasks = tasks_of(loaded, plan, texts.data, questions=texts.questions, system=system, notify=console.note)
     learner = learner_of(loaded, system, fresh=fresh)
     if dry_run:
         from infini_attention.train.estimate import estimate, tokens_to_time
 
-        with run.console.progress(tokens_to_time(plan), "timing each task") as advance:
+        with console.progress(tokens_to_time(plan), "timing each task") as advance:
             measured = estimate(learner, tasks, plan, on_tokens=advance)
-        if first:
-            _tell_plan(plan, measured, form)
+        _tell_plan(plan, measured, settings.format)
         return
-    with training_progress(run.console, plan.steps) as on_step:
-        folder = train(loaded, learner, tasks, plan, output, on_step=on_step)
-    if not first:
-        return
-    run.console.note(f"trained: use it with --model {folder}" + (" --system rmt" if system == "rmt" else ""))
-    if form != "text":
+    with training_progress(console, plan.steps) as on_step:
+        folder = adapt(loaded, learner, tasks, plan, output, on_step=on_step)
+    console.note(f"trained: use it with --model {folder}" + (" --system rmt" if system == System.RMT else ""))
+    if settings.format != "text" and _is_first():
         value: dict[str, Any] = {"schema": "infini.adapt/1", "folder": str(folder), "steps": plan.steps}
         value["last"] = None if on_step.last is None else dataclasses.asdict(on_step.last)
         with answer_file(None) as file:
-            emit_json(value, file, jsonl=form == "jsonl")
+            emit_json(value, file, jsonl=settings.format == "jsonl")
+
+
+def _is_first() -> bool:
+    """Of several processes of torchrun, the first one does the talking."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _of_this_process(settings: options.Settings) -> options.Settings:
+    """The settings with the GPU that this process of torchrun has for itself, where nobody asked for another."""
+    if not _is_first():
+        settings = dataclasses.replace(settings, quiet=True, verbose=False)
+    own = _own_device() if settings.device == "auto" else None
+    return settings if own is None else dataclasses.replace(settings, device=own)
 
 
 def _own_device() -> str | None:
@@ -192,6 +230,8 @@ def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
 
 
 def _tell_plan(plan: TrainingPlan, measured: Estimate | None, form: str) -> None:
+    if not _is_first():
+        return
     with answer_file(None) as file:
         if form == "text":
             file.write("".join(f"{line}\n" for line in _in_words(plan, measured)))

@@ -3,47 +3,46 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from infini_attention.documents.folder import expand
 from infini_attention.errors import InputError, UsageFailure
 
-from infini_cli.commands import options
+from infini_cli import options
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import open_documents, open_session, open_state, require_memory
 
+Question = Annotated[str | None, typer.Argument(help="The question; piped in, one a line, if left out.")]
+File = Annotated[
+    list[str] | None,
+    typer.Option("--file", "-f", metavar="FILE", help="Ask about this document; may be given several times."),
+]
+Update = Annotated[bool, typer.Option("--update", help="Write questions and answers (and files read) into the state.")]
+MemoryOnly = Annotated[
+    bool, typer.Option("--memory-only", help="Do not look back at the text: answer from the memory alone.")
+]
+ShowSources = Annotated[
+    bool, typer.Option("--show-sources", help="Print the sentences that speak for the answer, too.")
+]
+MaxTokens = Annotated[int, typer.Option("--max-tokens", metavar="N", min=1, help="Tokens after which an answer ends.")]
 
+
+@options.expanded
 def ask(
     ctx: typer.Context,
-    question: Annotated[str | None, typer.Argument(help="The question; piped in, one a line, if left out.")] = None,
+    question: Question = None,
     memory: options.Memory = None,
-    file: Annotated[
-        list[str] | None,
-        typer.Option("--file", "-f", metavar="FILE", help="Ask about this document; may be given several times."),
-    ] = None,
+    file: File = None,
     pages: options.Pages = None,
-    pdf_backend: options.PdfBackend = None,
-    update: Annotated[
-        bool, typer.Option("--update", help="Write questions and answers (and files read) into the state.")
-    ] = False,
-    memory_only: Annotated[
-        bool, typer.Option("--memory-only", help="Do not look back at the text: answer from the memory alone.")
-    ] = False,
-    show_sources: Annotated[
-        bool, typer.Option("--show-sources", help="Print the sentences that speak for the answer, too.")
-    ] = False,
-    max_tokens: Annotated[
-        int, typer.Option("--max-tokens", metavar="N", min=1, help="Tokens after which an answer ends.")
-    ] = 128,
+    update: Update = False,
+    memory_only: MemoryOnly = False,
+    show_sources: ShowSources = False,
+    max_tokens: MaxTokens = 128,
     output: options.Answer = None,
-    model: options.Model = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Reading,
 ) -> None:
     """Ask about what a saved state has read, or about documents.
 
@@ -55,32 +54,18 @@ def ask(
     question is an argument and neither --memory nor --file is given. The state stays as it is, unless --update is
     given.
     """
-    run = options.start(
-        model=model,
-        device=device,
-        dtype=dtype,
-        format=format,
-        quiet=quiet,
-        verbose=verbose,
-        pdf_backend=pdf_backend,
-    )
     if update and memory is None:
         raise UsageFailure("--update needs a state to write to", "Name it with --memory.")
-    if (memory_only or update) and (memory is None or model is not None):
-        require_memory(run.settings)
-    sources = expand(file or [])
-    if memory is None and not sources:
-        sources = options.inputs(ctx, None) if question is not None else options.help_and_exit(ctx)
+    if (memory_only or update) and (memory is None or options.given(ctx, "model")):
+        require_memory(settings)
+    sources = _sources(ctx, question, memory, file)
     talking = question is None and options.stdin_is_terminal()
-    if question is None and "-" in sources:
-        options.help_and_exit(ctx)
-    one_by_one = question is not None or talking
-    form = run.settings.format if one_by_one or format is not None else "jsonl"
+    form = settings.format if question is not None or talking or options.given(ctx, "format") else options.Format.JSONL
     selection = options.page_selection(pages)
     state = None if memory is None else open_state(memory)
     questions = [] if talking else _piped() if question is None else [_checked(question)]
-    documents = open_documents(sources, selection, run.console, run.settings.pdf_backend)
-    session = open_session(run.settings, run.console, state, model)
+    documents = open_documents(sources, selection, settings.console, settings.pdf_backend)
+    session = open_session(settings, settings.console, state, options.named_model(ctx, settings))
     from infini_cli.asking import Asker
     from infini_cli.dialogue import talk
 
@@ -94,13 +79,23 @@ def ask(
     )
     with answer_file(output) as out:
         if talking:
-            talk(asker, run.console, form, out)
+            talk(asker, settings.console, form, out)
         elif form == "json":
             answers = [asker.record(asked) for asked in questions]
             emit_json(_one_or_many(answers, question is not None), out)
         else:
             for asked in questions:
                 asker.answer(asked, form, out)
+
+
+def _sources(ctx: typer.Context, question: str | None, memory: Path | None, file: list[str] | None) -> list[str]:
+    """The documents to ask about; help and exit 2 where there is nothing to ask, or nothing to ask about."""
+    sources = expand(file or [])
+    if memory is None and not sources:
+        sources = options.inputs(ctx, None) if question is not None else options.help_and_exit(ctx)
+    if question is None and "-" in sources:
+        options.help_and_exit(ctx)
+    return sources
 
 
 def _one_or_many(answers: list[dict[str, Any]], one: bool) -> dict[str, Any]:

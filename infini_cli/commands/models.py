@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from infini_attention.errors import InputError, UsageFailure
 
-from infini_cli import completion
-from infini_cli.commands import options
+from infini_cli import completion, options
 from infini_cli.fetching import fetch
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import load_model, open_documents, require_memory
@@ -29,33 +28,28 @@ Name = Annotated[
 app = typer.Typer(help="List, fetch and show models.", rich_markup_mode=None)
 
 
-@app.callback(invoke_without_command=True)
-def root(ctx: typer.Context) -> None:
-    if ctx.invoked_subcommand is None:
-        options.help_and_exit(ctx)
+app.callback(invoke_without_command=True)(options.help_without_command)
 
 
 @app.command("list")
+@options.expanded
 def list_models(
     output: options.Answer = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Talk,
 ) -> None:
     """List the models that come with infini.
 
     Says for each whether its weights are here, and whether it has a trained memory. One without a memory answers and
     summarises from text.
     """
-    run = options.start(format=format, quiet=quiet, verbose=verbose)
     from infini_attention.model.recipe import find, names
 
     recipes = [find(name) for name in names()]
     with answer_file(output) as file:
-        if run.settings.format != "text":
+        if settings.format != "text":
             models = [_summary(recipe) for recipe in recipes]
-            emit_json({"schema": "infini.models/1", "models": models}, file, jsonl=run.settings.format == "jsonl")
+            emit_json({"schema": "infini.models/1", "models": models}, file, jsonl=settings.format == "jsonl")
             return
         for recipe in recipes:
             facts = _summary(recipe)
@@ -65,59 +59,56 @@ def list_models(
 
 
 @app.command()
+@options.expanded
 def pull(
     name: Name = None,
     output: options.Answer = None,
     model: options.Model = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Talk,
 ) -> None:
     """Fetch the base weights of a model and print their folder.
 
     Afterwards it works without a network. What is here is not fetched again, unless it has changed since. After a break,
     the same command goes on.
     """
-    run = options.start(model=model, format=format, quiet=quiet, verbose=verbose)
-    recipe = _recipe(name or run.settings.model)
-    folder = fetch(recipe.base, run.console, repair=True)
+    recipe = _recipe(name or model)
+    folder = fetch(recipe.base, settings.console, repair=True)
     with answer_file(output) as file:
-        if run.settings.format == "text":
+        if settings.format == "text":
             file.write(f"{folder}\n")
         else:
             value = {"schema": "infini.pull/1", "name": recipe.name, "folder": str(folder)}
-            emit_json(value, file, jsonl=run.settings.format == "jsonl")
+            emit_json(value, file, jsonl=settings.format == "jsonl")
 
 
 @app.command()
+@options.expanded
 def verify(
     name: Name = None,
     output: options.Answer = None,
     model: options.Model = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Talk,
 ) -> None:
     """Check that the base weights of a model are what was fetched: exit 0 if they are, 4 if not.
 
     Reads every byte. At each start only sizes and times are looked at.
     """
-    run = options.start(model=model, format=format, quiet=quiet, verbose=verbose)
     from infini_attention.model.weights import verify as verify_weights
 
-    recipe = _recipe(name or run.settings.model)
+    recipe = _recipe(name or model)
     folder, files = verify_weights(recipe.base)
     with answer_file(output) as file:
-        if run.settings.format == "text":
+        if settings.format == "text":
             file.write(f"{folder}: {files} files, all as they were fetched\n")
         else:
             value = {"schema": "infini.weights/1", "name": recipe.name, "folder": str(folder), "files": files}
-            emit_json({**value, "verified": True}, file, jsonl=run.settings.format == "jsonl")
+            emit_json({**value, "verified": True}, file, jsonl=settings.format == "jsonl")
 
 
 @app.command()
+@options.expanded
 def show(
     name: Name = None,
     plot: Annotated[
@@ -139,37 +130,33 @@ def show(
         ),
     ] = None,
     output: options.Answer = None,
-    model: options.Model = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Reading,
 ) -> None:
     """Show what a model is made of.
 
     Base weights, memory path, how it was trained, and what it scored.
     """
-    run = options.start(model=model, format=format, quiet=quiet, verbose=verbose)
     if text is not None and plot is None:
         raise UsageFailure("--text is what --plot measures, and there is no --plot", "Add --plot FILE.")
-    value = _details(_recipe(name or run.settings.model))
+    value = _details(_recipe(name or settings.model))
     if plot is not None:
-        _draw_heads(run, name, plot, text)
+        _draw_heads(settings, name, plot, text)
     with answer_file(output) as file:
-        if run.settings.format == "text":
+        if settings.format == "text":
             for line in _lines(value):
                 file.write(f"{line}\n")
         else:
-            emit_json({"schema": "infini.model/1", **value}, file, jsonl=run.settings.format == "jsonl")
+            emit_json({"schema": "infini.model/1", **value}, file, jsonl=settings.format == "jsonl")
 
 
-def _draw_heads(run: options.Run, name: str | None, plot: Path, text: str | None) -> None:
+def _draw_heads(settings: options.Reading, name: str | None, plot: Path, text: str | None) -> None:
     from infini_cli.plotting import check_plot, draw_heads
 
     check_plot(plot)
-    document = None if text is None else open_documents([text], None, run.console, run.settings.pdf_backend)[0]
-    require_memory(run.settings, name)
-    loaded = load_model(run.settings, run.console, name)
+    document = None if text is None else open_documents([text], None, settings.console, settings.pdf_backend)[0]
+    require_memory(settings, name)
+    loaded = load_model(settings, settings.console, name)
     from infini_attention.evaluate.gate_usage import gate_scores, usage
     from infini_attention.memory.inject import memory_paths
 

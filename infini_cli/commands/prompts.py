@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 from infini_attention.model import prompts
 
-from infini_cli import completion
-from infini_cli.commands import options
+from infini_cli import completion, options
 from infini_cli.output import answer_file, emit_json, write_answer
 
 Name = Annotated[
@@ -22,23 +21,24 @@ app = typer.Typer(help="List, show and copy the instructions that the model is g
 @app.callback(invoke_without_command=True)
 def root(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
-        list_prompts()
+        group: Any = ctx.command
+        listing = group.commands["list"]
+        with listing.make_context("list", [], parent=ctx) as own:
+            listing.invoke(own)
 
 
 @app.command("list")
+@options.expanded
 def list_prompts(
     output: options.Answer = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Talk,
 ) -> None:
     """List the prompts, and where a version of your own is looked for."""
-    run = options.start(format=format, quiet=quiet, verbose=verbose)
     found = [_facts(name) for name in prompts.names()]
     with answer_file(output) as file:
-        if run.settings.format != "text":
-            emit_json({"schema": "infini.prompts/1", "prompts": found}, file, jsonl=run.settings.format == "jsonl")
+        if settings.format != "text":
+            emit_json({"schema": "infini.prompts/1", "prompts": found}, file, jsonl=settings.format == "jsonl")
             return
         for facts in found:
             whose = "your own" if facts["own"] else "not overridden"
@@ -46,44 +46,40 @@ def list_prompts(
 
 
 @app.command()
+@options.expanded
 def show(
     name: Name,
     output: options.Answer = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Talk,
 ) -> None:
     """Print a prompt as it is used now."""
-    run = options.start(format=format, quiet=quiet, verbose=verbose)
     facts = _facts(name)
     with answer_file(output) as file:
-        if run.settings.format == "text":
+        if settings.format == "text":
             write_answer([facts["text"]], file)
         else:
-            emit_json({"schema": "infini.prompt/1", **facts}, file, jsonl=run.settings.format == "jsonl")
+            emit_json({"schema": "infini.prompt/1", **facts}, file, jsonl=settings.format == "jsonl")
 
 
 @app.command()
+@options.expanded
 def copy(
     name: Name,
     output: options.Answer = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Talk,
 ) -> None:
     """Copy a prompt to where your own version is looked for, and print the file's name: edit it there."""
-    run = options.start(format=format, quiet=quiet, verbose=verbose)
     path = prompts.copy(name)
     fills = " and ".join(f"{{{key}}}" for key in prompts.placeholders(name))
-    run.console.note(f"edit it as you like, but keep {fills}; remove it to go back")
+    settings.console.note(f"edit it as you like, but keep {fills}; remove it to go back")
     with answer_file(output) as file:
-        if run.settings.format == "text":
+        if settings.format == "text":
             file.write(f"{path}\n")
         else:
             value = {"schema": "infini.prompt/1", **_facts(name)}
-            emit_json(value, file, jsonl=run.settings.format == "jsonl")
+            emit_json(value, file, jsonl=settings.format == "jsonl")
 
 
 def _facts(name: str) -> dict[str, Any]:

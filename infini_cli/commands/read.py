@@ -12,14 +12,15 @@ import typer
 from infini_attention.documents.reading import ReadingInterrupted
 from infini_attention.errors import UsageFailure
 
-from infini_cli.commands import options
+from infini_cli import options
 from infini_cli.dumping import dump
 from infini_cli.errors import EXIT_INTERRUPTED
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import check_state_output, open_documents, open_session, open_state, require_memory
 
 if TYPE_CHECKING:
-    from infini_attention.documents import PageSelection
+    from infini_attention.documents import Document, PageSelection
+    from infini_attention.session import Session
 
     from infini_cli.batch.manifest import Record
     from infini_cli.batch.plan import Wanted
@@ -27,56 +28,54 @@ if TYPE_CHECKING:
     from infini_cli.batch.worker import Job
 
 
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="STATE",
+        help="Where the state goes (.pt or .safetensors); a folder, there already or ending with /, for a state each.",
+        show_default=False,
+    ),
+]
+NoText = Annotated[bool, typer.Option("--no-text", help="Leave the text out of the state: ask cannot look back then.")]
+DumpText = Annotated[
+    bool, typer.Option("--dump-text", help="Print the text that the model would see, and stop; json adds the places.")
+]
+Batch = Annotated[
+    str | None,
+    typer.Option(
+        "--batch",
+        metavar="FILE",
+        help='Read what this file of JSON lines names: {"source": ..., "state": ..., "pages": ...}; - is stdin.',
+        show_default=False,
+    ),
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", metavar="N", min=1, help="Read N documents at a time.", show_default=False)
+]
+Part = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Read only every N-th document, from the I-th on.", show_default=False),
+]
+Ray = Annotated[bool, typer.Option("--ray", help="Read on a Ray cluster (extra: ray).")]
+
+
+@options.expanded
 def read(
     ctx: typer.Context,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="STATE",
-            help="Where the state goes (.pt or .safetensors); a folder, there already or ending with /, for a state each.",
-            show_default=False,
-        ),
-    ] = None,
+    output: Output = None,
     files: options.Files = None,
     memory: options.Memory = None,
     pages: options.Pages = None,
-    pdf_backend: options.PdfBackend = None,
-    no_text: Annotated[
-        bool, typer.Option("--no-text", help="Leave the text out of the state: ask cannot look back then.")
-    ] = False,
-    dump_text: Annotated[
-        bool,
-        typer.Option("--dump-text", help="Print the text that the model would see, and stop; json adds the places."),
-    ] = False,
-    batch: Annotated[
-        str | None,
-        typer.Option(
-            "--batch",
-            metavar="FILE",
-            help='Read what this file of JSON lines names: {"source": ..., "state": ..., "pages": ...}; - is stdin.',
-            show_default=False,
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, help="Read N documents at a time.", show_default=False),
-    ] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            "--shard", metavar="I/N", help="Read only every N-th document, from the I-th on.", show_default=False
-        ),
-    ] = None,
-    ray: Annotated[bool, typer.Option("--ray", help="Read on a Ray cluster (extra: ray).")] = False,
-    model: options.Model = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    no_text: NoText = False,
+    dump_text: DumpText = False,
+    batch: Batch = None,
+    jobs: Jobs = None,
+    shard: Part = None,
+    ray: Ray = False,
+    *,
+    settings: options.Reading,
 ) -> None:
     """Read documents into a memory state, which `ask` and `summarize` start from.
 
@@ -89,30 +88,27 @@ def read(
     With --dump-text no model is loaded and no state is made: the text goes to stdout exactly as the model would see it,
     and with --format json in blocks, each with its page, the page's printed label and its heading.
     """
-    run = options.start(
-        model=model,
-        device=device,
-        dtype=dtype,
-        format=format,
-        quiet=quiet,
-        verbose=verbose,
-        pdf_backend=pdf_backend,
-    )
     selection = options.page_selection(pages)
     if dump_text:
         if output is not None or memory is not None or batch is not None:
             raise UsageFailure("--dump-text prints text and makes no state", "Leave -o, --memory and --batch out.")
         sources = options.inputs(ctx, files)
-        dump(open_documents(sources, selection, run.console, run.settings.pdf_backend), run.settings.format)
+        dump(open_documents(sources, selection, settings.console, settings.pdf_backend), settings.format)
         return
     if output is None:
         raise UsageFailure("no --output is given for the state", "Name a file with -o, such as state.pt.")
+    model = options.named_model(ctx, settings)
     if memory is None or model is not None:
-        require_memory(run.settings)
+        require_memory(settings)
     if batch is None and not output.endswith(os.sep) and not Path(output).is_dir():
         if jobs is not None or shard is not None or ray:
             raise UsageFailure(f"--jobs, --shard and --ray need a folder, and {output} is none", f"Write -o {output}/")
-        _read_one(run, options.inputs(ctx, files), Path(output), memory, selection, model, not no_text)
+        sources, target = options.inputs(ctx, files), Path(output)
+        check_state_output(target, sources)
+        state = None if memory is None else open_state(memory)
+        documents = open_documents(sources, selection, settings.console, settings.pdf_backend)
+        session = open_session(settings, settings.console, state, model, keep_text=not no_text)
+        _read_one(settings, session, documents, sources, target)
         return
     if memory is not None:
         raise UsageFailure("--memory goes on from one state, and a folder has many", "Name a file with -o.")
@@ -122,47 +118,37 @@ def read(
 
     where = Where(jobs, ray, None if shard is None else Shard.parse(shard))
     wanted = _wanted(ctx, files, batch, selection)
-    _read_many(run, wanted, Job(Path(output).absolute(), run.settings, not no_text, debug), where)
+    _read_many(settings, wanted, Job(Path(output).absolute(), settings, not no_text, settings.debug), where)
 
 
 def _read_one(
-    run: options.Run,
-    sources: list[str],
-    output: Path,
-    memory: Path | None,
-    pages: PageSelection | None,
-    model: str | None,
-    keep_text: bool,
+    settings: options.Reading, session: Session, documents: list[Document], sources: list[str], output: Path
 ) -> None:
-    check_state_output(output, sources)
-    state = None if memory is None else open_state(memory)
-    documents = open_documents(sources, pages, run.console, run.settings.pdf_backend)
-    session = open_session(run.settings, run.console, state, model, keep_text=keep_text)
     try:
         session.read_documents(documents)
     except ReadingInterrupted as interruption:
         if not interruption.tokens:
-            run.console.note("interrupted before anything was read: no state was written")
+            settings.console.note("interrupted before anything was read: no state was written")
             raise
         session.snapshot().save(output)
         for note in _how_to_go_on(interruption, sources, output):
-            run.console.note(note)
+            settings.console.note(note)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except KeyboardInterrupt:
-        run.console.note("interrupted: no state was written")
+        settings.console.note("interrupted: no state was written")
         raise
     saved = session.snapshot()
     saved.save(output)
     size = output.stat().st_size / 1e6
-    run.console.note(
+    settings.console.note(
         f"{output}: {saved.tokens:,} tokens, {saved.segments:,} segments closed and one open; {size:.1f} MB"
     )
-    if run.settings.format != "text":
+    if settings.format != "text":
         header = saved.header()
         value = {"schema": "infini.read/1", "state": str(output), "model": saved.origin.model}
         value |= {key: header[key] for key in ("tokens", "segments", "sources")}
         with answer_file(None) as file:
-            emit_json(value, file, jsonl=run.settings.format == "jsonl")
+            emit_json(value, file, jsonl=settings.format == "jsonl")
 
 
 def _wanted(
@@ -183,17 +169,17 @@ def _wanted(
     return [dataclasses.replace(each, pages=each.pages or chosen) for each in read_listing(batch)]
 
 
-def _read_many(run: options.Run, wanted: list[Wanted], job: Job, where: Where) -> None:
+def _read_many(settings: options.Reading, wanted: list[Wanted], job: Job, where: Where) -> None:
     from infini_cli.batch import run as batch
 
-    form = run.settings.format
+    form = settings.format
     with answer_file(None) as file:
 
         def told(record: Record) -> None:
             if form == "jsonl":
                 emit_json(record.line(), file, jsonl=True)
 
-        tally = batch.run(wanted, job, where, run.console, told)
+        tally = batch.run(wanted, job, where, settings.console, told)
         if form == "json":
             emit_json(tally.value(), file)
     if tally.interrupted:

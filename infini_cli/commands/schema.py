@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from infini_cli import completion, schemas
-from infini_cli.commands import options
+from infini_cli import completion, options, schemas
 from infini_cli.output import answer_file, emit_json
 
 
+@options.expanded
 def schema(
     name: Annotated[
         str | None,
@@ -21,17 +21,14 @@ def schema(
         ),
     ] = None,
     output: options.Answer = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Talk,
 ) -> None:
     """List the schemas of JSON output, or print one (JSON Schema, draft 2020-12).
 
     What a command prints under --format json or jsonl says in its key `schema` which of them it follows.
     """
-    run = options.start(format=format, quiet=quiet, verbose=verbose)
-    form = run.settings.format
+    form = settings.format
     if name is not None:
         value = schemas.read(name)
         with answer_file(output) as file:

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 from infini_attention.errors import InputError
 
-from infini_cli import completion
-from infini_cli.commands import options
+from infini_cli import completion, options
 from infini_cli.output import answer_file, emit_json
 from infini_cli.session import open_state
 
@@ -20,13 +19,11 @@ File = Annotated[
 app = typer.Typer(help="Show and verify saved states.", rich_markup_mode=None)
 
 
-@app.callback(invoke_without_command=True)
-def root(ctx: typer.Context) -> None:
-    if ctx.invoked_subcommand is None:
-        options.help_and_exit(ctx)
+app.callback(invoke_without_command=True)(options.help_without_command)
 
 
 @app.command()
+@options.expanded
 def show(
     file: File,
     plot: Annotated[
@@ -36,10 +33,8 @@ def show(
         ),
     ] = None,
     output: options.Answer = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Talk,
 ) -> None:
     """Show a state's model, what it has read, its size, and how full its memories are.
 
@@ -47,7 +42,6 @@ def show(
     directions in use, by the participation ratio of its squared singular values. How far the heads of a model use their
     memories is drawn by: infini models show --plot FILE --text DOCUMENT
     """
-    run = options.start(format=format, quiet=quiet, verbose=verbose)
     if plot is not None:
         from infini_cli.plotting import check_plot
 
@@ -63,27 +57,25 @@ def show(
         found = {f"{name}, {showing.MAPS[name]}": rows for name, rows in showing.maps(value).items()}
         draw_heads(plot, found, [layer["layer"] for layer in value["memories"]], title=file.name)
     with answer_file(output) as out:
-        if run.settings.format == "text":
-            showing.write(value, out, details=run.settings.verbose)
+        if settings.format == "text":
+            showing.write(value, out, details=settings.verbose)
         else:
-            emit_json({"schema": "infini.state/1", **value}, out, jsonl=run.settings.format == "jsonl")
+            emit_json({"schema": "infini.state/1", **value}, out, jsonl=settings.format == "jsonl")
 
 
 @app.command()
+@options.expanded
 def verify(
     file: File,
     output: options.Answer = None,
-    format: options.Format = None,
-    quiet: options.Quiet = None,
-    verbose: options.Verbose = None,
-    debug: options.Debug = False,
+    *,
+    settings: options.Talk,
 ) -> None:
     """Check that a state is whole and unaltered: exit 0 if it is, 5 if not."""
-    run = options.start(format=format, quiet=quiet, verbose=verbose)
     digest = open_state(file).header()["digest"]
     with answer_file(output) as out:
-        if run.settings.format == "text":
+        if settings.format == "text":
             out.write(f"{file}: whole and unaltered\n")
         else:
             value = {"schema": "infini.verify/1", "file": str(file), "verified": True, "digest": digest}
-            emit_json(value, out, jsonl=run.settings.format == "jsonl")
+            emit_json(value, out, jsonl=settings.format == "jsonl")

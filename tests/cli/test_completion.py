@@ -13,8 +13,9 @@ from typing import get_args
 import pytest
 import shellingham
 
-from infini_cli import completion, schemas
+from infini_cli import completion, evaluating, options, schemas
 from infini_cli.app import COMMANDS, main
+from infini_cli.commands import adapt, evaluation
 
 ROOT = Path(__file__).parents[2]
 Complete = Callable[..., list[str]]
@@ -50,7 +51,7 @@ def complete(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
     [
         ("infini ", list(COMMANDS)),
         ("infini re", ["read"]),
-        ("infini eval ", ["passkey", "needle", "babilong", "ppl", "qa", "refusal", "summary"]),
+        ("infini eval ", ["passkey", "needle", "facts", "ppl", "qa", "refusal", "summary", "ruler", "babilong"]),
         ("infini eval p", ["passkey", "ppl"]),
         ("infini state ", ["show", "verify"]),
         ("infini read --me", ["--memory"]),
@@ -60,7 +61,8 @@ def complete(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
         ("infini read --format j", ["json", "jsonl"]),
         ("infini adapt --rule delta", ["delta", "deltanet"]),
         ("infini eval ppl --system k", ["knn"]),
-        ("infini eval qa --memory o", ["on", "off"]),
+        ("infini eval qa --view w", ["words"]),
+        ("infini summarize --style b", ["bullets"]),
         ("infini read --model smol", ["smollm2-135m"]),
         ("infini models show ", ["smollm2-135m"]),
         ("infini schema infini.v", ["infini.verify/1"]),
@@ -100,16 +102,17 @@ def test_models_and_states_beside_the_word(complete: Complete, tmp_path: Path, m
 
 
 def test_values_are_those_that_are_taken() -> None:
-    from infini_attention.evaluate import baselines
+    from infini_attention.evaluate import baselines, question_answering
     from infini_attention.memory.config import UpdateRule
     from infini_attention.model import recipe as recipes
     from infini_attention.model.device import DTYPES
     from infini_attention.train import catalogue
 
-    assert get_args(UpdateRule) == completion.RULES
-    assert ("auto", *DTYPES) == completion.DTYPES
-    assert completion.SYSTEMS == baselines.SYSTEMS
-    assert catalogue.SYSTEMS == ("memory", "reranker", "reader", "writer", "rmt")
+    assert get_args(UpdateRule) == tuple(options.Rule)
+    assert ("auto", *DTYPES) == tuple(options.Dtype)
+    assert tuple(evaluating.System) == baselines.SYSTEMS
+    assert tuple(evaluation.View) == question_answering.VIEWS
+    assert tuple(adapt.System) == catalogue.SYSTEMS
     assert completion.recipes() == recipes.names()
 
 
@@ -148,7 +151,7 @@ def test_bash_completes(tmp_path: Path) -> None:
     assert offered == "state.pt"
 
 
-@pytest.mark.parametrize("line", ["infini ", "infini ask --model ", "infini eval qa --memory ", "infini state show "])
+@pytest.mark.parametrize("line", ["infini ", "infini ask --model ", "infini eval qa --view ", "infini state show "])
 def test_nothing_heavy_is_imported(tmp_path: Path, line: str) -> None:
     code = """
 import sys

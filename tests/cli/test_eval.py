@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_helpers import SENTENCES, STORY, Infini, assert_error, write_recipe
+from infini_attention.errors import UsageFailure
+
+from infini_cli.lists import parse_depths, parse_lengths
 
 
 @pytest.fixture
@@ -53,12 +57,49 @@ def test_passkeys_of_every_system(infini: Infini, system: str) -> None:
     assert value["summary"]["mean"] == sum(cell["score"] for cell in value["cells"]) / 4
 
 
-def test_passkeys_are_those_of_passkey_test(infini: Infini, texts: Path) -> None:
-    shape = ("--length", "160", "--depth", "50", "--seed", "5")
-    value = measured(infini, "passkey", *shape, "--limit", "3")
-    other = json.loads(infini("passkey-test", *shape, "--trials", "3", "--format", "json").out)
-    assert value["cells"][0]["score"] == other["cells"][0]["exact"]
-    assert measured(infini, "passkey", *shape, "--limit", "1", "--hay", texts)["texts"] == "book.txt"
+def test_passkey_test_is_the_same_under_another_name(infini: Infini, texts: Path, tmp_path: Path) -> None:
+    shape, plot = ("--length", "120,160", "--depth", "0,100", "--seed", "5"), tmp_path / "grid.png"
+    value = measured(infini, "passkey", *shape, "--limit", "2", "--plot", plot)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    for name in ("passkey-test", "passkey"):
+        assert json.loads(infini(name, *shape, "--trials", "2", "--haystack", "repeat", "--json").out) == value
+    value = measured(infini, "passkey", *shape, "--limit", "1", "--hay", texts)
+    assert value["texts"] == "book.txt"
+    assert json.loads(infini("passkey-test", *shape, "--trials", "1", "--haystack", texts, "--json").out) == value
+
+
+def test_keys_are_hidden_in_any_document_and_after_what_a_state_has_read(
+    infini: Infini, texts: Path, tmp_path: Path
+) -> None:
+    page, state, shape = tmp_path / "page.html", tmp_path / "s.pt", ("--length", "120", "--depth", "0", "--limit", "1")
+    page.write_text(f"<p>{STORY}</p>")
+    assert measured(infini, "passkey", *shape, "--hay", page)["texts"] == "page.html"
+    assert infini("read", texts, "-o", state, "-q").code == 0
+    value = measured(infini, "passkey", *shape, "--memory", state)
+    assert value["tokens_before"] > 0
+    assert_error(infini("eval", "passkey", *shape, "--memory", state, "--system", "local"), 2, "local", "state")
+    assert_error(infini("passkey-test", *shape, "--haystack", tmp_path / "no.txt"), 3)
+    assert_error(infini("passkey-test", "--length", "640k", "--haystack", texts), 1, "haystack", "fewer")
+    assert_error(infini("passkey-test", "--length", "5"), 1, "no room")
+    assert_error(infini("passkey-test", *shape[:4], "--trials", "0"), 2)
+
+
+def test_lengths_and_depths() -> None:
+    assert parse_lengths("4k, 32K,1m,2000,0.5k,4096") == [4096, 32768, 1048576, 2000, 512]
+    assert parse_depths("0,50%, end,12.5,start") == [0, 50, 100, 12.5]
+    for wrong in ("", "4g", "-1", "0", "k", "1e9", "4k,"):
+        with pytest.raises(UsageFailure):
+            parse_lengths(wrong)
+    for wrong in ("", "101", "-1", "top", "nan"):
+        with pytest.raises(UsageFailure):
+            parse_depths(wrong)
+
+
+def test_plot_without_matplotlib(infini: Infini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    shape = ("eval", "passkey", "--length", "120")
+    assert_error(infini(*shape, "--plot", tmp_path / "grid.png"), 1, "matplotlib", "pip install 'infini[plot]'")
+    assert_error(infini(*shape, "--plot", tmp_path / "grid.txt"), 2, "image")
 
 
 def test_needles_in_filler_and_in_texts(infini: Infini, texts: Path, tmp_path: Path) -> None:
@@ -77,11 +118,11 @@ def test_needles_in_filler_and_in_texts(infini: Infini, texts: Path, tmp_path: P
 
 
 def test_facts_with_and_without_hay(infini: Infini, texts: Path) -> None:
-    value = measured(infini, "babilong", "--length", "0,900", "--limit", "2", "--hay", texts)
+    value = measured(infini, "facts", "--length", "0,900", "--limit", "2", "--hay", texts)
     assert labels(value, "kind", "length") == [(f"qa{n}", length) for n in range(1, 6) for length in (0, 900)]
     assert set(value["summary"]) == {"mean_at_0", "mean_at_900"}
-    assert_error(infini("eval", "babilong", "--hay", texts, "--length", "64k"), 1, "haystack", "fewer")
-    assert_error(infini("eval", "babilong", "--hay", texts.parent / "none.txt"), 3, "does not exist")
+    assert_error(infini("eval", "facts", "--hay", texts, "--length", "64k"), 1, "haystack", "fewer")
+    assert_error(infini("eval", "facts", "--hay", texts.parent / "none.txt"), 3, "does not exist")
 
 
 def test_loss_by_position_and_a_word(infini: Infini, texts: Path, tmp_path: Path) -> None:
@@ -163,11 +204,12 @@ def test_refusals_of_own_and_of_foreign_questions(
     assert_error(infini("eval", "refusal", "--data", file), 1, "fewer than two texts")
 
 
-def test_the_table_says_what_was_measured(infini: Infini) -> None:
+def test_the_table_has_a_row_for_each_cell(infini: Infini) -> None:
     outcome = infini("eval", "passkey", "--length", "120", "--limit", "1", "-v")
     assert outcome.code == 0
-    assert outcome.out.startswith("passkey: share of keys right; model ")
-    assert "95% interval" in outcome.out and "mean: " in outcome.out
+    assert [line.split()[:3] for line in outcome.out.splitlines() if line.strip().startswith("120")] == [
+        ["120", depth, "1"] for depth in ("0.000", "50.000", "100.000")
+    ]
     assert "length 120, depth 0" in outcome.err
 
 
@@ -226,10 +268,10 @@ def test_intervals_need_trials() -> None:
     assert 0.1 < low < 0.4 < high < 0.8
 
 
-def test_wrong_wishes(infini: Infini, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_wishes(infini: Infini, stories: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_error(infini("eval", "passkey", "--system", "magic"), 2, "magic", "sinks")
-    assert_error(infini("eval", "passkey", "--memory", "maybe"), 2, "maybe")
-    assert_error(infini("eval", "passkey", "--system", "full", "--memory", "off"), 2, "full")
+    assert_error(infini("eval", "passkey", "--system", "full", "--rule", "delta"), 2, "full")
+    assert_error(infini("eval", "refusal", "--data", stories, "--system", "full"), 2, "full")
     assert infini("eval").code == 2
-    monkeypatch.setitem(__import__("sys").modules, "rouge_score", None)
+    monkeypatch.setitem(sys.modules, "rouge_score", None)
     assert_error(infini("eval", "passkey"), 1, "rouge_score", "pip install 'infini[eval]'")

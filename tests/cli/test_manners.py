@@ -15,7 +15,7 @@ from infini_attention.qa import turn
 from infini_cli.app import ALIASES, COMMANDS
 
 ROOT = Path(__file__).parents[2]
-TASKS = ("passkey", "needle", "babilong", "ppl", "qa", "summary")
+TASKS = ("passkey", "needle", "facts", "ppl", "qa", "refusal", "summary", "ruler", "babilong")
 LEAVES = [
     *(name for name in COMMANDS if name not in ("eval", "models", "prompts", "state")),
     *ALIASES,
@@ -38,11 +38,9 @@ OPTIONS = {
         *(*MODEL, "--memory", "--pages", "--pdf-backend", "--length", "--style", "--per-chapter", "--focus"),
     ),
     "ask": (*MODEL, "--memory", "--file", "--pages", "--pdf-backend", "--update", "--max-tokens"),
-    "passkey-test": (
-        *(*MODEL, "--length", "--depth", "--trials", "--haystack", "--memory", "--seed", "--memory-off", "--plot"),
-    ),
+    "passkey-test": (*(*MODEL, "--length", "--depth", "--trials", "--haystack", "--memory", "--seed", "--plot"),),
     "adapt": (*MODEL, "--data", "--recipe", "--steps", "--seed", "--dry-run"),
-    **{f"eval {task}": (*MODEL, "--limit", "--system", "--memory", "--seed", "--plot") for task in TASKS},
+    **{f"eval {task}": (*MODEL, "--limit", "--system", "--seed", "--plot") for task in TASKS},
     "models pull": ("--model",),
     "models show": ("--model", "--plot", "--text"),
     "state show": ("--plot",),

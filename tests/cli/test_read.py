@@ -17,7 +17,7 @@ from infini_attention.documents import Document
 from infini_attention.reporting import Advance
 from infini_attention.session import Session
 
-from infini_cli.commands import options
+from infini_cli import options
 from infini_cli.output import Console
 
 PAGES = [["The miller came to the river in the morning", f"and saw a boat with {n} lamps."] for n in range(6)]

@@ -20,7 +20,7 @@ from infini_attention import MemoryState
 
 from infini_cli.batch import pool
 from infini_cli.batch.worker import Job
-from infini_cli.settings import Settings
+from infini_cli.options import Reading
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,7 +90,7 @@ def test_no_model_for_the_processes(
 
 def test_gpus_take_turns() -> None:
     def devices(device: str, gpus: int) -> list[str]:
-        job = Job(Path("states"), Settings(device=device))
+        job = Job(Path("states"), Reading(device=device))
         return [pool.on_device(job, index, gpus).settings.device for index in range(3)]
 
     assert devices("auto", 2) == devices("cuda", 2) == ["cuda:0", "cuda:1", "cuda:0"]

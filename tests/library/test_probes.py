@@ -40,8 +40,7 @@ def shares(kept: int) -> Series:
     return Series({"share": kept}, 2, draw, 20)
 
 
-@pytest.mark.parametrize(("text_by_text", "read"), [(True, 20), (False, 30)])
-def test_trials_on_one_text_read_it_once_if_they_come_one_after_the_other(text_by_text: bool, read: int) -> None:
+def test_each_measure_of_a_series_has_its_scores() -> None:
     total: list[int] = []
     told: list[Scores] = []
     found = run(
@@ -49,9 +48,7 @@ def test_trials_on_one_text_read_it_once_if_they_come_one_after_the_other(text_b
         lambda ids: str(ids[0]),
         [shares(5), shares(10)],
         on_series=told.append,
-        text_by_text=text_by_text,
     )
-    assert sum(total) == read
     assert [(one.labels["share"], one.labels["measure"], one.scores) for one in found] == [
         (5, "last", (104.0, 204.0)),
         (5, "half", (52.0, 102.0)),

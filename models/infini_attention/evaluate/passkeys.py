@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,29 +15,41 @@ from torch import Tensor
 
 from ..data.passkey import Passkey
 from ..errors import InfiniError
-from ..memory.state import MemoryState
-from ..model.loading import Loaded
+from .hay import hay_of
 from .probes import Probe, Scores, Series
-from .probes import run as run_probes
-
-SCHEMA = "infini.passkey/1"
+from .task import Bench, Task, mean
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of the grid.
+@dataclasses.dataclass(frozen=True)
+class PasskeyTask(Task):
+    """Five-digit keys in the paper's filler or in texts.
 
     Attributes:
-        length: tokens of the whole prompt, question included.
-        depth: where the key stood, in percent of the hay.
-        trials: keys drawn.
-        exact: share of trials whose generated key was the key, 0 to 1.
+        lengths, depths, trials: see ``grid``.
+        hay: texts to hide keys in, or a document; ``None``: the paper's filler.
     """
 
-    length: int
-    depth: float
-    trials: int
-    exact: float
+    name: ClassVar[str] = "passkey"
+    unit: ClassVar[str] = "share of keys right"
+
+    lengths: Sequence[int] = (4096, 8192)
+    depths: Sequence[float] = (0, 50, 100)
+    trials: int = 10
+    hay: Path | None = None
+
+    @property
+    def texts(self) -> Path | None:
+        return self.hay
+
+    def settings(self, bench: Bench) -> dict[str, Any]:
+        return {"length": list(self.lengths), "depth": list(self.depths), "limit": self.trials}
+
+    def draw(self, bench: Bench) -> list[Series]:
+        text = None if self.hay is None else hay_of(bench, self.hay)
+        return grid(Passkey(bench.loaded.encode), self.lengths, self.depths, self.trials, bench.seed, hay=text)
+
+    def summary(self, results: Sequence[Scores]) -> dict[str, Any]:
+        return {"mean": mean(results)}
 
 
 def grid(
@@ -82,50 +96,6 @@ def grid(
     ]
 
 
-def run(
-    loaded: Loaded,
-    lengths: Sequence[int],
-    depths: Sequence[float] = (0, 50, 100),
-    trials: int = 10,
-    seed: int = 0,
-    *,
-    hay: Sequence[int] | None = None,
-    state: MemoryState | None = None,
-    use_memory: bool = True,
-    on_cell: Callable[[Cell], None] = lambda cell: None,
-    on_tokens: Callable[[int], None] = lambda tokens: None,
-) -> list[Cell]:
-    """Hides keys, reads, asks, and compares what is generated greedily.
-
-    Args:
-        loaded: the model.
-        lengths, depths, trials, seed, hay: see ``grid``.
-        state: a memory to start from, for how much room is left in it.
-        use_memory: ``False`` answers from the open segment alone.
-        on_cell: called with each finished cell.
-        on_tokens: called with the number of prompt tokens of each finished trial.
-
-    Returns:
-        Cells, lengths in the order given, depths within each.
-
-    Raises:
-        InfiniError: a length has no room for a key, or the hay is shorter than a length.
-    """
-    series = grid(Passkey(loaded.encode), lengths, depths, trials, seed, hay=hay)
-    start = loaded.engine(use_memory=use_memory)
-    if state is not None:
-        start.restore(state, loaded.origin)
-    results = run_probes(
-        start, loaded.tokenizer.decode, series, on_series=lambda scores: on_cell(_cell(scores)), on_tokens=on_tokens
-    )
-    return [_cell(scores) for scores in results]
-
-
-def report(cells: Sequence[Cell]) -> dict[str, object]:
-    """The cells as a JSON object of schema ``infini.passkey/1``."""
-    return {"schema": SCHEMA, "cells": [dataclasses.asdict(cell) for cell in cells]}
-
-
 def _probe(passkey: Passkey, text: Tensor | None, length: int, depth: float, seed: int, trial: int) -> Probe:
     rng = np.random.default_rng([seed, length, round(depth * 1000), trial])
     key = passkey.draw(rng)
@@ -142,8 +112,3 @@ def _probe(passkey: Passkey, text: Tensor | None, length: int, depth: float, see
 
     hidden = passkey.hide(stretch, key, depth / 100)
     return Probe(hidden, tuple(passkey.question.tolist()), passkey.answer_tokens, score)
-
-
-def _cell(scores: Scores) -> Cell:
-    length, depth = scores.labels["length"], scores.labels["depth"]
-    return Cell(int(length), float(depth), len(scores.scores), scores.mean)

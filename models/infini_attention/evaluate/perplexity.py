@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +19,58 @@ from transformers import PreTrainedModel
 from ..memory.cache import InfiniCache
 from ..memory.inject import memory_off
 from ..model.loading import Loaded
-from .probes import Record, Scores, System
+from .hay import corpus_of
+from .probes import Record, Scores, Series, System
+from .task import Bench, Outcome, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class LossTask(Task):
+    """Loss on texts by position; perplexity a token, and a word as PG19 has it.
+
+    Attributes:
+        data: long texts.
+        length: tokens of a stretch of text.
+        limit: stretches, none of which overlaps another one.
+    """
+
+    name: ClassVar[str] = "ppl"
+    unit: ClassVar[str] = "nats a token"
+
+    data: Path
+    length: int = 8192
+    limit: int = 4
+
+    @property
+    def texts(self) -> Path | None:
+        return self.data
+
+    def settings(self, bench: Bench) -> dict[str, Any]:
+        return {"length": self.length, "limit": self.limit}
+
+    def draw(self, bench: Bench) -> list[Series]:
+        """None: every token of a text is scored while it is read."""
+        return []
+
+    def measure(self, bench: Bench) -> Outcome:
+        blocks = corpus_of(bench, self.data).blocks(self.length + 1, self.limit, np.random.default_rng(bench.seed))
+        if len(blocks) < self.limit:
+            held = f"the texts hold {len(blocks)} stretches of {self.length:,} tokens"
+            bench.reporter.note(f"{held} that do not overlap")
+        with bench.reporter.progress(sum(map(len, blocks)), "measuring") as advance:
+            found = streamed(bench.loaded, bench.start(), blocks, record=bench.record, on_tokens=advance)
+        nats = found.nats / found.tokens
+        return Outcome(
+            found.by_position,
+            {
+                "nats_a_token": nats,
+                "perplexity_a_token": math.exp(nats),
+                "perplexity_a_word": math.exp(found.nats / found.words),
+                "tokens_per_second": found.tokens / found.seconds,
+                "state_bytes": found.state_bytes,
+                "compression_ratio": found.plain_bytes / found.state_bytes if found.state_bytes else None,
+            },
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

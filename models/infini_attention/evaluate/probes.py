@@ -128,7 +128,6 @@ def run(
     record: Record | None = None,
     on_series: Callable[[Scores], None] = lambda scores: None,
     on_tokens: Callable[[int], None] = lambda tokens: None,
-    text_by_text: bool = False,
     side_by_side: int | None = None,
 ) -> list[Scores]:
     """Measures.
@@ -140,8 +139,6 @@ def run(
         record: scores of an earlier, interrupted run, and where to note new ones.
         on_series: called with the scores of each finished series and measure.
         on_tokens: called after each trial with the number of its tokens.
-        text_by_text: the first trial of each series, then the second of each: where these are on the same text and each
-            reads on where the one before has stopped, it is read once.
         side_by_side: trials of a series that an engine reads at once; by default one on a processor, which gains nothing by
             it, and several elsewhere.
     """
@@ -149,8 +146,6 @@ def run(
         side_by_side = SIDE_BY_SIDE if isinstance(start, Engine) and start.device.type != "cpu" else 1
     reader = _PrefixReader(start)
     order = [(number, trial) for number, one in enumerate(series) for trial in range(one.trials)]
-    if text_by_text:
-        order.sort(key=lambda pair: pair[::-1])
     found: list[list[Mapping[str, float]]] = [[] for _ in series]
     results: list[list[Scores]] = [[] for _ in series]
     known = {} if record is None else {place: scores for place in order if (scores := record.get(*place)) is not None}

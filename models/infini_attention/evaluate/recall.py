@@ -1,31 +1,119 @@
-"""Needles (as RULER has them) and facts that change (as BABILong has them), hidden in hay of any length."""
+"""Needles and facts that change, hidden in hay of any length."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
 
+from ..data.facts import TASKS as FACTS
 from ..data.facts import draw as draw_facts
 from ..data.facts import score as score_facts
-from ..data.hiding import Hidden, Planter
-from ..data.needles import FILLER_KINDS
+from ..data.hiding import Hidden, Planter, sentence_ends
+from ..data.needles import FILLER_KINDS, effective_length
 from ..data.needles import draw as draw_needles
 from ..data.needles import score as score_needles
 from ..data.passkey import Passkey
 from ..data.words import KEYS
-from ..errors import InfiniError
+from ..errors import InfiniError, UsageFailure
 from ..model.loading import Loaded
-from .probes import Probe, Series
+from .hay import hay_of
+from .probes import Probe, Scores, Series
+from .task import Bench, Task, by_length, mean
 
 # Tokens that an answer may have beyond the right one's.
 SPARE = 12
 # Kinds whose hay is other needles, and how many of them tell how long one is.
 FULL_KINDS = ("multikey_2", "multikey_3")
 SAMPLE = 50
+# Kinds that are asked for where there is a text.
+USUAL_KINDS = ("single_1", "single_2", "single_3", "multikey_1")
+
+
+@dataclasses.dataclass(frozen=True)
+class NeedleTask(Task):
+    """Sentences hidden in texts or in the paper's filler, and a question about what they said.
+
+    Attributes:
+        kinds: some of ``needles.KINDS``; ``None``: those in the filler without hay, the usual ones with it.
+        hay: texts, or a document, for the kinds that are hidden in one.
+        lengths, trials: see ``grid``.
+    """
+
+    name: ClassVar[str] = "needle"
+    unit: ClassVar[str] = "share of values named"
+
+    kinds: Sequence[str] | None = None
+    hay: Path | None = None
+    lengths: Sequence[int] = (4096, 8192)
+    trials: int = 10
+
+    @property
+    def chosen(self) -> list[str]:
+        """The kinds that are measured."""
+        return list(self.kinds or (FILLER_KINDS if self.hay is None else USUAL_KINDS))
+
+    @property
+    def texts(self) -> Path | None:
+        return self.hay
+
+    def check(self, system: str) -> None:
+        super().check(system)
+        if self.hay is None and (in_text := [one for one in self.chosen if one not in FILLER_KINDS]):
+            raise UsageFailure(f"{in_text[0]} is hidden in a text, and none is given", "Pass texts with --hay.")
+
+    def settings(self, bench: Bench) -> dict[str, Any]:
+        return {"kinds": self.chosen, "length": list(self.lengths), "limit": self.trials}
+
+    def draw(self, bench: Bench) -> list[Series]:
+        text = None if self.hay is None else hay_of(bench, self.hay)
+        hidings = needles(bench.loaded, self.chosen, text, max(self.lengths))
+        return grid(_planter(bench), hidings, self.lengths, self.trials, bench.seed)
+
+    def summary(self, results: Sequence[Scores]) -> dict[str, Any]:
+        return {"mean": mean(results), "effective_length": effective_length(by_length(results))}
+
+
+@dataclasses.dataclass(frozen=True)
+class FactsTask(Task):
+    """Facts that change, a short sentence each, hidden in texts, and a question about how matters stand.
+
+    Attributes:
+        hay: texts, or a document.
+        kinds: some of ``facts.TASKS``.
+        lengths, trials: see ``grid``.
+    """
+
+    name: ClassVar[str] = "facts"
+    unit: ClassVar[str] = "share of answers right"
+
+    hay: Path
+    kinds: Sequence[str] = FACTS
+    lengths: Sequence[int] = (0, 4096)
+    trials: int = 10
+
+    @property
+    def texts(self) -> Path | None:
+        return self.hay
+
+    def settings(self, bench: Bench) -> dict[str, Any]:
+        return {"kinds": list(self.kinds), "length": list(self.lengths), "limit": self.trials}
+
+    def draw(self, bench: Bench) -> list[Series]:
+        hidings = facts(self.kinds, hay_of(bench, self.hay))
+        return grid(_planter(bench), hidings, self.lengths, self.trials, bench.seed)
+
+    def summary(self, results: Sequence[Scores]) -> dict[str, Any]:
+        return {f"mean_at_{length}": score for length, score in by_length(results).items()}
+
+
+def _planter(bench: Bench) -> Planter:
+    return Planter(bench.loaded.encode, sentence_ends(bench.loaded.tokenizer))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,7 +192,7 @@ def grid(planter: Planter, hidings: Sequence[Hiding], lengths: Sequence[int], tr
         planter: puts sentences into hay.
         hidings: kinds.
         lengths: tokens of the prompts, question included; what is to be hidden is always whole, so that a prompt of
-            "0" tokens has no hay at all, as BABILong counts.
+            "0" tokens has no hay at all.
         trials: of a series.
         seed: of what is hidden, of its places and of stretches of hay; no trial depends on another.
 
