@@ -128,7 +128,13 @@ def open_state(path: Path) -> MemoryState:
 
 
 def open_session(
-    settings: Settings, console: Console, state: MemoryState | None, model: str | None, *, keep_text: bool = True
+    settings: Settings,
+    console: Console,
+    state: MemoryState | None,
+    model: str | None,
+    *,
+    keep_text: bool = True,
+    by_text: bool = False,
 ) -> Session:
     """Load the right model and go on from a state, if there is one.
 
@@ -138,6 +144,7 @@ def open_session(
         state: What to start from; see `model_of_state` for which model is loaded then.
         model: The model that the person named for this run, if any.
         keep_text: See `Session`.
+        by_text: Whether the text that a state carries will do: it serves any model, its memory only its own.
 
     Raises:
         StateError: If the state belongs to another model than the one named.
@@ -145,13 +152,15 @@ def open_session(
     """
     from infini_attention.session import Session
 
-    name = None if state is None else model_of_state(state, model, settings.model)
-    return Session(
-        load_model(settings, console, name), console, state, keep_text=keep_text, stoppable=deferred_interrupt
-    )
+    name = None if state is None else model_of_state(state, model, settings.model, by_text=by_text)
+    loaded = load_model(settings, console, name)
+    session = Session(loaded, console, state, keep_text=keep_text, stoppable=deferred_interrupt)
+    if state is not None and loaded.memory and not session.memory_fits:
+        console.note(f"the state's memory is of {state.origin.model}: only its text is used")
+    return session
 
 
-def model_of_state(state: MemoryState, model: str | None, setting: str | None = None) -> str:
+def model_of_state(state: MemoryState, model: str | None, setting: str | None = None, *, by_text: bool = False) -> str:
     """The model to load for a state: the one named, else the built-in one that the state names, else the setting's.
 
     A state may come from anybody. The name in it is compared with names that are known, and never opened: it could
@@ -161,6 +170,7 @@ def model_of_state(state: MemoryState, model: str | None, setting: str | None = 
         state: What to go on from.
         model: The model that the person named for this run, if any.
         setting: The model of the person's settings, if any.
+        by_text: See `open_session`.
 
     Raises:
         StateError: If the state belongs to another model than the one named.
@@ -172,7 +182,7 @@ def model_of_state(state: MemoryState, model: str | None, setting: str | None = 
     origin = state.origin
     if model is not None:
         recipe = find(model)
-        if not _may_be_of(state, recipe):
+        if not _may_be_of(state, recipe, by_text):
             recipe.require_memory()
             raise StateError(
                 f"the state belongs to model {origin.model}, not to {model}",
@@ -181,7 +191,7 @@ def model_of_state(state: MemoryState, model: str | None, setting: str | None = 
         return model
     if origin.model in names() and find(origin.model).memory:
         return origin.model
-    if setting is not None and _may_be_of(state, find(setting)):
+    if setting is not None and _may_be_of(state, find(setting), by_text):
         return setting
     raise ModelUnavailable(
         f"the state was made with {origin.model}, which is no built-in model; what a state names is not opened",
@@ -189,7 +199,7 @@ def model_of_state(state: MemoryState, model: str | None, setting: str | None = 
     )
 
 
-def _may_be_of(state: MemoryState, recipe: Recipe) -> bool:
+def _may_be_of(state: MemoryState, recipe: Recipe, by_text: bool) -> bool:
     """Whether a recipe can be the state's. Fingerprints decide in the end; what is plain now must not cost a download.
 
     A model without a memory goes by the text that a state carries, whoever read it.
@@ -197,10 +207,14 @@ def _may_be_of(state: MemoryState, recipe: Recipe) -> bool:
     from infini_attention.model.recipe import names
     from infini_attention.text.kept import ATTACHMENT
 
-    if not recipe.memory:
-        return ATTACHMENT in state.attachments
+    if ATTACHMENT in state.attachments and (by_text or not recipe.memory):
+        return True
     both_shipped = {recipe.name, state.origin.model} <= set(names())
-    return (not both_shipped or recipe.name == state.origin.model) and recipe.may_have_written(state.origin.config)
+    return (
+        recipe.memory
+        and (not both_shipped or recipe.name == state.origin.model)
+        and recipe.may_have_written(state.origin.config)
+    )
 
 
 def require_memory(settings: Settings, model: str | None = None) -> None:

@@ -75,7 +75,7 @@ def _read_by(session: Session) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "model": session.loaded.origin.model,
-        "tokens": session.engine.tokens_read,
-        "segments": session.engine.cache.segments,
+        "tokens": session.tokens_read,
+        "segments": session.segments,
         "sources": [dataclasses.asdict(source) for source in session.sources],
     }

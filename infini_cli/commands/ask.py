@@ -65,7 +65,9 @@ def ask(
     state = None if memory is None else open_state(memory)
     questions = [] if talking else _piped() if question is None else [_checked(question)]
     documents = open_documents(sources, selection, settings.console, settings.pdf_backend)
-    session = open_session(settings, settings.console, state, options.named_model(ctx, settings))
+    session = open_session(
+        settings, settings.console, state, options.named_model(ctx, settings), by_text=not (memory_only or update)
+    )
     from infini_cli.asking import Asker
     from infini_cli.dialogue import talk
 

@@ -60,7 +60,7 @@ def summarize(
     selection = options.page_selection(pages)
     state = None if memory is None else open_state(memory)
     documents = open_documents(sources, selection, console, settings.pdf_backend)
-    session = open_session(settings, console, state, options.named_model(ctx, settings))
+    session = open_session(settings, console, state, options.named_model(ctx, settings), by_text=True)
     if state is not None and not session.texts:
         console.note("the state carries no text: what it read is summarised from its memory alone, unchecked")
     with answer_file(output) as file:

@@ -16,7 +16,7 @@ import torch
 from .documents import Document, PageSelection, load_document
 from .documents.reading import DOCUMENT_END, Pages, ReadingInterrupted, blocks_within, what_was_read
 from .documents.source import document_of_text
-from .errors import ModelUnavailable
+from .errors import ModelUnavailable, StateError
 from .memory.engine import Engine
 from .memory.state import MemoryState, Source
 from .model.loading import Loaded, load_model
@@ -100,6 +100,32 @@ class Session:
         return self._engine
 
     @property
+    def memory_fits(self) -> bool:
+        """Whether the memory that the session started from is the model's own; so it is where it started from nothing."""
+        if self._state is None:
+            return True
+        try:
+            self._state.require(self.loaded.origin)
+        except StateError:
+            return False
+        return self.loaded.memory
+
+    @property
+    def background(self) -> Engine:
+        """What was read into memory, or nothing where that belongs to another model: for what goes by text in view."""
+        return self.engine if self.memory_fits else self.loaded.engine(use_memory=False)
+
+    @property
+    def tokens_read(self) -> int:
+        """Tokens read into memory, whichever model read them."""
+        return self._engine.tokens_read if self._state is None else self._state.tokens
+
+    @property
+    def segments(self) -> int:
+        """Segments closed, whichever model read them."""
+        return self._engine.cache.segments if self._state is None else self._state.segments
+
+    @property
     def all_texts(self) -> list[KeptText]:
         """The text of all that was read, and of what waits to be read."""
         return [*self.texts, *(KeptText(document.name, document.blocks) for document in self.pending)]
@@ -152,7 +178,9 @@ class Session:
 
     def answering(self, question: str, *, look_back: bool = True, max_tokens: int = MAX_TOKENS) -> AnswerStream:
         """The answer to a question, piece by piece: see ``ask``."""
-        return self.answerer(look_back=look_back).stream(question, self.remembered, max_tokens=max_tokens)
+        by_text = look_back and not self.memory_fits
+        remembered = (lambda: self.background) if by_text else self.remembered
+        return self.answerer(look_back=look_back).stream(question, remembered, max_tokens=max_tokens)
 
     def ask(self, question: str, *, look_back: bool = True, max_tokens: int = MAX_TOKENS) -> Answer:
         """The answer to a question about what was read.

@@ -65,7 +65,7 @@ class Summarizer:
         if self.style == OUTLINE:
             sentences = [sentence for note in notes for sentence in note.sentences]
         else:
-            sentences = summary(self.writer, self.reading.engine, notes, self.words)
+            sentences = summary(self.writer, self.reading.background, notes, self.words)
         labels = tuple(self.taker.label(note.chapter) for note in notes)
         return Summary(self.style, tuple(sentences), tuple(notes), labels, self.writer.tally)
 

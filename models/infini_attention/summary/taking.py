@@ -26,8 +26,8 @@ class Reading(Protocol):
     texts: list[KeptText]
 
     @property
-    def engine(self) -> Engine:
-        """What was read."""
+    def background(self) -> Engine:
+        """What was read into memory, if the model can use it."""
 
     @property
     def all_texts(self) -> list[KeptText]:
@@ -76,7 +76,7 @@ class NoteTaker:
         sizes = [len(reading.loaded.encode(chapter.text)) for chapter in self.chapters]
         with reading.reporter.progress(sum(sizes), "summarising") as advance:
             for chapter, size in zip(self.chapters, sizes, strict=True):
-                notes.append(self.writer.note(reading.engine, chapter, self.words))
+                notes.append(self.writer.note(reading.background, chapter, self.words))
                 told(notes[-1])
                 advance(size, self.label(chapter))
         return notes
@@ -87,7 +87,7 @@ class NoteTaker:
         def until(source: int, characters: int) -> None:
             """Take the notes on all chapters that end before a place."""
             while left and (left[0].source, left[0].end) <= (source, characters):
-                notes.append(self.writer.note(self.reading.engine, left.popleft(), self.words))
+                notes.append(self.writer.note(self.reading.background, left.popleft(), self.words))
                 told(notes[-1])
 
         until(self.before, 0)
