@@ -58,7 +58,7 @@ class NeedleTask(Task):
     Attributes:
         kinds: some of ``needles.KINDS``; ``None``: those in the filler without hay, the usual ones with it.
         hay: texts, or a document, for the kinds that are hidden in one.
-        lengths, trials: see ``grid``.
+        length, limit: lengths and trials of ``grid``.
     """
 
     name: ClassVar[str] = "needle"
@@ -66,17 +66,13 @@ class NeedleTask(Task):
 
     kinds: Sequence[str] | None = None
     hay: Path | None = None
-    lengths: Sequence[int] = (4096, 8192)
-    trials: int = 10
+    length: Sequence[int] = (4096, 8192)
+    limit: int = 10
 
     @property
     def chosen(self) -> list[str]:
         """The kinds that are measured."""
         return list(self.kinds or (FILLER_KINDS if self.hay is None else USUAL_KINDS))
-
-    @property
-    def texts(self) -> Path | None:
-        return self.hay
 
     def check(self, system: str) -> None:
         super().check(system)
@@ -84,12 +80,12 @@ class NeedleTask(Task):
             raise UsageFailure(f"{in_text[0]} is hidden in a text, and none is given", "Pass texts with --hay.")
 
     def settings(self, bench: Bench) -> dict[str, Any]:
-        return {"kinds": self.chosen, "length": list(self.lengths), "limit": self.trials}
+        return {**super().settings(bench), "kinds": self.chosen}
 
     def draw(self, bench: Bench) -> list[Series]:
         text = None if self.hay is None else hay_of(bench, self.hay)
-        hidings = needles(bench.loaded, self.chosen, text, max(self.lengths))
-        return grid(_planter(bench), hidings, self.lengths, self.trials, bench.seed)
+        hidings = needles(bench.loaded, self.chosen, text, max(self.length))
+        return grid(_planter(bench), hidings, self.length, self.limit, bench.seed)
 
     def summary(self, results: Sequence[Scores]) -> dict[str, Any]:
         return {"mean": mean(results), "effective_length": effective_length(by_length(results))}
@@ -102,7 +98,7 @@ class FactsTask(Task):
     Attributes:
         hay: texts, or a document.
         kinds: some of ``facts.TASKS``.
-        lengths, trials: see ``grid``.
+        length, limit: lengths and trials of ``grid``.
     """
 
     name: ClassVar[str] = "facts"
@@ -110,19 +106,12 @@ class FactsTask(Task):
 
     hay: Path
     kinds: Sequence[str] = FACTS
-    lengths: Sequence[int] = (0, 4096)
-    trials: int = 10
-
-    @property
-    def texts(self) -> Path | None:
-        return self.hay
-
-    def settings(self, bench: Bench) -> dict[str, Any]:
-        return {"kinds": list(self.kinds), "length": list(self.lengths), "limit": self.trials}
+    length: Sequence[int] = (0, 4096)
+    limit: int = 10
 
     def draw(self, bench: Bench) -> list[Series]:
         hidings = facts(self.kinds, hay_of(bench, self.hay))
-        return grid(_planter(bench), hidings, self.lengths, self.trials, bench.seed)
+        return grid(_planter(bench), hidings, self.length, self.limit, bench.seed)
 
     def summary(self, results: Sequence[Scores]) -> dict[str, Any]:
         return {f"mean_at_{length}": score for length, score in by_length(results).items()}
