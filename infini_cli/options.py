@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +19,7 @@ from infini_attention.errors import UsageFailure
 
 from infini_cli import completion
 from infini_cli.errors import EXIT_USAGE
-from infini_cli.output import Console
+from infini_cli.output import Console, answer_file, emit_json
 from infini_cli.user_file import UserFile
 
 if TYPE_CHECKING:
@@ -72,6 +72,12 @@ def _note_debug(ctx: typer.Context, value: bool) -> bool:
     return value
 
 
+def _setting(name: str, *short: str, **more: Any) -> Any:
+    """An option that has a variable and a key in the user's file too; its help does without them."""
+    variable = f"INFINI_{name.removeprefix('--').replace('-', '_').upper()}"
+    return typer.Option(name, *short, envvar=variable, show_envvar=False, show_default=False, **more)
+
+
 Files = Annotated[
     list[str] | None, typer.Argument(metavar="[FILES]...", help="Documents, or folders of them; - is stdin.")
 ]
@@ -114,13 +120,10 @@ OwnRule = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(
+    _setting(
         "--model",
         metavar="NAME",
-        envvar="INFINI_MODEL",
-        show_envvar=False,
         help="A recipe's name, a folder, or a hub id owner/name.",
-        show_default=False,
         autocompletion=completion.models,
     ),
 ]
@@ -130,36 +133,9 @@ Model = Annotated[
 class Talk:
     """How a command talks to the person."""
 
-    format: Annotated[
-        Format,
-        typer.Option(
-            "--format",
-            envvar="INFINI_FORMAT",
-            show_envvar=False,
-            help="Form of what goes to stdout.",
-            show_default=False,
-        ),
-    ] = Format.TEXT
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet",
-            "-q",
-            envvar="INFINI_QUIET",
-            show_envvar=False,
-            help="No notes and no progress on stderr.",
-        ),
-    ] = False
-    verbose: Annotated[
-        bool,
-        typer.Option(
-            "--verbose",
-            "-v",
-            envvar="INFINI_VERBOSE",
-            show_envvar=False,
-            help="Details on stderr, such as the device and why.",
-        ),
-    ] = False
+    format: Annotated[Format, _setting("--format", help="Form of what goes to stdout.")] = Format.TEXT
+    quiet: Annotated[bool, _setting("--quiet", "-q", help="No notes and no progress on stderr.")] = False
+    verbose: Annotated[bool, _setting("--verbose", "-v", help="Details on stderr, such as the device and why.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_note_debug)] = (
         False
     )
@@ -168,6 +144,14 @@ class Talk:
     def console(self) -> Console:
         """Where notes and progress go."""
         return Console(quiet=self.quiet, verbose=self.verbose)
+
+    def answer(self, output: str | None, lines: Iterable[str], value: object) -> None:
+        """Write an answer to a file or stdout: its lines, or, where JSON is asked for, its value."""
+        with answer_file(output) as file:
+            if self.format is Format.TEXT:
+                file.writelines(f"{line}\n" for line in lines)
+            else:
+                emit_json(value, file, jsonl=self.format is Format.JSONL)
 
 
 @dataclass(frozen=True)
@@ -183,43 +167,23 @@ class Settings(Talk):
     model: Model = None
     device: Annotated[
         str,
-        typer.Option(
+        _setting(
             "--device",
             metavar="NAME",
-            envvar="INFINI_DEVICE",
-            show_envvar=False,
             help="auto, cpu, mps, cuda or cuda:N.",
-            show_default=False,
             autocompletion=completion.one_of(*completion.DEVICES),
         ),
     ] = "auto"
-    dtype: Annotated[
-        Dtype,
-        typer.Option(
-            "--dtype",
-            metavar="NAME",
-            envvar="INFINI_DTYPE",
-            show_envvar=False,
-            help="auto, bf16, fp16 or fp32.",
-            show_default=False,
-        ),
-    ] = Dtype.AUTO
+    dtype: Annotated[Dtype, _setting("--dtype", metavar="NAME", help="auto, bf16, fp16 or fp32.")] = Dtype.AUTO
 
 
 @dataclass(frozen=True)
 class Reading(Settings):
     """The same for commands that read documents."""
 
-    pdf_backend: Annotated[
-        PdfBackend,
-        typer.Option(
-            "--pdf-backend",
-            envvar="INFINI_PDF_BACKEND",
-            show_envvar=False,
-            help="What takes the text out of a PDF; pypdf.",
-            show_default=False,
-        ),
-    ] = PdfBackend.PYPDF
+    pdf_backend: Annotated[PdfBackend, _setting("--pdf-backend", help="What takes the text out of a PDF; pypdf.")] = (
+        PdfBackend.PYPDF
+    )
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:

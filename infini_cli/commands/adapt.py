@@ -12,7 +12,6 @@ import typer
 from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli import completion, options
-from infini_cli.output import answer_file, emit_json
 from infini_cli.session import load_model
 from infini_cli.training import training_progress
 
@@ -124,7 +123,7 @@ def adapt(
             settings.console.note(f"left out for want of texts: {', '.join(sorted(whole.tasks - plan.tasks))}")
     if dry_run and lacking(plan, data, questions):
         settings.console.note("pass --data or --questions, as for the training, to have its time and memory measured")
-        _tell_plan(plan, None, settings.format)
+        _tell_plan(plan, None, settings)
         return
     loaded = load_model(
         settings,
@@ -170,16 +169,15 @@ def _learn(
 
         with console.progress(tokens_to_time(plan), "timing each task") as advance:
             measured = estimate(learner, tasks, plan, on_tokens=advance)
-        _tell_plan(plan, measured, settings.format)
+        _tell_plan(plan, measured, settings)
         return
     with training_progress(console, plan.steps) as on_step:
         folder = adapt(loaded, learner, tasks, plan, output, on_step=on_step)
     console.note(f"trained: use it with --model {folder}" + (" --system rmt" if system == System.RMT else ""))
-    if settings.format != "text" and _is_first():
-        value: dict[str, Any] = {"schema": "infini.adapt/1", "folder": str(folder), "steps": plan.steps}
-        value["last"] = None if on_step.last is None else dataclasses.asdict(on_step.last)
-        with answer_file(None) as file:
-            emit_json(value, file, jsonl=settings.format == "jsonl")
+    if _is_first():
+        last = None if on_step.last is None else dataclasses.asdict(on_step.last)
+        value = {"schema": "infini.adapt/1", "folder": str(folder), "steps": plan.steps, "last": last}
+        settings.answer(None, [], value)
 
 
 def _is_first() -> bool:
@@ -229,14 +227,10 @@ def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
     return plan if seed is None else dataclasses.replace(plan, seed=seed)
 
 
-def _tell_plan(plan: TrainingPlan, measured: Estimate | None, form: str) -> None:
+def _tell_plan(plan: TrainingPlan, measured: Estimate | None, settings: options.Settings) -> None:
     if not _is_first():
         return
-    with answer_file(None) as file:
-        if form == "text":
-            file.write("".join(f"{line}\n" for line in _in_words(plan, measured)))
-        else:
-            emit_json({"schema": "infini.plan/1", **_in_figures(plan, measured)}, file, jsonl=form == "jsonl")
+    settings.answer(None, _in_words(plan, measured), {"schema": "infini.plan/1", **_in_figures(plan, measured)})
 
 
 def _in_words(plan: TrainingPlan, measured: Estimate | None) -> list[str]:

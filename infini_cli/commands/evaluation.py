@@ -63,7 +63,7 @@ Kinds = Annotated[
     typer.Option(
         "--kind",
         metavar="LIST",
-        help="Kinds of needles, like single_1,multikey_1, or all; without --hay, those in the filler.",
+        help="Kinds of needles, like filler_number,number_of_four, or all; without --hay, those in the filler.",
         show_default=False,
     ),
 ]
@@ -113,7 +113,15 @@ def needle(
 @options.expanded
 def facts(
     hay: Annotated[Path, typer.Option("--hay", metavar="FILE|DIR", help="A document, or texts, to hide in.")],
-    kind: Annotated[str, typer.Option("--kind", "--task", metavar="LIST", help="qa1 to qa5, or all.")] = "all",
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            "--task",
+            metavar="LIST",
+            help="Kinds of facts: person_place, thing_place, thing_place_before, direction, gift; or all.",
+        ),
+    ] = "all",
     length: Annotated[
         str, typer.Option("--length", metavar="LIST", help="Tokens of the prompts, like 0,4k,32k; 0 has no hay.")
     ] = "0,4k",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,6 @@ from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli import completion, options
 from infini_cli.fetching import fetch
-from infini_cli.output import answer_file, emit_json
 from infini_cli.session import load_model, open_documents, require_memory
 
 if TYPE_CHECKING:
@@ -45,17 +45,8 @@ def list_models(
     """
     from infini_attention.model.recipe import find, names
 
-    recipes = [find(name) for name in names()]
-    with answer_file(output) as file:
-        if settings.format != "text":
-            models = [_summary(recipe) for recipe in recipes]
-            emit_json({"schema": "infini.models/1", "models": models}, file, jsonl=settings.format == "jsonl")
-            return
-        for recipe in recipes:
-            facts = _summary(recipe)
-            here = "weights here" if facts["weights"] else "weights not fetched"
-            memory = "memory" if facts["memory"] else "no memory"
-            file.write(f"{recipe.name}  {recipe.base.name}  {recipe.base.licence}  {here}  {memory}\n")
+    models = [_summary(find(name)) for name in names()]
+    settings.answer(output, map(_in_a_line, models), {"schema": "infini.models/1", "models": models})
 
 
 @app.command()
@@ -74,12 +65,8 @@ def pull(
     """
     recipe = _recipe(name or model)
     folder = fetch(recipe.base, settings.console, repair=True)
-    with answer_file(output) as file:
-        if settings.format == "text":
-            file.write(f"{folder}\n")
-        else:
-            value = {"schema": "infini.pull/1", "name": recipe.name, "folder": str(folder)}
-            emit_json(value, file, jsonl=settings.format == "jsonl")
+    value = {"schema": "infini.pull/1", "name": recipe.name, "folder": str(folder)}
+    settings.answer(output, [str(folder)], value)
 
 
 @app.command()
@@ -99,12 +86,9 @@ def verify(
 
     recipe = _recipe(name or model)
     folder, files = verify_weights(recipe.base)
-    with answer_file(output) as file:
-        if settings.format == "text":
-            file.write(f"{folder}: {files} files, all as they were fetched\n")
-        else:
-            value = {"schema": "infini.weights/1", "name": recipe.name, "folder": str(folder), "files": files}
-            emit_json({**value, "verified": True}, file, jsonl=settings.format == "jsonl")
+    value = {"schema": "infini.weights/1", "name": recipe.name, "folder": str(folder), "files": files}
+    line = f"{folder}: {files} files, all as they were fetched"
+    settings.answer(output, [line], {**value, "verified": True})
 
 
 @app.command()
@@ -142,12 +126,7 @@ def show(
     value = _details(_recipe(name or settings.model))
     if plot is not None:
         _draw_heads(settings, name, plot, text)
-    with answer_file(output) as file:
-        if settings.format == "text":
-            for line in _lines(value):
-                file.write(f"{line}\n")
-        else:
-            emit_json({"schema": "infini.model/1", **value}, file, jsonl=settings.format == "jsonl")
+    settings.answer(output, _lines(value), {"schema": "infini.model/1", **value})
 
 
 def _draw_heads(settings: options.Reading, name: str | None, plot: Path, text: str | None) -> None:
@@ -191,6 +170,13 @@ def _summary(recipe: Recipe) -> dict[str, Any]:
         "adapter": recipe.adapter_file is not None,
         "memory": recipe.memory,
     }
+
+
+def _in_a_line(facts: Mapping[str, Any]) -> str:
+    here = "weights here" if facts["weights"] else "weights not fetched"
+    return "  ".join(
+        [facts["name"], facts["base"], facts["licence"], here, "memory" if facts["memory"] else "no memory"]
+    )
 
 
 def _details(recipe: Recipe) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import typer
 from infini_attention.model import prompts
 
 from infini_cli import completion, options
-from infini_cli.output import answer_file, emit_json, write_answer
 
 Name = Annotated[
     str,
@@ -36,13 +35,8 @@ def list_prompts(
 ) -> None:
     """List the prompts, and where a version of your own is looked for."""
     found = [_facts(name) for name in prompts.names()]
-    with answer_file(output) as file:
-        if settings.format != "text":
-            emit_json({"schema": "infini.prompts/1", "prompts": found}, file, jsonl=settings.format == "jsonl")
-            return
-        for facts in found:
-            whose = "your own" if facts["own"] else "not overridden"
-            file.write(f"{facts['name']}  {whose}  {facts['path']}\n")
+    lines = (f"{one['name']}  {'your own' if one['own'] else 'not overridden'}  {one['path']}" for one in found)
+    settings.answer(output, lines, {"schema": "infini.prompts/1", "prompts": found})
 
 
 @app.command()
@@ -55,11 +49,7 @@ def show(
 ) -> None:
     """Print a prompt as it is used now."""
     facts = _facts(name)
-    with answer_file(output) as file:
-        if settings.format == "text":
-            write_answer([facts["text"]], file)
-        else:
-            emit_json({"schema": "infini.prompt/1", **facts}, file, jsonl=settings.format == "jsonl")
+    settings.answer(output, [facts["text"].rstrip("\n")], {"schema": "infini.prompt/1", **facts})
 
 
 @app.command()
@@ -74,12 +64,7 @@ def copy(
     path = prompts.copy(name)
     fills = " and ".join(f"{{{key}}}" for key in prompts.placeholders(name))
     settings.console.note(f"edit it as you like, but keep {fills}; remove it to go back")
-    with answer_file(output) as file:
-        if settings.format == "text":
-            file.write(f"{path}\n")
-        else:
-            value = {"schema": "infini.prompt/1", **_facts(name)}
-            emit_json(value, file, jsonl=settings.format == "jsonl")
+    settings.answer(output, [str(path)], {"schema": "infini.prompt/1", **_facts(name)})
 
 
 def _facts(name: str) -> dict[str, Any]:

@@ -143,12 +143,10 @@ def _read_one(
     settings.console.note(
         f"{output}: {saved.tokens:,} tokens, {saved.segments:,} segments closed and one open; {size:.1f} MB"
     )
-    if settings.format != "text":
+    if settings.format is not options.Format.TEXT:
         header = saved.header()
         value = {"schema": "infini.read/1", "state": str(output), "model": saved.origin.model}
-        value |= {key: header[key] for key in ("tokens", "segments", "sources")}
-        with answer_file(None) as file:
-            emit_json(value, file, jsonl=settings.format == "jsonl")
+        settings.answer(None, [], value | {key: header[key] for key in ("tokens", "segments", "sources")})
 
 
 def _wanted(

@@ -28,16 +28,11 @@ def schema(
 
     What a command prints under --format json or jsonl says in its key `schema` which of them it follows.
     """
-    form = settings.format
     if name is not None:
         value = schemas.read(name)
         with answer_file(output) as file:
-            emit_json(value, file, jsonl=form == "jsonl")
+            emit_json(value, file, jsonl=settings.format == "jsonl")
         return
     found = [{"name": one, "title": schemas.read(one)["title"]} for one in schemas.names()]
-    with answer_file(output) as file:
-        if form != "text":
-            emit_json({"schema": "infini.schemas/1", "schemas": found}, file, jsonl=form == "jsonl")
-            return
-        for facts in found:
-            file.write(f"{facts['name']}  {facts['title']}\n")
+    lines = (f"{facts['name']}  {facts['title']}" for facts in found)
+    settings.answer(output, lines, {"schema": "infini.schemas/1", "schemas": found})

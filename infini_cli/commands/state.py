@@ -73,9 +73,5 @@ def verify(
 ) -> None:
     """Check that a state is whole and unaltered: exit 0 if it is, 5 if not."""
     digest = open_state(file).header()["digest"]
-    with answer_file(output) as out:
-        if settings.format == "text":
-            out.write(f"{file}: whole and unaltered\n")
-        else:
-            value = {"schema": "infini.verify/1", "file": str(file), "verified": True, "digest": digest}
-            emit_json(value, out, jsonl=settings.format == "jsonl")
+    value = {"schema": "infini.verify/1", "file": str(file), "verified": True, "digest": digest}
+    settings.answer(output, [f"{file}: whole and unaltered"], value)

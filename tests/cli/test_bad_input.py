@@ -198,7 +198,7 @@ def test_disk_full_while_saving(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         more = ("read", tmp_path / "more.txt", "--memory", target, "-o", target)
-        assert_error(infini(*more), 1, "No space left", str(target))
+        assert_error(infini(*more), 1, "no space left", str(target))
         outcome = infini("ask", "--memory", target, "Who?", "--update", "--max-tokens", "2")
         assert outcome.code == 1
     assert target.read_bytes() == state.read_bytes()

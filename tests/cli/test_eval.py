@@ -111,9 +111,11 @@ def test_needles_in_filler_and_in_texts(infini: Infini, texts: Path, tmp_path: P
     assert len(value["cells"]) == 18
     assert value["summary"]["effective_length"] is None
     assert plot.read_bytes().startswith(b"\x89PNG")
-    assert measured(infini, "needle", "--kind", "single_1", "--length", "300", "--limit", "1")["kinds"] == ["single_1"]
-    assert measured(infini, "needle", "--length", "300", "--limit", "1")["kinds"] == ["single_1", "variables"]
-    assert_error(infini("eval", "needle", "--kind", "single_2"), 2, "--hay")
+    assert measured(infini, "needle", "--kind", "filler_number", "--length", "300", "--limit", "1")["kinds"] == [
+        "filler_number"
+    ]
+    assert measured(infini, "needle", "--length", "300", "--limit", "1")["kinds"] == ["filler_number", "variables"]
+    assert_error(infini("eval", "needle", "--kind", "number"), 2, "--hay")
     assert_error(infini("eval", "needle", "--kind", "double"), 2, "not known")
 
 

@@ -153,7 +153,7 @@ def test_a_fact_is_one_sentence_and_the_answer_one_word_that_the_question_does_n
     hidden = drawn(task, seed)
     assert all(re.fullmatch(r" [A-Z]\w*( \w+)+\.", needle) for needle in hidden.needles)
     (answer,) = hidden.answers
-    assert answer in (PEOPLE + THINGS if task == "qa5" else PLACES)
+    assert answer in (PEOPLE + THINGS if task == "gift" else PLACES)
     assert answer not in hidden.prompt
     assert any(answer in needle for needle in hidden.needles)
 
@@ -168,17 +168,17 @@ def test_answers_lengths_and_questions_vary(task: str) -> None:
     rng = np.random.default_rng(0)
     draws = [draw(task, rng) for _ in range(300)]
     answers = Counter(hidden.answers[0] for hidden in draws)
-    assert set(answers) == set(PEOPLE + THINGS if task == "qa5" else PLACES)
-    assert max(answers.values()) < 300 * (0.2 if task == "qa5" else 0.25)
+    assert set(answers) == set(PEOPLE + THINGS if task == "gift" else PLACES)
+    assert max(answers.values()) < 300 * (0.2 if task == "gift" else 0.25)
     least, most = KINDS[task].usual
     assert {len(hidden.needles) for hidden in draws} >= {least, (least + most) // 2, most}
     words = re.compile("|".join(PEOPLE + PLACES + THINGS))
     questions = Counter(words.sub("_", question_of(hidden)) for hidden in draws)
-    kinds = {"qa4": 8, "qa5": 5}.get(task, 1)
+    kinds = {"direction": 8, "gift": 5}.get(task, 1)
     assert len(questions) == kinds and min(questions.values()) > 300 / kinds / 3
 
 
-@pytest.mark.parametrize("task", ["qa1", "qa2", "qa3"])
+@pytest.mark.parametrize("task", ["person_place", "thing_place", "thing_place_before"])
 def test_the_last_place_that_is_named_is_seldom_the_answer(task: str) -> None:
     rng = np.random.default_rng(0)
     right = 0
@@ -192,7 +192,7 @@ def test_a_thing_is_asked_for_where_it_was_left_as_well_as_where_it_was_carried(
     rng = np.random.default_rng(0)
     kinds: Counter[str] = Counter()
     for _ in range(300):
-        hidden = draw("qa2", rng)
+        hidden = draw("thing_place", rng)
         thing = question_of(hidden)[:-1].split()[-1]
         touched = [i for i, needle in enumerate(hidden.needles) if thing in needle]
         match = TAKE.fullmatch(hidden.needles[touched[-1]]) or DROP.fullmatch(hidden.needles[touched[-1]])
@@ -205,20 +205,25 @@ def test_a_thing_is_asked_for_where_it_was_left_as_well_as_where_it_was_carried(
 def test_every_way_to_say_it_is_used() -> None:
     rng = np.random.default_rng(0)
     words = re.compile("|".join(PEOPLE + PLACES + THINGS))
-    ways = {words.sub("_", needle) for _ in range(300) for task in ("qa3", "qa5") for needle in draw(task, rng).needles}
+    ways = {
+        words.sub("_", needle)
+        for _ in range(300)
+        for task in ("thing_place_before", "gift")
+        for needle in draw(task, rng).needles
+    }
     assert len(ways) == sum(map(len, (facts.MOVES, facts.TAKES, facts.DROPS, facts.GIFTS)))
 
 
 def test_what_cannot_be_drawn_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="no task 'qa6'; there are qa1, qa2"):
+    with pytest.raises(ValueError, match="no task 'qa6'; there are person_place, thing_place"):
         draw("qa6", rng)
     for wrong in ((1, 9), (9, 8), (9, 1000)):
-        with pytest.raises(ValueError, match=rf"qa3 tells 3 to 100 facts, not {wrong[0]} to {wrong[1]}"):
-            draw("qa3", rng, wrong)
+        with pytest.raises(ValueError, match=rf"thing_place_before tells 3 to 100 facts, not {wrong[0]} to {wrong[1]}"):
+            draw("thing_place_before", rng, wrong)
     monkeypatch.setattr(facts, "MOST_TRIES", 0)
-    with pytest.raises(RuntimeError, match="no question about 5 facts of qa5"):
-        draw("qa5", rng, (5, 5))
+    with pytest.raises(RuntimeError, match="no question about 5 facts of gift"):
+        draw("gift", rng, (5, 5))
 
 
 def test_every_question_about_a_story_is_another_one() -> None:

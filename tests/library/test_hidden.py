@@ -26,8 +26,8 @@ ENDS = torch.zeros(7000, dtype=torch.bool)
 ENDS[ord(".")] = True
 PLANTER = Planter(encode, ENDS)
 DRAWS: list[Callable[[np.random.Generator], Sequence[Hidden]]] = [
-    functools.partial(facts.draw_all, "qa1"),
-    lambda rng: [needles.draw("multikey_1", rng)],
+    functools.partial(facts.draw_all, "person_place"),
+    lambda rng: [needles.draw("number_of_four", rng)],
 ]
 plans = st.builds(
     Plan, st.integers(1, 4), st.integers(2, 6), st.sampled_from([150, 400]), st.integers(0, 4), st.integers(0, 99)

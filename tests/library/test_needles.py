@@ -26,16 +26,16 @@ from infini_attention.data.words import ADJECTIVES, KEYS, NOUNS, draw_keys
 WORDS, NUMBER, UUID = r"[a-z]+-[a-z]+", r"[1-9]\d{6}", r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Kind to the forms of its keys and values, and how many keys, values of each, and keys asked for.
 RECORDS = {
-    "single_1": (WORDS, NUMBER, 1, 1, 1),
-    "single_2": (WORDS, NUMBER, 1, 1, 1),
-    "single_3": (WORDS, UUID, 1, 1, 1),
-    "multikey_1": (WORDS, NUMBER, 4, 1, 1),
-    "multikey_2": (WORDS, NUMBER, 4, 1, 1),
-    "multikey_3": (UUID, UUID, 4, 1, 1),
-    "multivalue": (WORDS, NUMBER, 1, 4, 1),
-    "multiquery": (WORDS, NUMBER, 4, 1, 4),
+    "filler_number": (WORDS, NUMBER, 1, 1, 1),
+    "number": (WORDS, NUMBER, 1, 1, 1),
+    "uuid": (WORDS, UUID, 1, 1, 1),
+    "number_of_four": (WORDS, NUMBER, 4, 1, 1),
+    "number_of_many": (WORDS, NUMBER, 4, 1, 1),
+    "uuid_of_many": (UUID, UUID, 4, 1, 1),
+    "four_values": (WORDS, NUMBER, 1, 4, 1),
+    "four_keys": (WORDS, NUMBER, 4, 1, 4),
 }
-MULTIKEY = ["multikey_1", "multikey_2", "multikey_3"]
+MULTIKEY = ["number_of_four", "number_of_many", "uuid_of_many"]
 kinds, seeds = st.sampled_from(KINDS), st.integers(0, 9999)
 
 
@@ -99,9 +99,9 @@ def test_the_values_of_the_keys_asked_for_are_the_answers(kind: str, seed: int) 
 
 @given(seeds)
 def test_words_and_uuids_are_what_they_claim(seed: int) -> None:
-    for name, told in records(drawn("multikey_3", seed), UUID, UUID):
+    for name, told in records(drawn("uuid_of_many", seed), UUID, UUID):
         assert uuid.UUID(name).version == uuid.UUID(told).version == 4
-    for name, _ in records(drawn("multiquery", seed), WORDS, NUMBER):
+    for name, _ in records(drawn("four_keys", seed), WORDS, NUMBER):
         adjective, noun = name.split("-")
         assert adjective in ADJECTIVES and noun in NOUNS
 
@@ -133,13 +133,13 @@ def test_what_is_asked_for_stands_anywhere_among_distractors(kind: str) -> None:
 def test_keys_are_asked_for_in_another_order_than_they_are_read_in() -> None:
     orders = set()
     for seed in range(300):
-        hidden = drawn("multiquery", seed)
+        hidden = drawn("four_keys", seed)
         text = "".join(hidden.needles)
         orders.add(tuple(sorted(range(4), key=lambda place: text.index(hidden.answers[place]))))
     assert len(orders) == 24
 
 
-@pytest.mark.parametrize("kind", ["multikey_2", "multikey_3"])
+@pytest.mark.parametrize("kind", ["number_of_many", "uuid_of_many"])
 def test_distractors_fill_a_haystack(kind: str) -> None:
     hidden = draw(kind, np.random.default_rng(0), distractors=20_000)
     key, value, *_ = RECORDS[kind]
@@ -198,11 +198,11 @@ def test_kinds_are_told_apart() -> None:
 
 def test_more_distractors_than_keys_are_refused() -> None:
     rng = np.random.default_rng(0)
-    assert len(draw("multikey_2", rng, KEYS - 1).needles) == KEYS
+    assert len(draw("number_of_many", rng, KEYS - 1).needles) == KEYS
     with pytest.raises(ValueError, match=str(KEYS)):
-        draw("multikey_2", rng, KEYS)
+        draw("number_of_many", rng, KEYS)
     with pytest.raises(ValueError, match="-1"):
-        draw("multikey_2", rng, -1)
+        draw("number_of_many", rng, -1)
 
 
 @given(seeds, st.integers(0, 9), st.sampled_from(KEYED))

@@ -133,7 +133,7 @@ TASKS: list[Task] = [
     HiddenRecall(
         "facts", [functools.partial(facts.draw_all, task) for task in facts.TASKS], 4, PLANTER, PASSKEY, CORPUS
     ),
-    HiddenRecall("keys", [functools.partial(needles.draw_all, "multikey_1")], 4, PLANTER, PASSKEY, CORPUS),
+    HiddenRecall("keys", [functools.partial(needles.draw_all, "number_of_four")], 4, PLANTER, PASSKEY, CORPUS),
     Instructions(STORIES),
 ]
 

@@ -1,10 +1,9 @@
 """Facts that change, told one short sentence each, and a question about how matters stand.
 
-The first five tasks of bAbI (Weston et al. 2015, "Towards AI-Complete Question Answering"), which BABILong (Kuratov et
-al. 2024) hides in the text of books. The kinds of facts and questions, the persons, places and things are as usual
-there; the sentences are our own. A small world is simulated behind them: nobody moves to where they are, takes what
-lies elsewhere, puts down or hands over what they do not hold, or hands it to somebody in another place. Questions need
-nothing that has not been told.
+Modelled on the first five tasks of bAbI (Weston et al. 2015, "Towards AI-Complete Question Answering"). The kinds of
+facts and questions, the persons, places and things are as usual there; the sentences are our own. A small world is
+simulated behind them: nobody moves to where they are, takes what lies elsewhere, puts down or hands over what they do not
+hold, or hands it to somebody in another place. Questions need nothing that has not been told.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ PROMPT = "\nQuestion: {}\nAnswer:"
 
 # How many people a story has, as in bAbI.
 COMPANY = 4
-# The shortest stories of qa3 have a question in one of about 200 draws, all others more often.
+# The shortest stories of thing_place_before have a question in one of about 200 draws, all others more often.
 MOST_TRIES = 10_000
 
 T = TypeVar("T")
@@ -215,11 +214,11 @@ class Kind:
 
 
 KINDS = {
-    "qa1": Kind(one_fact, (2, 10), (1, 400)),
-    "qa2": Kind(two_facts, (2, 24), (2, 400)),
-    "qa3": Kind(three_facts, (6, 40), (3, 100)),
-    "qa4": Kind(two_arguments, (2, 2), (1, len(PLACES) - 1)),
-    "qa5": Kind(three_arguments, (4, 24), (4, 100)),
+    "person_place": Kind(one_fact, (2, 10), (1, 400)),
+    "thing_place": Kind(two_facts, (2, 24), (2, 400)),
+    "thing_place_before": Kind(three_facts, (6, 40), (3, 100)),
+    "direction": Kind(two_arguments, (2, 2), (1, len(PLACES) - 1)),
+    "gift": Kind(three_arguments, (4, 24), (4, 100)),
 }
 TASKS = tuple(KINDS)
 
@@ -233,8 +232,8 @@ def draw_all(task: str, rng: np.random.Generator, facts: tuple[int, int] | None 
     """Draws a story and all questions about it that the story alone answers, in one way only.
 
     Args:
-        task: where a person is (``"qa1"``), where a thing is (``"qa2"``), where it was before (``"qa3"``), what is in
-            a direction of a place (``"qa4"``), or who gave what to whom (``"qa5"``).
+        task: where a person is (``"person_place"``), where a thing is (``"thing_place"``), where it was before (``"thing_place_before"``), what is in
+            a direction of a place (``"direction"``), or who gave what to whom (``"gift"``).
         rng: the only source of randomness.
         facts: the least and the most facts, each number as likely; ``None`` stands for the task's usual ones.
 
@@ -263,8 +262,7 @@ def draw_all(task: str, rng: np.random.Generator, facts: tuple[int, int] | None 
 def score(answer: str, hidden: Hidden) -> float:
     """Whether an answer's first sentence names what was asked for, and nothing else that might have been: 1 or 0.
 
-    As BABILong judges answers (its ``compare_answers``): places, or persons and things, that the question itself names do
-    not count. Unlike there, only whole words do.
+    Places, or persons and things, that the question itself names do not count, nor do parts of words.
     """
     (right,) = hidden.answers
     first = re.split(r"[.\n]", answer.strip(), maxsplit=1)[0]

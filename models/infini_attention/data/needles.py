@@ -1,21 +1,21 @@
-"""Needle tests of the kinds that RULER defines, in words of our own, and its score and effective length.
+"""Needles: sentences hidden in hay, and questions about what they said.
 
-RULER (Hsieh et al. 2024, arXiv 2404.06654) hides sentences in hay and asks what they said. What a kind is made of is
-RULER's; sentences, questions and keys are not, so scores compare between models read here, not with its tables.
+What the kinds are made of is like the tasks of RULER (Hsieh et al. 2024, arXiv 2404.06654), which ``evaluate.published``
+reads as they are. Sentences, questions and keys here are our own, so scores compare between models read here alone.
 
-==============  =================================  ======  ======  =========================================
-kind            hay                                key     value   asked
-==============  =================================  ======  ======  =========================================
-``single_1``    the repeated filler                words   number  the one value
-``single_2``    a text                             words   number  the one value
-``single_3``    a text                             words   UUID    the one value
-``multikey_1``  a text                             words   number  one value among distractors
-``multikey_2``  as many distractors as fill it     words   number  one value among distractors
-``multikey_3``  as many distractors as fill it     UUID    UUID    one value among distractors
-``multivalue``  a text                             words   number  all four values of the one key
-``multiquery``  a text                             words   number  the values of four keys
-``variables``   the repeated filler                                all variables that a value was handed on to
-==============  =================================  ======  ======  =========================================
+==================  ==============================  =====  ======  ===========================================
+kind                hay                             key    value   asked
+==================  ==============================  =====  ======  ===========================================
+``filler_number``   the repeated filler             words  number  the one value
+``number``          a text                          words  number  the one value
+``uuid``            a text                          words  UUID    the one value
+``number_of_four``  a text                          words  number  one value among distractors
+``number_of_many``  as many distractors as fill it  words  number  one value among distractors
+``uuid_of_many``    as many distractors as fill it  UUID   UUID    one value among distractors
+``four_values``     a text                          words  number  all four values of the one key
+``four_keys``       a text                          words  number  the values of four keys
+``variables``       the repeated filler                            all variables that a value was handed on to
+==================  ==============================  =====  ======  ===========================================
 """
 
 from __future__ import annotations
@@ -31,22 +31,21 @@ from .hiding import Hidden, names
 from .words import draw_keys
 
 KINDS = (
-    "single_1",
-    "single_2",
-    "single_3",
-    "multikey_1",
-    "multikey_2",
-    "multikey_3",
-    "multivalue",
-    "multiquery",
+    "filler_number",
+    "number",
+    "uuid",
+    "number_of_four",
+    "number_of_many",
+    "uuid_of_many",
+    "four_values",
+    "four_keys",
     "variables",
 )
 # Those with needles of one form beside the one that is asked for.
-KEYED = ("multikey_1", "multikey_2", "multikey_3")
+KEYED = ("number_of_four", "number_of_many", "uuid_of_many")
 # Those whose hay is the repeated filler.
-FILLER_KINDS = ("single_1", "variables")
-# RULER's effective length is the longest at which the mean score is at least that of Llama-2-7B (chat) at 4K tokens,
-# 85.6 % over RULER's 13 tasks, of which the kinds here are nine.
+FILLER_KINDS = ("filler_number", "variables")
+# The least mean score of a length that counts as mastered: as in RULER, where Llama-2-7B (chat) has it at 4K tokens.
 EFFECTIVE = 0.856
 
 # Values of a key, and keys asked for, where a kind has several.
@@ -83,17 +82,17 @@ def draw_all(kind: str, rng: np.random.Generator, distractors: int = 3) -> list[
     if distractors < 0:
         raise ValueError(f"{distractors} distractors")
     match kind:
-        case "single_1" | "single_2":
+        case "filler_number" | "number":
             return _each("number", draw_keys(rng, 1), _numbers(rng, 1))
-        case "single_3":
+        case "uuid":
             return _each("UUID", draw_keys(rng, 1), _uuids(rng, 1))
-        case "multikey_1" | "multikey_2":
+        case "number_of_four" | "number_of_many":
             return _each("number", draw_keys(rng, 1 + distractors), _numbers(rng, 1 + distractors))
-        case "multikey_3":
+        case "uuid_of_many":
             return _each("UUID", _uuids(rng, 1 + distractors), _uuids(rng, 1 + distractors))
-        case "multivalue":
+        case "four_values":
             return [_multivalue(rng)]
-        case "multiquery":
+        case "four_keys":
             return [_multiquery(rng)]
         case "variables":
             return [variables(rng)]
@@ -122,10 +121,7 @@ def variables(rng: np.random.Generator, chains: int = 1, hops: int = 4) -> Hidde
 
 
 def score(answer: str, hidden: Hidden) -> float:
-    """Share of the answers that were said, 0 to 1: RULER's recall of all matches, in any case and order.
-
-    Unlike RULER's, only whole words and numbers count.
-    """
+    """Share of the answers that were said, 0 to 1, in any case and order; only whole words and numbers count."""
     return sum(names(answer, part) for part in hidden.answers) / len(hidden.answers)
 
 

@@ -25,28 +25,21 @@ class PasskeyTask(Task):
     """Five-digit keys in the paper's filler or in texts.
 
     Attributes:
-        lengths, depths, trials: see ``grid``.
+        length, depth, limit: lengths, depths and trials of ``grid``.
         hay: texts to hide keys in, or a document; ``None``: the paper's filler.
     """
 
     name: ClassVar[str] = "passkey"
     unit: ClassVar[str] = "share of keys right"
 
-    lengths: Sequence[int] = (4096, 8192)
-    depths: Sequence[float] = (0, 50, 100)
-    trials: int = 10
+    length: Sequence[int] = (4096, 8192)
+    depth: Sequence[float] = (0, 50, 100)
+    limit: int = 10
     hay: Path | None = None
-
-    @property
-    def texts(self) -> Path | None:
-        return self.hay
-
-    def settings(self, bench: Bench) -> dict[str, Any]:
-        return {"length": list(self.lengths), "depth": list(self.depths), "limit": self.trials}
 
     def draw(self, bench: Bench) -> list[Series]:
         text = None if self.hay is None else hay_of(bench, self.hay)
-        return grid(Passkey(bench.loaded.encode), self.lengths, self.depths, self.trials, bench.seed, hay=text)
+        return grid(Passkey(bench.loaded.encode), self.length, self.depth, self.limit, bench.seed, hay=text)
 
     def summary(self, results: Sequence[Scores]) -> dict[str, Any]:
         return {"mean": mean(results)}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -40,13 +40,6 @@ class LossTask(Task):
     data: Path
     length: int = 8192
     limit: int = 4
-
-    @property
-    def texts(self) -> Path | None:
-        return self.data
-
-    def settings(self, bench: Bench) -> dict[str, Any]:
-        return {"length": self.length, "limit": self.limit}
 
     def draw(self, bench: Bench) -> list[Series]:
         """None: every token of a text is scored while it is read."""

@@ -46,17 +46,10 @@ class PublishedTask(Task):
     data: Path
     limit: int | None = None
 
-    @property
-    def texts(self) -> Path | None:
-        return self.data
-
     def files(self) -> list[Path]:
         if self.data.is_file():
             return [self.data]
         return sorted(file for file in self.data.rglob("*") if file.suffix in SUFFIXES)
-
-    def settings(self, bench: Bench) -> dict[str, Any]:
-        return {"limit": self.limit}
 
     def draw(self, bench: Bench) -> list[Series]:
         series = []

@@ -29,10 +29,26 @@ from .task import Bench, Task, by_length, mean
 # Tokens that an answer may have beyond the right one's.
 SPARE = 12
 # Kinds whose hay is other needles, and how many of them tell how long one is.
-FULL_KINDS = ("multikey_2", "multikey_3")
+FULL_KINDS = ("number_of_many", "uuid_of_many")
 SAMPLE = 50
+# Names that kinds are drawn under: those of earlier releases, so that a seed gives the same trials as ever.
+DRAWN_AS = {
+    "filler_number": "single_1",
+    "number": "single_2",
+    "uuid": "single_3",
+    "number_of_four": "multikey_1",
+    "number_of_many": "multikey_2",
+    "uuid_of_many": "multikey_3",
+    "four_values": "multivalue",
+    "four_keys": "multiquery",
+    "person_place": "qa1",
+    "thing_place": "qa2",
+    "thing_place_before": "qa3",
+    "direction": "qa4",
+    "gift": "qa5",
+}
 # Kinds that are asked for where there is a text.
-USUAL_KINDS = ("single_1", "single_2", "single_3", "multikey_1")
+USUAL_KINDS = ("filler_number", "number", "uuid", "number_of_four")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +58,7 @@ class NeedleTask(Task):
     Attributes:
         kinds: some of ``needles.KINDS``; ``None``: those in the filler without hay, the usual ones with it.
         hay: texts, or a document, for the kinds that are hidden in one.
-        lengths, trials: see ``grid``.
+        length, limit: lengths and trials of ``grid``.
     """
 
     name: ClassVar[str] = "needle"
@@ -50,17 +66,13 @@ class NeedleTask(Task):
 
     kinds: Sequence[str] | None = None
     hay: Path | None = None
-    lengths: Sequence[int] = (4096, 8192)
-    trials: int = 10
+    length: Sequence[int] = (4096, 8192)
+    limit: int = 10
 
     @property
     def chosen(self) -> list[str]:
         """The kinds that are measured."""
         return list(self.kinds or (FILLER_KINDS if self.hay is None else USUAL_KINDS))
-
-    @property
-    def texts(self) -> Path | None:
-        return self.hay
 
     def check(self, system: str) -> None:
         super().check(system)
@@ -68,12 +80,12 @@ class NeedleTask(Task):
             raise UsageFailure(f"{in_text[0]} is hidden in a text, and none is given", "Pass texts with --hay.")
 
     def settings(self, bench: Bench) -> dict[str, Any]:
-        return {"kinds": self.chosen, "length": list(self.lengths), "limit": self.trials}
+        return {**super().settings(bench), "kinds": self.chosen}
 
     def draw(self, bench: Bench) -> list[Series]:
         text = None if self.hay is None else hay_of(bench, self.hay)
-        hidings = needles(bench.loaded, self.chosen, text, max(self.lengths))
-        return grid(_planter(bench), hidings, self.lengths, self.trials, bench.seed)
+        hidings = needles(bench.loaded, self.chosen, text, max(self.length))
+        return grid(_planter(bench), hidings, self.length, self.limit, bench.seed)
 
     def summary(self, results: Sequence[Scores]) -> dict[str, Any]:
         return {"mean": mean(results), "effective_length": effective_length(by_length(results))}
@@ -86,7 +98,7 @@ class FactsTask(Task):
     Attributes:
         hay: texts, or a document.
         kinds: some of ``facts.TASKS``.
-        lengths, trials: see ``grid``.
+        length, limit: lengths and trials of ``grid``.
     """
 
     name: ClassVar[str] = "facts"
@@ -94,19 +106,12 @@ class FactsTask(Task):
 
     hay: Path
     kinds: Sequence[str] = FACTS
-    lengths: Sequence[int] = (0, 4096)
-    trials: int = 10
-
-    @property
-    def texts(self) -> Path | None:
-        return self.hay
-
-    def settings(self, bench: Bench) -> dict[str, Any]:
-        return {"kinds": list(self.kinds), "length": list(self.lengths), "limit": self.trials}
+    length: Sequence[int] = (0, 4096)
+    limit: int = 10
 
     def draw(self, bench: Bench) -> list[Series]:
         hidings = facts(self.kinds, hay_of(bench, self.hay))
-        return grid(_planter(bench), hidings, self.lengths, self.trials, bench.seed)
+        return grid(_planter(bench), hidings, self.length, self.limit, bench.seed)
 
     def summary(self, results: Sequence[Scores]) -> dict[str, Any]:
         return {f"mean_at_{length}": score for length, score in by_length(results).items()}
@@ -218,7 +223,7 @@ def grid(planter: Planter, hidings: Sequence[Hiding], lengths: Sequence[int], tr
 
 
 def _probe(planter: Planter, hiding: Hiding, length: int, seed: int, trial: int) -> Probe:
-    rng = np.random.default_rng([seed, length, trial, *hiding.name.encode()])
+    rng = np.random.default_rng([seed, length, trial, *DRAWN_AS.get(hiding.name, hiding.name).encode()])
     hidden = hiding.draw(length, rng)
     needles = planter.needles(hidden)
     prompt = planter.encode(hidden.prompt)

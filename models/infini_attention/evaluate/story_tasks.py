@@ -29,10 +29,6 @@ class StoryTask(Task):
     data: Path
     limit: int | None = None
 
-    @property
-    def texts(self) -> Path | None:
-        return self.data
-
 
 @dataclasses.dataclass(frozen=True)
 class QuestionTask(StoryTask):
@@ -57,7 +53,7 @@ class QuestionTask(StoryTask):
             raise UsageFailure(f"the system {system} can look nothing up", "Leave out --view.")
 
     def settings(self, bench: Bench) -> dict[str, Any]:
-        return {"limit": self.limit, "view": self.view, "prompt": prompts.fill("ask", question="{question}")}
+        return {**super().settings(bench), "prompt": prompts.fill("ask", question="{question}")}
 
     def draw(self, bench: Bench) -> Sequence[Series | Measured]:
         loaded, stories = bench.loaded, load_stories(self.data)
@@ -90,7 +86,7 @@ class RefusalTask(StoryTask):
                 "Set that threshold to what python -m benchmarks.refusal prints.",
             )
         prompt = prompts.fill("ask", question="{question}")
-        return {"limit": self.limit, "prompt": prompt, "refuse_below": recipe.refuse_below}
+        return {**super().settings(bench), "prompt": prompt, "refuse_below": recipe.refuse_below}
 
     def draw(self, bench: Bench) -> Sequence[Series | Measured]:
         return refusals(bench.loaded, load_stories(self.data), self.limit)
@@ -105,7 +101,7 @@ class SummaryTask(StoryTask):
     systems: ClassVar[tuple[str, ...]] = ("memory",)
 
     def settings(self, bench: Bench) -> dict[str, Any]:
-        return {"limit": self.limit, "prompt": prompts.fill("note", words=0, text="")}
+        return {**super().settings(bench), "prompt": prompts.fill("note", words=0, text="")}
 
     def draw(self, bench: Bench) -> Sequence[Series | Measured]:
         return [summaries(bench.loaded, load_stories(self.data), self.limit)]

@@ -60,8 +60,9 @@ class Outcome:
     summary: Mapping[str, Any]
 
 
+@dataclasses.dataclass(frozen=True)
 class Task(ABC):
-    """A test, with its settings.
+    """A test; its fields are its settings, under the names that a report has for them.
 
     Attributes:
         name: as ``infini eval`` and its reports call it.
@@ -82,8 +83,9 @@ class Task(ABC):
 
     @property
     def texts(self) -> Path | None:
-        """Files that the trials are made of, if any."""
-        return None
+        """Files that the trials are made of, if any: the task's ``hay`` or ``data``."""
+        found: Path | None = getattr(self, "hay", getattr(self, "data", None))
+        return found
 
     def files(self) -> list[Path]:
         """The same one by one, in the order in which they are read."""
@@ -100,9 +102,10 @@ class Task(ABC):
                 f"{self.name} is not measured on the system {system}", f"Use one of {', '.join(self.systems)}."
             )
 
-    @abstractmethod
     def settings(self, bench: Bench) -> dict[str, Any]:
         """What the figures depend on beside the model, the system, the seed and the texts, in plain values."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in own.items() if name not in ("hay", "data")}
 
     @abstractmethod
     def draw(self, bench: Bench) -> Sequence[Series | Measured]:

@@ -34,7 +34,7 @@ BOOK_SHARE = 0.7
 # others than later: trained without it, needles were found wherever they stood but there.
 FIRST_SHARE = 0.5
 # How much more often these are drawn than other kinds of needles: a key and its value is what all of them are made of.
-USUAL_KINDS, USUAL_TIMES = ("single_1", "single_2", "single_3", "multikey_1"), 3
+USUAL_KINDS, USUAL_TIMES = ("filler_number", "number", "uuid", "number_of_four"), 3
 
 
 class HiddenRecall:
