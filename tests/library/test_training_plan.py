@@ -133,7 +133,11 @@ def test_a_plan_goes_without_tasks_unless_a_phase_would_lose_all_of_its_own() ->
     assert PLAN.without(frozenset({"language_modelling"})) == PLAN == PLAN.without(frozenset())
 
 
-@pytest.mark.parametrize("file", sorted(HERE.glob("*/*.toml")), ids=lambda file: f"{file.parent.name}/{file.name}")
+@pytest.mark.parametrize(
+    "file",
+    [file for file in sorted(HERE.glob("*/*.toml")) if read(file.parent, file.name).memory],
+    ids=lambda file: f"{file.parent.name}/{file.name}",
+)
 def test_every_plan_that_ships_can_be_run(file: Path) -> None:
     recipe = read(file.parent, file.name)
     plan = TrainingPlan.from_dict(recipe.training)
