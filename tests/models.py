@@ -14,9 +14,9 @@ from infini_attention.memory.config import InfiniConfig, UpdateRule
 from infini_attention.memory.inject import inject, memory_parameters, new_cache
 from infini_attention.memory.state import Origin
 from infini_attention.model.adapters import SCALE, LoraAdapter
-from infini_attention.train.plan import Phase, TrainingPlan
 from infini_attention.train.segments import Segment
-from infini_attention.train.tasks import Plan
+from infini_attention.train.tasks import BatchShape
+from infini_attention.train.training_plan import Phase, TrainingPlan
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig
 from transformers.models.gemma3 import Gemma3TextConfig
@@ -190,7 +190,7 @@ def memory_tensors(cache: InfiniCache) -> list[Tensor]:
 def short_plan(steps: int, **changes: Any) -> TrainingPlan:
     """A plan of one phase with one task, ``task``."""
     phase = Phase(steps, {"task": 1.0}, lengths=(SEGMENT,), segments=(2, 3), tokens=192)
-    return TrainingPlan((phase,), **{"rate": 3e-2, "gate_rate": 3e-2, "warmup": 2, **changes})
+    return TrainingPlan((phase,), **{"lr": 3e-2, "gate_lr": 3e-2, "warmup": 2, **changes})
 
 
 class Announced:
@@ -198,12 +198,12 @@ class Announced:
 
     name = "task"
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+    def sample(self, plan: BatchShape, rng: np.random.Generator) -> list[Segment]:
         token = torch.from_numpy(rng.choice([5, 50], (plan.batch, 1)))
         first = token.expand(plan.batch, plan.length)
-        made = [Segment(first, None, full=True)]
+        made = [Segment(first, None, backprop=True)]
         for number in range(1, plan.segments):
             noise = torch.from_numpy(rng.integers(51, VOCABULARY, (plan.batch, plan.length)))
             last = number + 1 == plan.segments
-            made.append(Segment(noise, first if last else None, full=last))
+            made.append(Segment(noise, first if last else None, backprop=last))
         return made

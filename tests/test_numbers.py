@@ -10,7 +10,7 @@ from infini_attention.errors import InfiniError
 from infini_attention.train.number_questions import number_question
 from infini_attention.train.passage_reading import NUMBERED_TOKENS, PASSAGES, Readable, ReadingNumbers
 from infini_attention.train.questions import AskedTurn
-from infini_attention.train.tasks import Plan
+from infini_attention.train.tasks import BatchShape
 from torch import Tensor
 
 SENTENCE = "Old Brannock carried twenty-four ropes from the quay to the chapel."
@@ -68,10 +68,10 @@ def test_texts_are_drawn_until_one_tells_a_number() -> None:
         return Readable(passages, turns, right, right.float())
 
     task = ReadingNumbers(corpus, cut)
-    view, question, *others = task.sample(Plan(1, 1, 4, 1), np.random.default_rng(0))
+    view, question, *others = task.sample(BatchShape(1, 1, 4, 1), np.random.default_rng(0))
     assert len(seen) == 3 and {len(tokens) for tokens in seen} == {NUMBERED_TOKENS} and not others
     assert view.ids.shape == (1, PASSAGES) and int(seen[-1][0]) in view.ids
     assert question.ids.tolist() == [[7]] and question.labels is not None and question.labels.tolist() == [[8]]
     empty = Readable([[1]], [], torch.ones(0, 1) > 0, torch.ones(0, 1))
     with pytest.raises(InfiniError, match="no numbers"):
-        ReadingNumbers(corpus, lambda tokens, rng: empty).sample(Plan(1, 1, 4, 1), np.random.default_rng(0))
+        ReadingNumbers(corpus, lambda tokens, rng: empty).sample(BatchShape(1, 1, 4, 1), np.random.default_rng(0))

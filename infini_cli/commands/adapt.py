@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from infini_attention import Loaded
     from infini_attention.model.recipe import Recipe
     from infini_attention.train.estimate import Estimate
-    from infini_attention.train.plan import Phase, TrainingPlan
+    from infini_attention.train.training_plan import Phase, TrainingPlan
 
 
 class System(StrEnum):
@@ -210,7 +210,7 @@ def _recipe(name: str | None) -> Recipe:
 
 
 def _plan(recipe: Recipe, steps: int | None, seed: int | None) -> TrainingPlan:
-    from infini_attention.train.plan import TrainingPlan
+    from infini_attention.train.training_plan import TrainingPlan
 
     if not recipe.training:
         raise UsageFailure(

@@ -13,7 +13,7 @@ from infini_attention import Engine, load_model
 from infini_attention.model.recipe import find
 from infini_attention.qa.turn import Turn
 from infini_attention.summary.notes import OPENINGS
-from infini_attention.train.plan import Phase, TrainingPlan
+from infini_attention.train.training_plan import Phase, TrainingPlan
 from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def test_a_plan_may_give_the_path_that_it_goes_on_with_a_new_part(
     text = (Path(model) / "recipe.toml").read_text()
     # So small a rate leaves the weights what they were.
     plan.write_text(
-        text.replace("rank = 4", "rank = 4\nkey_state_layers = [1]").replace("warmup = 1", "rate = 1e-9\nwarmup = 1")
+        text.replace("rank = 4", "rank = 4\nkey_state_layers = [1]").replace("warmup = 1", "lr = 1e-9\nwarmup = 1")
     )
     assert infini(*command, tmp_path / "second", "--model", tmp_path / "first", "--recipe", plan).code == 0
     first, second = (load_file(tmp_path / out / "adapter.safetensors") for out in ("first", "second"))
@@ -142,9 +142,9 @@ def test_trains_on_needles_and_facts(infini: Infini, data: Path, tmp_path: Path,
     assert "needles: loss" in outcome.err and "facts: loss" in outcome.err
     recipe = folder / "recipe.toml"
     paper = recipe.read_text().replace("rank = 4", 'rank = 4\nupdate_rule = "delta"\ngate = "convex"')
-    recipe.write_text(paper.replace("tokens = 320", "tokens = 320\nechoes = 999"))
+    recipe.write_text(paper.replace("tokens = 320", "tokens = 320\nreplayed_tokens = 999"))
     command = ("adapt", "-o", tmp_path / "paper", "--model", folder, "--steps", "1")
-    assert_error(infini(*command), 1, "delta rule cannot write a segment again", "echoes")
+    assert_error(infini(*command), 1, "delta rule cannot write a segment again", "replayed_tokens")
     recipe.write_text(paper)
     assert infini(*command).code == 0
 
@@ -336,7 +336,7 @@ def test_memory_tokens_are_trained_and_measured(infini: Infini, data: Path, tmp_
     assert_error(infini(*command, "--rule", "delta"), 2, "no update rule")
     facts = with_tasks(model, tmp_path / "facts", distant_passkey=1)
     recipe = facts / "recipe.toml"
-    recipe.write_text(recipe.read_text().replace("tokens = 320", "tokens = 320\nechoes = 999"))
+    recipe.write_text(recipe.read_text().replace("tokens = 320", "tokens = 320\nreplayed_tokens = 999"))
     assert_error(infini(*command[:-1], facts), 1, "the system rmt cannot write a segment again")
 
 

@@ -11,7 +11,7 @@ from infini_attention.memory.inject import memory_parameters
 from infini_attention.train.distillation import divergence
 from infini_attention.train.rollout import Rollout, training_cache
 from infini_attention.train.segments import IGNORED, Segment
-from infini_attention.train.tasks import ContextDistillation, LanguageModelling, Plan
+from infini_attention.train.tasks import BatchShape, ContextDistillation, LanguageModelling
 from letters import CORPUS
 from torch import Tensor
 
@@ -95,10 +95,10 @@ def test_the_divergence_and_its_gradient_are_those_of_the_formula() -> None:
 
 
 def test_the_task_draws_what_language_modelling_draws() -> None:
-    plan = Plan(2, 4, 20, 2)
+    plan = BatchShape(2, 4, 20, 2)
     plain = LanguageModelling(CORPUS).sample(plan, np.random.default_rng(1))
     soft = ContextDistillation(CORPUS).sample(plan, np.random.default_rng(1))
     for one, two in zip(plain, soft, strict=True):
-        assert torch.equal(one.ids, two.ids) and one.full == two.full
+        assert torch.equal(one.ids, two.ids) and one.backprop == two.backprop
         assert two.distil == (two.labels is not None) and not one.distil
     assert dataclasses.replace(soft[-1], distil=False).ids.equal(plain[-1].ids)

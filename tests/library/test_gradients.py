@@ -10,7 +10,7 @@ import torch
 from infini_attention.memory import cache
 from infini_attention.memory.inject import inject, memory_parameters, new_cache
 from infini_attention.memory.rules import Write, update
-from infini_attention.train import segment_replay as echoes
+from infini_attention.train import segment_replay
 from infini_attention.train.rollout import Rollout, training_cache
 from infini_attention.train.segments import IGNORED, Segment
 from torch import Tensor
@@ -159,13 +159,13 @@ def test_cheap_segments_keep_no_graph_of_the_network() -> None:
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_echoes_give_the_loss_and_gradient_of_writing_the_segments_again(full: bool) -> None:
+def test_replays_give_the_loss_and_gradient_of_writing_the_segments_again(full: bool) -> None:
     model = memory_model()
     plain = segments_of(3, full=(full, full, True))
     found = []
     for again in ((0, 1), ()):
         parameters = trainable(model)
-        segments = [plain[0], dataclasses.replace(plain[1], echoes=again, times=2), plain[2]]
+        segments = [plain[0], dataclasses.replace(plain[1], replayed=again, times=2), plain[2]]
         if again:
             loss = Rollout(model)(segments).loss
         else:
@@ -177,7 +177,7 @@ def test_echoes_give_the_loss_and_gradient_of_writing_the_segments_again(full: b
                     decoder_of(model)(input_ids=segment.ids, past_key_values=cache)
                 writes.append({index: layer.open_write() for index, layer in cache.memories.items()})
                 cache.close_segment()
-            # Rows take turns: every other echo of two rows is the other row's.
+            # Rows take turns: every other replay of two rows is the other row's.
             for turn, number in enumerate((0, 1, 0, 1)):
                 for index, layer in cache.memories.items():
                     parts: list[Any] = [part.roll(turn % 2, 0) for part in writes[number][index] if part is not None]
@@ -199,9 +199,9 @@ def test_echoes_give_the_loss_and_gradient_of_writing_the_segments_again(full: b
 def test_layers_that_are_updated_at_once_are_updated_as_if_alone(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, segments = memory_model(update_rule=rule), segments_of(4)
     if rule == "deltanet":
-        segments[1] = dataclasses.replace(segments[1], echoes=(0, 1), times=3)
+        segments[1] = dataclasses.replace(segments[1], replayed=(0, 1), times=3)
     wanted = gradients(model, segments)
-    for module in (cache, echoes):
+    for module in (cache, segment_replay):
         monkeypatch.setattr(module, "together", lambda writes: [list(range(len(writes)))])
     for name, gradient in gradients(model, segments).items():
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-5, atol=1e-8, msg=name)
@@ -265,8 +265,13 @@ def test_a_roll_out_may_have_segments_of_another_length_than_the_engine() -> Non
 @pytest.mark.parametrize("full", [True, False])
 def test_a_first_segment_that_is_read_again_is_learned_as_two(full: bool) -> None:
     first, second, last = segments_of(3, full=(full, full, True))
-    first = dataclasses.replace(first, labels=second.ids, echoes=(0,), times=2)
-    twice = [dataclasses.replace(first, echoes=()), dataclasses.replace(first, labels=None, echoes=(1,)), second, last]
+    first = dataclasses.replace(first, labels=second.ids, replayed=(0,), times=2)
+    twice = [
+        dataclasses.replace(first, replayed=()),
+        dataclasses.replace(first, labels=None, replayed=(1,)),
+        second,
+        last,
+    ]
     model, again = memory_model(), memory_model(reread_first=True)
     expected, found = gradients(model, twice), gradients(again, [first, second, last])
     torch.testing.assert_close(Rollout(again)([first, second, last]).loss, Rollout(model)(twice).loss)

@@ -18,7 +18,7 @@ from infini_attention.evaluate.recall import Hiding, grid
 from infini_attention.train.distant_passkeys import CHAPTER
 from infini_attention.train.hidden_recall import KEY_QUESTIONS, MOST_ROWS, HiddenRecall, key_draws
 from infini_attention.train.segments import IGNORED
-from infini_attention.train.tasks import Plan
+from infini_attention.train.tasks import BatchShape
 from letters import CORPUS, PASSKEY, answers_of, decode, encode
 from torch import Tensor
 
@@ -30,7 +30,7 @@ DRAWS: list[Callable[[np.random.Generator], Sequence[Hidden]]] = [
     lambda rng: [needles.draw("number_of_four", rng)],
 ]
 plans = st.builds(
-    Plan, st.integers(1, 4), st.integers(2, 6), st.sampled_from([150, 400]), st.integers(0, 4), st.integers(0, 99)
+    BatchShape, st.integers(1, 4), st.integers(2, 6), st.sampled_from([150, 400]), st.integers(0, 4), st.integers(0, 99)
 )
 
 
@@ -59,7 +59,7 @@ def test_places_reach_from_the_first_to_the_last_sentence() -> None:
 
 
 @given(plans, st.integers(0, 999))
-def test_each_row_holds_its_sentences_and_asks_about_them(plan: Plan, seed: int) -> None:
+def test_each_row_holds_its_sentences_and_asks_about_them(plan: BatchShape, seed: int) -> None:
     each = 1 + seed % 3
     task = HiddenRecall("mixed", DRAWS, each, PLANTER, PASSKEY, CORPUS)
     *before, question = task.sample(plan, np.random.default_rng(seed))
@@ -80,7 +80,7 @@ def test_each_row_holds_its_sentences_and_asks_about_them(plan: Plan, seed: int)
 
 
 @given(plans, st.integers(0, 99))
-def test_keys_of_the_same_row_have_values_of_their_own(plan: Plan, seed: int) -> None:
+def test_keys_of_the_same_row_have_values_of_their_own(plan: BatchShape, seed: int) -> None:
     task = HiddenRecall("keys", key_draws(), KEY_QUESTIONS, PLANTER, PASSKEY, None)
     answers = answers_of(task.sample(plan, np.random.default_rng(seed))[-1])
     assert len(answers) % KEY_QUESTIONS == 0
@@ -91,19 +91,19 @@ def test_keys_of_the_same_row_have_values_of_their_own(plan: Plan, seed: int) ->
 
 
 @given(plans, st.integers(0, 999))
-def test_only_the_common_hay_is_written_again(plan: Plan, seed: int) -> None:
+def test_only_the_common_hay_is_written_again(plan: BatchShape, seed: int) -> None:
     segments = HiddenRecall("mixed", DRAWS, 2, PLANTER, PASSKEY, None).sample(plan, np.random.default_rng(seed))
     common = [number for number, one in enumerate(segments[:-1]) if (one.ids == one.ids[:1]).all()]
     for number, segment in enumerate(segments):
-        assert all(s <= number and s in common for s in segment.echoes)
-        assert len(segment.echoes) * segment.times <= plan.echoes + CHAPTER // 2 + 1
-    assert bool(segments[-2].echoes) == bool(plan.echoes and plan.segments > 2)
+        assert all(s <= number and s in common for s in segment.replayed)
+        assert len(segment.replayed) * segment.times <= plan.replayed_segments + CHAPTER // 2 + 1
+    assert bool(segments[-2].replayed) == bool(plan.replayed_segments and plan.segments > 2)
 
 
 def test_sentences_stand_at_the_start_too() -> None:
     task, first = HiddenRecall("mixed", DRAWS[1:], 1, PLANTER, PASSKEY, CORPUS), []
     for seed in range(60):
-        *before, question = task.sample(Plan(2, 4, 400, 2, 9), np.random.default_rng(seed))
+        *before, question = task.sample(BatchShape(2, 4, 400, 2, 9), np.random.default_rng(seed))
         (answer,) = set(answers_of(question)[:1])
         first.append(answer[1:-1] in decode(before[0].ids[0]))
         # Where they do, all rows have the same behind them; otherwise it comes before.
@@ -114,8 +114,8 @@ def test_sentences_stand_at_the_start_too() -> None:
 @given(st.integers(0, 999))
 def test_two_segments_have_no_hay_behind_the_sentences_nor_before_a_question(seed: int) -> None:
     task = HiddenRecall("facts", DRAWS[:1], 2, PLANTER, PASSKEY, CORPUS)
-    *own, question = task.sample(Plan(2, 2, 400, 2, 9), np.random.default_rng(seed))
-    assert all(2 * len(segment.ids) == len(question.ids) and not segment.echoes for segment in own)
+    *own, question = task.sample(BatchShape(2, 2, 400, 2, 9), np.random.default_rng(seed))
+    assert all(2 * len(segment.ids) == len(question.ids) and not segment.replayed for segment in own)
     assert all(decode(ids).startswith("\nQuestion: ") for ids in question.ids)
 
 

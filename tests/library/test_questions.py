@@ -17,7 +17,7 @@ from infini_attention.data.stories import Question, Story, load_stories
 from infini_attention.errors import InfiniError
 from infini_attention.train.questions import MOST_QUESTIONS, AskedTurn, Example, Instructions, asking, question_task
 from infini_attention.train.segments import IGNORED, Segment
-from infini_attention.train.tasks import Plan
+from infini_attention.train.tasks import BatchShape
 from letters import Letters
 
 MILLER = Question("Who came?", ("a miller", "the miller"))
@@ -79,12 +79,12 @@ def asked_of(segment: Segment) -> list[tuple[str, str]]:
 def test_a_text_is_read_whole_before_its_questions(tokens: int, turns: int, length: int, full: int, seed: int) -> None:
     text = torch.arange(1000, 1000 + tokens)
     example = Example(text, tuple(AskedTurn([ord("a") + t], ([65 + t, 97, 33],)) for t in range(turns)))
-    segments = Instructions([example]).sample(Plan(9, 9, length, full), np.random.default_rng(seed))
+    segments = Instructions([example]).sample(BatchShape(9, 9, length, full), np.random.default_rng(seed))
     *before, last = segments
     assert len(last.ids) == min(turns, MOST_QUESTIONS)
     assert all(segment.labels is None and segment.ids.shape[0] == 1 for segment in before)
     assert all(segment.ids.shape[1] == length for segment in before[:-1])
-    assert sum(segment.full for segment in before) == min(full, len(before))
+    assert sum(segment.backprop for segment in before) == min(full, len(before))
     closed = torch.cat([segment.ids[0] for segment in before])
     seen = set()
     for row, labels in zip(last.ids, last.labels if last.labels is not None else [], strict=True):
@@ -103,7 +103,7 @@ def test_questions_are_put_as_the_prompt_says_and_answered_by_any_right_answer()
     assert len(task.examples) == 1
     rng, answers = np.random.default_rng(0), set()
     for _ in range(30):
-        segments = task.sample(Plan(1, 2, 64, 1), rng)
+        segments = task.sample(BatchShape(1, 2, 64, 1), rng)
         text = "".join(decode(segment.ids[0]) for segment in segments[:-1])
         (row, answer), *others = asked_of(segments[-1])
         assert not others
@@ -115,7 +115,7 @@ def test_questions_are_put_as_the_prompt_says_and_answered_by_any_right_answer()
 
 def test_rows_of_different_lengths_are_padded_behind_what_counts() -> None:
     questions = (Question("A?", ("yes",)), Question("Why is the sea salt?", ("because of a mill that grinds salt",)))
-    segments = question_task(LOADED, [Story("T", questions)]).sample(Plan(1, 2, 64, 1), np.random.default_rng(0))
+    segments = question_task(LOADED, [Story("T", questions)]).sample(BatchShape(1, 2, 64, 1), np.random.default_rng(0))
     last = segments[-1]
     assert last.labels is not None and last.ids.shape == last.labels.shape
     assert sorted(answer for _, answer in asked_of(last)) == ["because of a mill that grinds salt\n\n", "yes\n\n"]

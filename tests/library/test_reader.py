@@ -15,15 +15,15 @@ from infini_attention.memory.inject import inject, memory_off
 from infini_attention.model.adapters import LoraAdapter, load_lora
 from infini_attention.model.recipe import READER_WEIGHTS, file_in
 from infini_attention.qa.reader import by_passages
-from infini_attention.train.passage_reading import PASSAGES, QUESTIONS, Readable, ReaderRollout, Reading
+from infini_attention.train.passage_reading import PASSAGES, QUESTIONS, PassageReading, Readable, ReaderRollout
 from infini_attention.train.questions import AskedTurn
-from infini_attention.train.tasks import Plan
+from infini_attention.train.tasks import BatchShape
 from safetensors.torch import save_file
 from torch import Tensor
 
 from models import FAMILIES, VOCABULARY, Model, base_model, lora_of, merged, small_config, stir
 
-PLAN = Plan(2, 2, 8, 2)
+PLAN = BatchShape(2, 2, 8, 2)
 
 
 def ids(tokens: int, seed: int) -> list[int]:
@@ -91,7 +91,7 @@ def readable() -> Readable:
 
 def test_a_step_has_passages_in_reading_order_and_the_questions_that_they_answer() -> None:
     text = readable()
-    task = Reading([text, Readable([[1]], [], torch.ones(0, 1) > 0, torch.ones(0, 1))])
+    task = PassageReading([text, Readable([[1]], [], torch.ones(0, 1) > 0, torch.ones(0, 1))])
     assert len(task.texts) == 1
     for seed in range(8):
         view, asked, *another = task.sample(PLAN, np.random.default_rng(seed))
@@ -110,7 +110,7 @@ def test_the_loss_is_that_of_one_row_at_a_time() -> None:
     reader = lora_of(model)
     learner = ReaderRollout(reader)
     weights = learner.trained()
-    parts = Reading([readable()]).sample(PLAN, np.random.default_rng(1))
+    parts = PassageReading([readable()]).sample(PLAN, np.random.default_rng(1))
     outcome = learner(parts)
     torch.autograd.backward(outcome.loss)
     found = {name: weight.grad for name, weight in weights.items()}
@@ -132,7 +132,7 @@ def test_the_loss_is_that_of_one_row_at_a_time() -> None:
 
 def test_it_learns() -> None:
     model = model_of()
-    task, learner = Reading([readable()]), ReaderRollout(LoraAdapter(model, "reader", rank=4))
+    task, learner = PassageReading([readable()]), ReaderRollout(LoraAdapter(model, "reader", rank=4))
     optimiser = torch.optim.Adam(learner.trained().values(), 0.02)
     losses = []
     for step in range(60):

@@ -91,7 +91,7 @@ def test_a_roll_out_is_the_loss_through_all_segments() -> None:
     labels[:, :3] = IGNORED
     rollout = RecurrentRollout(tokens)
     names = set(rollout.trained())
-    outcome = rollout([Segment(first, None, full=False), Segment(asked[:, :-1], labels)])
+    outcome = rollout([Segment(first, None, backprop=False), Segment(asked[:, :-1], labels)])
     torch.autograd.backward(outcome.loss)
 
     start = tokens.first.detach().clone().requires_grad_()
@@ -108,7 +108,7 @@ def test_a_roll_out_is_the_loss_through_all_segments() -> None:
     learned = {name for name, parameter in rollout.named_parameters() if parameter.requires_grad}
     assert len(learned) == len(names) and sum("lora_" in name for name in learned) == len(names) - 1
     with pytest.raises(ValueError, match="written again"):
-        rollout([Segment(first, None, echoes=(0,)), Segment(first, first)])
+        rollout([Segment(first, None, replayed=(0,)), Segment(first, first)])
     with pytest.raises(ValueError, match="label"):
         rollout([Segment(first)])
 

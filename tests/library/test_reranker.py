@@ -14,13 +14,13 @@ from infini_attention.model.adapters import LoraAdapter
 from infini_attention.model.recipe import RERANKER_WEIGHTS, file_in
 from infini_attention.qa.reranker import Reranker, load_reranker
 from infini_attention.train.reranking import Choosable, PassageChoice, RerankerRollout
-from infini_attention.train.tasks import Plan
+from infini_attention.train.tasks import BatchShape
 from safetensors.torch import save_file
 from torch import Tensor
 
 from models import FAMILIES, VOCABULARY, Model, base_model, merged, small_config, stir
 
-PLAN = Plan(1, 2, 8, 2)
+PLAN = BatchShape(1, 2, 8, 2)
 
 
 def ids(tokens: int, seed: int) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.train.tasks import LanguageModelling, Plan
+from infini_attention.train.tasks import BatchShape, LanguageModelling
 from letters import CORPUS, PASSKEY
 
 
@@ -15,15 +15,15 @@ from letters import CORPUS, PASSKEY
 def test_language_modelling_shows_consecutive_segments_and_asks_for_the_next_tokens(
     batch: int, count: int, length: int, full: int, seed: int
 ) -> None:
-    plan = Plan(batch, count, length, min(full, count))
+    plan = BatchShape(batch, count, length, min(full, count))
     segments = LanguageModelling(CORPUS).sample(plan, np.random.default_rng(seed))
     assert [tuple(s.ids.shape) for s in segments] == [(batch, length)] * count
     ids = torch.cat([s.ids for s in segments], 1)
     assert torch.equal(ids, ids[:, :1] + torch.arange(count * length))
     for number, segment in enumerate(segments):
         # Nothing is asked where no memory stands behind.
-        asked = number >= max(1, count - plan.full)
-        assert (segment.labels is not None) == asked == segment.full
+        asked = number >= max(1, count - plan.backprop_segments)
+        assert (segment.labels is not None) == asked == segment.backprop
         if segment.labels is not None:
             assert torch.equal(segment.labels, segment.ids + 1)
     again = LanguageModelling(CORPUS).sample(plan, np.random.default_rng(seed))

@@ -14,11 +14,11 @@ import torch
 from infini_attention.errors import InfiniError
 from infini_attention.memory.inject import inject, memory_parameters
 from infini_attention.train.estimate import estimate, tokens_to_time
-from infini_attention.train.plan import TrainingPlan
-from infini_attention.train.rollout import Outcome, Rollout
+from infini_attention.train.rollout import Rollout, RolloutOutcome
 from infini_attention.train.segments import Segment
-from infini_attention.train.tasks import Plan
+from infini_attention.train.tasks import BatchShape
 from infini_attention.train.trainer import CHECKPOINT, LOG, Progress, _batches, quick_products, train
+from infini_attention.train.training_plan import TrainingPlan
 
 from models import (
     Announced,
@@ -117,15 +117,15 @@ def test_products_are_quick_while_a_gpu_learns_and_exact_after_it() -> None:
 class Echoing(Announced):
     """The same, and what the first segment wrote is written again, many times."""
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+    def sample(self, plan: BatchShape, rng: np.random.Generator) -> list[Segment]:
         first, *rest = super().sample(plan, rng)
-        return [dataclasses.replace(first, echoes=(0, 0), times=20), *rest]
+        return [dataclasses.replace(first, replayed=(0, 0), times=20), *rest]
 
 
 def test_every_part_of_a_segment_reaches_the_roll_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, seen, forward = short_plan(1), [], Rollout.forward
 
-    def watched(rollout: Rollout, segments: list[Segment]) -> Outcome:
+    def watched(rollout: Rollout, segments: list[Segment]) -> RolloutOutcome:
         seen.append(segments)
         return forward(rollout, segments)
 
@@ -189,7 +189,7 @@ def test_the_log_has_a_json_line_a_step(tmp_path: Path) -> None:
 
 def test_gates_learn_at_their_own_rate(tmp_path: Path) -> None:
     model = untrained()
-    run(model, short_plan(3, gate_rate=0.0), tmp_path)
+    run(model, short_plan(3, gate_lr=0.0), tmp_path)
     start, after = values(untrained()), values(model)
     for name, tensor in after.items():
         still = name.rsplit(".", 1)[-1].startswith(("gate_", "beta_", "g_"))
@@ -198,7 +198,7 @@ def test_gates_learn_at_their_own_rate(tmp_path: Path) -> None:
 
 def test_a_gradient_that_is_not_finite_moves_nothing(tmp_path: Path) -> None:
     class Broken(Announced):
-        def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
+        def sample(self, plan: BatchShape, rng: np.random.Generator) -> list[Segment]:
             with torch.no_grad():
                 next(iter(memory_parameters(model).values())).fill_(torch.inf)
             return super().sample(plan, rng)

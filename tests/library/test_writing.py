@@ -9,7 +9,7 @@ from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import inject, memory_off
 from infini_attention.model.adapters import LoraAdapter
 from infini_attention.train.note_writing import Writable, WriterRollout, Writing
-from infini_attention.train.tasks import Plan
+from infini_attention.train.tasks import BatchShape
 
 from models import Model, base_model, lora_of, small_config, stir
 
@@ -31,7 +31,7 @@ def test_the_loss_is_that_of_every_note_behind_its_own_part() -> None:
     changes = lora_of(model)
     learner = WriterRollout(changes)
     weights = learner.trained()
-    segments = Writing(PARTS).sample(Plan(2, 2, 8, 2), np.random.default_rng(3))
+    segments = Writing(PARTS).sample(BatchShape(2, 2, 8, 2), np.random.default_rng(3))
     assert len(segments) == 4
     outcome = learner(segments)
     torch.autograd.backward(outcome.loss)
@@ -76,7 +76,7 @@ def test_it_learns() -> None:
     optimiser = torch.optim.Adam(learner.trained().values(), 0.02)
     losses = []
     for step in range(50):
-        loss = learner(Writing(PARTS).sample(Plan(2, 2, 8, 2), np.random.default_rng(step))).loss
+        loss = learner(Writing(PARTS).sample(BatchShape(2, 2, 8, 2), np.random.default_rng(step))).loss
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()

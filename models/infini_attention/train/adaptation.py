@@ -23,11 +23,11 @@ from .catalogue import MEMORY, READER, RERANKER, SYSTEMS, WRITER
 from .memory_tokens import RecurrentRollout
 from .note_writing import WriterRollout
 from .passage_reading import ReaderRollout
-from .plan import TrainingPlan
 from .reranking import RerankerRollout
 from .rollout import Rollout
-from .tasks import Task
+from .tasks import TrainingTask
 from .trainer import Progress, train
+from .training_plan import TrainingPlan
 
 # What can be trained, and where its weights go.
 Trained = Rollout | RecurrentRollout | RerankerRollout | ReaderRollout
@@ -78,7 +78,7 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
 def adapt(
     loaded: Loaded,
     learner: Trained,
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, TrainingTask],
     plan: TrainingPlan,
     out: Path,
     *,

@@ -18,23 +18,23 @@ from .hidden_recall import FACT_QUESTIONS, KEY_QUESTIONS, HiddenRecall, fact_dra
 from .note_cuts import writable
 from .note_writing import Writing
 from .passage_cuts import choosable, numbered, readable
-from .passage_reading import Reading, ReadingNumbers
-from .plan import Phase, TrainingPlan
+from .passage_reading import PassageReading, ReadingNumbers
 from .questions import Instructions, question_task
 from .reranking import FEWEST_QUESTIONS, PassageChoice
-from .tasks import ContextDistillation, LanguageModelling, Task
+from .tasks import ContextDistillation, LanguageModelling, TrainingTask
+from .training_plan import Phase, TrainingPlan
 
 # What can be trained.
 MEMORY, RERANKER, READER, WRITER = "memory", "reranker", "reader", "writer"
 SYSTEMS = (MEMORY, RERANKER, READER, WRITER, NAME)
 NEEDLES, KEYS, FACTS = "needles", "keys", "facts"
 # The only ones that these systems learn from, and that only they do.
-OWN = {RERANKER: (PassageChoice.name,), READER: (Reading.name, ReadingNumbers.name), WRITER: (Writing.name,)}
+OWN = {RERANKER: (PassageChoice.name,), READER: (PassageReading.name, ReadingNumbers.name), WRITER: (Writing.name,)}
 OWNED = tuple(name for names in OWN.values() for name in names)
 # Tasks that need long texts.
 TEXTS = (LanguageModelling.name, ContextDistillation.name, ReadingNumbers.name)
 # Tasks that need texts with what was asked about them, or with summaries.
-ASKED = (Instructions.name, PassageChoice.name, Reading.name, Writing.name)
+ASKED = (Instructions.name, PassageChoice.name, PassageReading.name, Writing.name)
 TASKS = (*TEXTS, DistantRecall.name, NEEDLES, KEYS, FACTS, *ASKED)
 
 
@@ -51,7 +51,7 @@ def tasks_of(
     questions: Path | None = None,
     system: str = MEMORY,
     notify: Callable[[str], None] = lambda text: None,
-) -> dict[str, Task]:
+) -> dict[str, TrainingTask]:
     """The plan's tasks by name, with their texts.
 
     Args:
@@ -92,7 +92,7 @@ def _check_names(wanted: frozenset[str], system: str) -> None:
         )
 
 
-def _task(name: str, loaded: Loaded, corpus: Corpus | None, stories: Sequence[Story]) -> Task:
+def _task(name: str, loaded: Loaded, corpus: Corpus | None, stories: Sequence[Story]) -> TrainingTask:
     if name in ASKED:
         return _asked(name, loaded, stories)
     if corpus is not None and name in TEXTS:
@@ -111,9 +111,9 @@ def _task(name: str, loaded: Loaded, corpus: Corpus | None, stories: Sequence[St
     return HiddenRecall(name, draws(), questions, planter, passkey, corpus)
 
 
-def _asked(name: str, loaded: Loaded, stories: Sequence[Story]) -> Task:
+def _asked(name: str, loaded: Loaded, stories: Sequence[Story]) -> TrainingTask:
     """A task of texts with what is asked about them, or told of them."""
-    task: Task
+    task: TrainingTask
     found: Sequence[object]
     if name == Instructions.name:
         task = question_task(loaded, stories)
@@ -125,7 +125,7 @@ def _asked(name: str, loaded: Loaded, stories: Sequence[Story]) -> Task:
         task = PassageChoice([choosable(loaded, story) for story in stories])
         found, wanted = task.texts, f"at least {FEWEST_QUESTIONS} questions each, and their evidence"
     else:
-        task = Reading([readable(loaded, story) for story in stories])
+        task = PassageReading([readable(loaded, story) for story in stories])
         found, wanted = task.texts, "questions each, and their evidence"
     if not found:
         raise InfiniError(
@@ -135,9 +135,9 @@ def _asked(name: str, loaded: Loaded, stories: Sequence[Story]) -> Task:
     return task
 
 
-def _check_room(phase: Phase, tasks: Mapping[str, Task], loaded: Loaded, system: str) -> None:
+def _check_room(phase: Phase, tasks: Mapping[str, TrainingTask], loaded: Loaded, system: str) -> None:
     writer = f"the {loaded.config.update_rule} rule" if system == MEMORY else f"the system {system}"
-    can_echo = system == MEMORY and loaded.config.update_rule == "deltanet"
+    can_replay = system == MEMORY and loaded.config.update_rule == "deltanet"
     for name in (name for name, weight in phase.tasks.items() if weight > 0):
         task = tasks[name]
         if isinstance(task, DistantRecall) and not task.fits(phase.segments[0], min(phase.lengths)):
@@ -147,11 +147,11 @@ def _check_room(phase: Phase, tasks: Mapping[str, Task], loaded: Loaded, system:
             )
         if isinstance(task, ContextDistillation):
             _check_context(phase, loaded)
-        echoed = isinstance(task, DistantRecall | HiddenRecall) and phase.echoes > 0
-        if echoed and not can_echo:
+        replayed = isinstance(task, DistantRecall | HiddenRecall) and phase.replayed_tokens > 0
+        if replayed and not can_replay:
             raise InfiniError(
                 f"{writer} cannot write a segment again, as the task {name} does",
-                "leave the task out of the plan, or set its phase's echoes to 0",
+                "leave the task out of the plan, or set its phase's replayed_tokens to 0",
             )
 
 

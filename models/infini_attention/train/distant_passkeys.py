@@ -8,13 +8,13 @@ import torch
 from ..data.corpus import Corpus
 from ..data.passkey import Passkey
 from .segments import Segment
-from .tasks import Plan, draw_hay, question_segment
+from .tasks import BatchShape, draw_hay, question_segment
 
-# Segments that echoes draw one by one; a longer stretch repeats them.
+# Segments that replays draw one by one; a longer stretch repeats them.
 CHAPTER = 16
 # Tokens of hay that may stand in view before the question: every row has to read them.
 MOST_REST = 128
-# Keys of a step and process, or the plan's batch where that is larger.
+# Keys of a step and process, or the shape's batch where that is larger.
 MOST_ROWS = 16
 # How often a segment ends within the keys.
 TORN = 0.4
@@ -23,7 +23,7 @@ BOOK_FILLS = 4
 
 
 class DistantRecall:
-    """Say a five-digit key that was read long ago. Most of the hay is written from echoes, not read (see ``echoes``).
+    """Say a five-digit key that was read long ago. Most of the hay is written by replays, not read (see ``segment_replay``).
 
     Either the key stands at the beginning and hay is read after it, or hay is read once for all rows and each row has a
     segment with a key after that. Rows then differ in their keys alone, so that a step learns from many of them.
@@ -43,46 +43,46 @@ class DistantRecall:
         """Whether a key and the introduction fit into one segment."""
         return length >= len(self.passkey.intro) + len(self.passkey.needle(10_000))
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """Half of the plan's tokens go into segments with keys: the shorter these, the more keys there are."""
+    def sample(self, shape: BatchShape, rng: np.random.Generator) -> list[Segment]:
+        """Half of the shape's tokens go into segments with keys: the shorter these, the more keys there are."""
         corpus = self.corpus if rng.random() < self.book_share else None
-        shapes = plan.shapes(rng)
+        shapes = shape.shapes(rng)
         draw = self._at_the_start if shapes.random() < 0.3 else self._in_the_middle
-        return draw(plan, corpus, rng, shapes)
+        return draw(shape, corpus, rng, shapes)
 
     def _at_the_start(
-        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+        self, shape: BatchShape, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
     ) -> list[Segment]:
-        rows = min(max(MOST_ROWS, plan.batch), max(1, plan.batch * plan.segments // 2))
+        rows = min(max(MOST_ROWS, shape.batch), max(1, shape.batch * shape.segments // 2))
         keys = [self.passkey.draw(rng) for _ in range(rows)]
         stretches = []
         for key in keys:
             # As often right behind the introduction, as the test has it, as anywhere in the segment. The other segment
             # must not hold any part of a key: it is written again.
-            hay = draw_hay(self.passkey, corpus, 2 * plan.length, rng)
+            hay = draw_hay(self.passkey, corpus, 2 * shape.length, rng)
             spare = len(self.passkey.intro) + len(self.passkey.needle(key))
-            most = (plan.length - spare) / (len(hay) - spare + 1)
+            most = (shape.length - spare) / (len(hay) - spare + 1)
             depth = 0.0 if rng.random() < 0.5 else rng.random() * most
             stretches.append(torch.cat(self.passkey.hide(hay, key, depth)))
         ids = torch.stack(stretches)
-        first, second = ids.split(plan.length, 1)
-        echoes, times = draw_echoes(plan, [1], corpus, rng, shapes)
-        full = bool(shapes.random() < plan.full / 4)
+        first, second = ids.split(shape.length, 1)
+        replayed, times = draw_replays(shape, [1], corpus, rng, shapes)
+        backprop = bool(shapes.random() < shape.backprop_segments / 4)
         return [
-            Segment(first, full=full),
-            Segment(second, None, False, echoes, times),
+            Segment(first, backprop=backprop),
+            Segment(second, None, False, replayed, times),
             self._question(keys, corpus, rng, shapes),
         ]
 
     def _in_the_middle(
-        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+        self, shape: BatchShape, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
     ) -> list[Segment]:
-        count = max(2, plan.segments - 1)
-        hay = draw_hay(self.passkey, corpus, count * plan.length, rng)
-        pieces = torch.cat([self.passkey.intro, hay])[: count * plan.length].split(plan.length)
+        count = max(2, shape.segments - 1)
+        hay = draw_hay(self.passkey, corpus, count * shape.length, rng)
+        pieces = torch.cat([self.passkey.intro, hay])[: count * shape.length].split(shape.length)
         least = len(self.passkey.needle(10_000))
-        length = int(least * (plan.length / least) ** shapes.random())
-        rows = min(max(MOST_ROWS, plan.batch), max(2, plan.batch * plan.segments * plan.length // (2 * length)))
+        length = int(least * (shape.length / least) ** shapes.random())
+        rows = min(max(MOST_ROWS, shape.batch), max(2, shape.batch * shape.segments * shape.length // (2 * length)))
         keys, stretches = [self.passkey.draw(rng) for _ in range(rows)], []
         # Segments end anywhere, within a key too: then all rows have theirs at one place.
         torn = shapes.random() < TORN
@@ -94,13 +94,13 @@ class DistantRecall:
             stretches.append(torch.cat([around[:place], self.passkey.needle(key), around[place:]]))
         own = torch.stack(stretches).tensor_split([int(places[0] + shapes.integers(1, least))] if torn else [], 1)
         sources = list(range(count))
-        before = draw_echoes(plan, sources, corpus, rng, shapes) if shapes.random() < 0.5 else ((), 1)
-        after = draw_echoes(plan, sources, corpus, rng, shapes)
+        before = draw_replays(shape, sources, corpus, rng, shapes) if shapes.random() < 0.5 else ((), 1)
+        after = draw_replays(shape, sources, corpus, rng, shapes)
         return [
-            *(Segment(piece[None], full=False) for piece in pieces[:-1]),
+            *(Segment(piece[None], backprop=False) for piece in pieces[:-1]),
             Segment(pieces[-1][None], None, False, *before),
-            *(Segment(piece, None, bool(shapes.random() < plan.full / 4)) for piece in own[:-1]),
-            Segment(own[-1], None, bool(shapes.random() < plan.full / 4), *after),
+            *(Segment(piece, None, bool(shapes.random() < shape.backprop_segments / 4)) for piece in own[:-1]),
+            Segment(own[-1], None, bool(shapes.random() < shape.backprop_segments / 4), *after),
             self._question(keys, corpus, rng, shapes),
         ]
 
@@ -112,26 +112,26 @@ class DistantRecall:
         return question_segment((prompt, self.passkey.answer(key)) for key in keys)
 
 
-def draw_echoes(
-    plan: Plan, hay: list[int], corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+def draw_replays(
+    shape: BatchShape, hay: list[int], corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
 ) -> tuple[tuple[int, ...], int]:
     """Numbers of segments to write again, and how often. Every order of length counts, the longest ones more.
 
     Args:
-        plan: says how many there may be.
+        shape: says how many there may be.
         hay: numbers of the segments to choose from.
         corpus: where these were drawn from; ``None``: the filler.
         rng: draws how often.
-        shapes: draws the numbers (see ``Plan.shapes``).
+        shapes: draws the numbers (see ``BatchShape.shapes``).
     """
-    most = plan.echoes if corpus is None else plan.echoes // BOOK_FILLS
+    most = shape.replayed_segments if corpus is None else shape.replayed_segments // BOOK_FILLS
     if not most:
         return (), 1
-    if plan.form is None:
+    if shape.bucket is None:
         count = int((most + 1) ** np.sqrt(rng.random()))
         chapter = min(count, CHAPTER)
     else:
         # Whatever the hay is, so much of it there may be.
-        chapter = min(int(shapes.choice([1, CHAPTER // 4, CHAPTER])), max(1, plan.echoes // BOOK_FILLS))
+        chapter = min(int(shapes.choice([1, CHAPTER // 4, CHAPTER])), max(1, shape.replayed_segments // BOOK_FILLS))
         count = chapter * int((most // chapter + 1) ** np.sqrt(rng.random()))
     return tuple(int(s) for s in shapes.choice(hay, chapter)), round(count / chapter)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from ..model.device import peak_bytes
-from .plan import TrainingPlan
 from .rollout import Learner
-from .tasks import Task
+from .tasks import TrainingTask
+from .training_plan import TrainingPlan
 
 # Roll-outs of each task and phase that are timed.
 DRAWS = 2
@@ -42,7 +42,7 @@ def tokens_to_time(plan: TrainingPlan) -> int:
 
 def estimate(
     learner: Learner,
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, TrainingTask],
     plan: TrainingPlan,
     *,
     on_tokens: Callable[[int], None] = lambda tokens: None,

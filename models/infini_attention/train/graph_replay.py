@@ -2,7 +2,7 @@
 
 A step of training is tens of thousands of small products and sums. Started one by one, by Python, they leave a GPU idle for
 more than nine tenths of the time; a graph is started at once. It can do only what it was recorded to do, with tensors that
-stay where they are, so roll-outs have to come in few shapes (``Phase.forms``).
+stay where they are, so roll-outs have to come in few shapes (``Phase.shape_buckets``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..memory.recording import Recording, recorder
 from ..memory.rules import COUNT_BITS
-from .rollout import Learner, Outcome
+from .rollout import Learner, RolloutOutcome
 from .segments import IGNORED, Marks, Segment
 
 # The fewest tokens that rows of the last segment are padded to, and the fewest labelled tokens of a segment; larger numbers
@@ -27,7 +27,7 @@ LEAST_TOKENS, LEAST_MARKS = 64, 512
 Shape = tuple[tuple[int, ...], int, bool, tuple[int, ...], bool]
 
 
-class Replays:
+class GraphReplays:
     """A learner's roll-outs with their gradients, replayed.
 
     Args:
@@ -45,10 +45,10 @@ class Replays:
         self.learner, self.parameters = learner, list(parameters.values())
         self.device = self.parameters[0].device
         self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.known: dict[tuple[Shape, ...], tuple[list[Segment], Recording, Outcome]] = {}
+        self.known: dict[tuple[Shape, ...], tuple[list[Segment], Recording, RolloutOutcome]] = {}
         self.record = record or recorder()
 
-    def __call__(self, segments: Sequence[Segment]) -> Outcome:
+    def __call__(self, segments: Sequence[Segment]) -> RolloutOutcome:
         """A roll-out, and its gradients in the parameters; what it gives is overwritten by the next one.
 
         Args:
@@ -82,22 +82,22 @@ class Replays:
             return padded(segments, *min(fitting))
         return rounded(segments)
 
-    def _record(self, segments: Sequence[Segment]) -> tuple[list[Segment], Recording, Outcome]:
+    def _record(self, segments: Sequence[Segment]) -> tuple[list[Segment], Recording, RolloutOutcome]:
         held = [_on(self.device, segment) for segment in segments]
         if not self.known:
             # Libraries set themselves up when they are first used, which cannot be recorded.
             self._roll(held)
-        outcomes: list[Outcome] = []
+        outcomes: list[RolloutOutcome] = []
         recording = self.record(lambda: outcomes.append(self._roll(held)))
         return held, recording, outcomes[-1]
 
-    def _roll(self, segments: list[Segment]) -> Outcome:
+    def _roll(self, segments: list[Segment]) -> RolloutOutcome:
         torch._foreach_zero_(self.gradients)
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
             parameter.grad = gradient
         outcome = self.learner(segments)
         outcome.loss.backward()
-        return Outcome(*(tensor.detach() for tensor in outcome))
+        return RolloutOutcome(*(tensor.detach() for tensor in outcome))
 
 
 def padded(segments: Sequence[Segment], tokens: int, marks: int) -> list[Segment]:
@@ -128,8 +128,8 @@ def signature(segments: Sequence[Segment]) -> tuple[Shape, ...]:
         (
             tuple(segment.ids.shape),
             0 if (marks := segment.marked) is None else len(marks.places),
-            segment.full,
-            segment.echoes,
+            segment.backprop,
+            segment.replayed,
             segment.distil,
         )
         for segment in segments
@@ -150,9 +150,9 @@ def _with_marks(segment: Segment, count: int) -> Segment:
 
 
 def _on(device: torch.device, segment: Segment) -> Segment:
-    """A segment with tensors of its own on a device, whose echoes come any number of times."""
+    """A segment with tensors of its own on a device, whose replays come any number of times."""
     marks = None if segment.marks is None else Marks(*(tensor.to(device, copy=True) for tensor in segment.marks))
-    times = torch.ones((), dtype=torch.long, device=device) if segment.echoes else 1
+    times = torch.ones((), dtype=torch.long, device=device) if segment.replayed else 1
     return dataclasses.replace(segment, ids=segment.ids.to(device, copy=True), labels=None, marks=marks, times=times)
 
 

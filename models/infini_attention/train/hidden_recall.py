@@ -13,19 +13,19 @@ from ..data import facts, needles
 from ..data.corpus import Corpus
 from ..data.hiding import Hidden, Planter
 from ..data.passkey import Passkey
-from .distant_passkeys import MOST_REST, draw_echoes
+from .distant_passkeys import MOST_REST, draw_replays
 from .segments import Segment
-from .tasks import Plan, draw_hay, question_segment
+from .tasks import BatchShape, draw_hay, question_segment
 
-# Rows of one step, or the plan's batch where that is larger: what a row adds is a segment or two and its question.
+# Rows of one step, or the shape's batch where that is larger: what a row adds is a segment or two and its question.
 MOST_ROWS = 12
 # Questions to a row of facts; there are about so many about a story.
 FACT_QUESTIONS = 4
 # Questions to a row of keys: another key of the same sentences has another value, so this must be found by its key and not
 # by the form of its sentence, which all share.
 KEY_QUESTIONS = 4
-# Draws that decide how long the rows of a form are.
-FORM_DRAWS = 40
+# Draws that decide how long the rows of a bucket are.
+BUCKET_DRAWS = 40
 # Most sentences of the same form beside the one that is asked about.
 MOST_DISTRACTORS = 12
 # How often there is a text behind the sentences and between them, rather than the filler.
@@ -42,7 +42,7 @@ class HiddenRecall:
 
     Each row has its own sentences in as little hay as a few tokens or as much as some segments; they may fall into several
     segments. Either they stand at the beginning, or hay is read before, once for all rows. Then hay comes again, most of
-    it from echoes (``deltanet`` only), then the questions, which cost little beside the reading. A plan of two segments has
+    it by replays (``deltanet`` only), then the questions, which cost little beside the reading. A shape of two segments has
     no hay before or behind the sentences, nor before a question: what is to be learned is learned soonest so.
 
     Args:
@@ -66,69 +66,69 @@ class HiddenRecall:
         self.name, self.draws, self.questions = name, draws, questions
         self.planter, self.passkey, self.corpus = planter, passkey, corpus
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """About half of the plan's tokens go into the rows' own segments."""
+    def sample(self, shape: BatchShape, rng: np.random.Generator) -> list[Segment]:
+        """About half of the shape's tokens go into the rows' own segments."""
         corpus = self.corpus if rng.random() < BOOK_SHARE else None
-        shapes = plan.shapes(rng)
-        if plan.segments == 2:
-            return self._alone(plan, corpus, rng, shapes)
+        shapes = shape.shapes(rng)
+        if shape.segments == 2:
+            return self._alone(shape, corpus, rng, shapes)
         draw = self._at_the_start if shapes.random() < FIRST_SHARE else self._in_the_middle
-        return draw(plan, corpus, rng, shapes)
+        return draw(shape, corpus, rng, shapes)
 
     def _alone(
-        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+        self, shape: BatchShape, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
     ) -> list[Segment]:
-        rows, hidden = self._rows(plan, corpus, rng, shapes)
-        own = [Segment(piece, None, self._fully(plan, shapes)) for piece in rows.split(plan.length, 1)]
+        rows, hidden = self._rows(shape, corpus, rng, shapes)
+        own = [Segment(piece, None, self._backprop(shape, shapes)) for piece in rows.split(shape.length, 1)]
         return [*own, self._questions(hidden, corpus, rng, shapes, 0)]
 
     def _at_the_start(
-        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+        self, shape: BatchShape, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
     ) -> list[Segment]:
-        rows, hidden = self._rows(plan, corpus, rng, shapes)
-        own = rows.split(plan.length, 1)
-        length = max(1, min(plan.length, _room(plan) // len(rows)))
+        rows, hidden = self._rows(shape, corpus, rng, shapes)
+        own = rows.split(shape.length, 1)
+        length = max(1, min(shape.length, _room(shape) // len(rows)))
         hay = draw_hay(self.passkey, corpus, length, rng).expand(len(rows), -1)
         return [
-            *(Segment(piece, None, self._fully(plan, shapes)) for piece in own),
-            Segment(hay, None, False, *draw_echoes(plan, [len(own)], corpus, rng, shapes)),
+            *(Segment(piece, None, self._backprop(shape, shapes)) for piece in own),
+            Segment(hay, None, False, *draw_replays(shape, [len(own)], corpus, rng, shapes)),
             self._questions(hidden, corpus, rng, shapes),
         ]
 
     def _in_the_middle(
-        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+        self, shape: BatchShape, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
     ) -> list[Segment]:
-        count = max(1, plan.segments - 2)
-        hay = draw_hay(self.passkey, corpus, count * plan.length, rng).split(plan.length)
-        rows, hidden = self._rows(plan, corpus, rng, shapes)
+        count = max(1, shape.segments - 2)
+        hay = draw_hay(self.passkey, corpus, count * shape.length, rng).split(shape.length)
+        rows, hidden = self._rows(shape, corpus, rng, shapes)
         sources = list(range(count))
-        before = draw_echoes(plan, sources, corpus, rng, shapes) if shapes.random() < 0.5 else ((), 1)
+        before = draw_replays(shape, sources, corpus, rng, shapes) if shapes.random() < 0.5 else ((), 1)
         own: list[Segment] = []
-        for piece in rows.split(plan.length, 1):
+        for piece in rows.split(shape.length, 1):
             last = sum(segment.ids.shape[1] for segment in own) + piece.shape[1] == rows.shape[1]
-            after = draw_echoes(plan, sources, corpus, rng, shapes) if last or shapes.random() < 0.5 else ((), 1)
-            own.append(Segment(piece, None, self._fully(plan, shapes), *after))
+            after = draw_replays(shape, sources, corpus, rng, shapes) if last or shapes.random() < 0.5 else ((), 1)
+            own.append(Segment(piece, None, self._backprop(shape, shapes), *after))
         return [
-            *(Segment(piece[None], full=False) for piece in hay[:-1]),
+            *(Segment(piece[None], backprop=False) for piece in hay[:-1]),
             Segment(hay[-1][None], None, False, *before),
             *own,
             self._questions(hidden, corpus, rng, shapes),
         ]
 
     @staticmethod
-    def _fully(plan: Plan, shapes: np.random.Generator) -> bool:
-        return bool(shapes.random() < plan.full / 4)
+    def _backprop(shape: BatchShape, shapes: np.random.Generator) -> bool:
+        return bool(shapes.random() < shape.backprop_segments / 4)
 
     def _rows(
-        self, plan: Plan, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
+        self, shape: BatchShape, corpus: Corpus | None, rng: np.random.Generator, shapes: np.random.Generator
     ) -> tuple[Tensor, list[Sequence[Hidden]]]:
-        # Hay between the sentences: of as many segments as the plan has beside those with hay alone and with questions.
-        spare = int((plan.length * max(1, plan.segments - 2) + 1) ** shapes.random())
-        room, most = _room(plan), max(MOST_ROWS, plan.batch)
+        # Hay between the sentences: of as many segments as the shape has beside those with hay alone and with questions.
+        spare = int((shape.length * max(1, shape.segments - 2) + 1) ** shapes.random())
+        room, most = _room(shape), max(MOST_ROWS, shape.batch)
         drawn: list[tuple[Sequence[Hidden], list[Tensor]]] = []
-        if plan.form is not None:
+        if shape.bucket is not None:
             # As long as the longest of some, and the rest filled up with hay.
-            longest = max(_size(self._needles(shapes)[1]) for _ in range(FORM_DRAWS)) + spare
+            longest = max(_size(self._needles(shapes)[1]) for _ in range(BUCKET_DRAWS)) + spare
             most = max(1, min(most, room // longest))
             while len(drawn) < most:
                 row = self._needles(rng)
@@ -187,9 +187,9 @@ def _size(sentences: Sequence[Tensor]) -> int:
     return sum(map(len, sentences))
 
 
-def _room(plan: Plan) -> int:
+def _room(shape: BatchShape) -> int:
     """Tokens that all rows may fill together."""
-    return max(plan.length, plan.batch * plan.segments * plan.length // 2)
+    return max(shape.length, shape.batch * shape.segments * shape.length // 2)
 
 
 def needle_draws() -> list[Callable[[np.random.Generator], Sequence[Hidden]]]:

@@ -10,7 +10,7 @@ import torch
 
 from .passage_reading import ReaderRollout
 from .segments import Segment
-from .tasks import Plan, question_segment
+from .tasks import BatchShape, question_segment
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Writing:
     def __init__(self, parts: Sequence[Writable]) -> None:
         self.parts = parts
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """For each of the plan's batch a part, and all notes on it as rows behind it."""
-        chosen = [self.parts[int(rng.integers(len(self.parts)))] for _ in range(plan.batch)]
+    def sample(self, shape: BatchShape, rng: np.random.Generator) -> list[Segment]:
+        """For each of the shape's batch a part, and all notes on it as rows behind it."""
+        chosen = [self.parts[int(rng.integers(len(self.parts)))] for _ in range(shape.batch)]
         return [segment for part in chosen for segment in _rows(part)]
 
 

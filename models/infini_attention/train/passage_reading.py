@@ -15,9 +15,9 @@ from ..errors import InfiniError
 from ..memory.inject import memory_off
 from ..model.adapters import LoraAdapter
 from .questions import AskedTurn, any_answer
-from .rollout import Outcome, Tally, attention_to_learn
+from .rollout import LossTally, RolloutOutcome, attention_to_learn
 from .segments import Segment
-from .tasks import Plan, question_segment
+from .tasks import BatchShape, question_segment
 
 # Passages in view: one with the answer to the first question, and those that words would find for it.
 PASSAGES = 4
@@ -45,7 +45,7 @@ class Readable:
     words: Tensor
 
 
-class Reading:
+class PassageReading:
     """Answer questions about a text with passages of it in view, one of which has the answer.
 
     Args:
@@ -57,9 +57,9 @@ class Reading:
     def __init__(self, texts: Sequence[Readable]) -> None:
         self.texts = [text for text in texts if text.turns]
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """For each of the plan's batch a text: see ``draw``."""
-        texts = [self.texts[int(rng.integers(len(self.texts)))] for _ in range(plan.batch)]
+    def sample(self, shape: BatchShape, rng: np.random.Generator) -> list[Segment]:
+        """For each of the shape's batch a text: see ``draw``."""
+        texts = [self.texts[int(rng.integers(len(self.texts)))] for _ in range(shape.batch)]
         return [part for text in texts for part in draw(text, rng)]
 
 
@@ -76,20 +76,20 @@ class ReadingNumbers:
     def __init__(self, corpus: Corpus, cut: Callable[[Tensor, np.random.Generator], Readable]) -> None:
         self.corpus, self.cut = corpus, cut
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """For each of the plan's batch a text: see ``draw``.
+    def sample(self, shape: BatchShape, rng: np.random.Generator) -> list[Segment]:
+        """For each of the shape's batch a text: see ``draw``.
 
         Raises:
             InfiniError: no numbers are found.
         """
-        return [part for _ in range(plan.batch) for part in draw(self._text(rng), rng)]
+        return [part for _ in range(shape.batch) for part in draw(self._text(rng), rng)]
 
     def _text(self, rng: np.random.Generator) -> Readable:
         for _ in range(TRIES):
             text = self.cut(self.corpus.window(NUMBERED_TOKENS, rng), rng)
             if text.turns:
                 return text
-        raise InfiniError("the texts of --data tell no numbers", f"leave the task {self.name} out of the plan")
+        raise InfiniError("the texts of --data tell no numbers", f"leave the task {self.name} out of the shape")
 
 
 def draw(text: Readable, rng: np.random.Generator) -> list[Segment]:
@@ -126,9 +126,9 @@ class ReaderRollout(nn.Module):
         """The reader's weights; from here on they alone require gradients."""
         return self.reader.trained()
 
-    def forward(self, segments: Sequence[Segment]) -> Outcome:
+    def forward(self, segments: Sequence[Segment]) -> RolloutOutcome:
         """Outcome over all answers: see ``rollout.Learner``."""
-        decoder, tally = self.model.get_decoder(), Tally(self.model.get_output_embeddings())
+        decoder, tally = self.model.get_decoder(), LossTally(self.model.get_output_embeddings())
         with self.reader.in_force(), memory_off(self.model), attention_to_learn(self.model.device):
             for view, asked in zip(segments[::2], segments[1::2], strict=True):
                 cache = DynamicCache()

@@ -14,17 +14,17 @@ from ..model import prompts
 from ..model.chat import answer_end, turn_start
 from ..model.loading import Loaded
 from .segments import Segment
-from .tasks import Plan, question_segment
+from .tasks import BatchShape, question_segment
 
 # Rows of one step: more questions about a text cost little beside reading it.
 MOST_QUESTIONS = 8
 # Tokens of the text that may still be in view: every row has to read them.
 MOST_REST = 128
 
-# Parts of all texts, by length, that those of a form are drawn from one of.
-FORM_PARTS = 4
-# The most segments and tokens of a text of a form.
-FORM_PIECES, FORM_TOKENS = 8, 8192
+# Parts of all texts, by length, that those of a bucket are drawn from one of.
+BUCKET_PARTS = 4
+# The most segments and tokens of a text of a bucket.
+BUCKET_PIECES, BUCKET_TOKENS = 8, 8192
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,27 +60,27 @@ class Instructions:
     def __init__(self, examples: Sequence[Example]) -> None:
         self.examples = sorted(examples, key=_length)
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        """Texts in segments of the plan's length, and several instructions about each as rows of the last segment.
+    def sample(self, shape: BatchShape, rng: np.random.Generator) -> list[Segment]:
+        """Texts in segments of the shape's length, and several instructions about each as rows of the last segment.
 
-        A text is read whole, or it could not be asked about: of the plan's batch and number of segments only their tokens
+        A text is read whole, or it could not be asked about: of the shape's batch and number of segments only their tokens
         matter. They decide how many texts of about one length are read, at least one; shorter ones have the end of another
         before them.
         """
-        shapes = plan.shapes(rng)
-        examples, longest, count = self._draw(plan, rng, shapes)
+        shapes = shape.shapes(rng)
+        examples, longest, count = self._draw(shape, rng, shapes)
         texts = torch.stack(
             [_behind(examples[number - 1].text, example.text, longest) for number, example in enumerate(examples)]
         )
         # As when an answer has no room beside what waits in the open segment, or when it has.
-        rest = int(shapes.integers(min(plan.length // 2, MOST_REST) + 1)) if shapes.random() < 0.5 else 0
+        rest = int(shapes.integers(min(shape.length // 2, MOST_REST) + 1)) if shapes.random() < 0.5 else 0
         closed = max(1, longest - rest)
-        length = plan.length
-        while plan.form is not None and length * FORM_PIECES < closed:
+        length = shape.length
+        while shape.bucket is not None and length * BUCKET_PIECES < closed:
             length *= 2
         pieces = texts[:, :closed].split(length, 1)
-        learned = set(shapes.choice(len(pieces), min(plan.full, len(pieces)), replace=False).tolist())
-        segments = [Segment(piece, None, full=s in learned) for s, piece in enumerate(pieces)]
+        learned = set(shapes.choice(len(pieces), min(shape.backprop_segments, len(pieces)), replace=False).tolist())
+        segments = [Segment(piece, None, backprop=s in learned) for s, piece in enumerate(pieces)]
         turns = []
         for text, example in zip(texts, examples, strict=True):
             order = rng.permutation(len(example.turns)).tolist()
@@ -91,18 +91,18 @@ class Instructions:
         return [*segments, question_segment(turns)]
 
     def _draw(
-        self, plan: Plan, rng: np.random.Generator, shapes: np.random.Generator
+        self, shape: BatchShape, rng: np.random.Generator, shapes: np.random.Generator
     ) -> tuple[list[Example], int, int]:
         """Texts of about one length, the length of the longest, and how many instructions each is given."""
-        room = plan.batch * plan.segments * plan.length
+        room = shape.batch * shape.segments * shape.length
         number = len(self.examples)
-        if plan.form is not None:
+        if shape.bucket is not None:
             # Longer ones would take segments longer than any that is read.
-            number = max(1, sum(_length(example) <= FORM_TOKENS for example in self.examples))
+            number = max(1, sum(_length(example) <= BUCKET_TOKENS for example in self.examples))
         first = int(shapes.integers(number))
         count = min(number, max(1, room // _length(self.examples[first])))
-        # Texts that may come with this form: more than a roll-out has, so that they are not always the same.
-        width = count if plan.form is None else min(number, max(count, number // FORM_PARTS))
+        # Texts that may come with this bucket: more than a roll-out has, so that they are not always the same.
+        width = count if shape.bucket is None else min(number, max(count, number // BUCKET_PARTS))
         start = min(max(0, first - width // 2), number - width)
         near = self.examples[start : start + width]
         turns = sum(len(example.turns) for example in near) // width

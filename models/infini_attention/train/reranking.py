@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..qa.reranker import Reranker
-from .rollout import Outcome, attention_to_learn
-from .tasks import Plan
+from .rollout import RolloutOutcome, attention_to_learn
+from .tasks import BatchShape
 
 # Drawn for a step, of one text: each question is scored with every passage.
 QUESTIONS = 10
@@ -59,7 +59,7 @@ class PassageChoice:
     def __init__(self, texts: Sequence[Choosable]) -> None:
         self.texts = [text for text in texts if len(text.questions) >= FEWEST_QUESTIONS]
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Choosable]:
+    def sample(self, shape: BatchShape, rng: np.random.Generator) -> list[Choosable]:
         text = self.texts[int(rng.integers(len(self.texts)))]
         count = len(text.questions)
         asked = rng.choice(count, min(QUESTIONS, count), replace=False)
@@ -95,7 +95,7 @@ class RerankerRollout(nn.Module):
         """The reranker's weights; from here on they alone require gradients."""
         return self.reranker.trained()
 
-    def forward(self, choices: Sequence[Choosable]) -> Outcome:
+    def forward(self, choices: Sequence[Choosable]) -> RolloutOutcome:
         """Outcome over all questions: see ``rollout.Learner``."""
         losses, hits = [], []
         for choice in choices:
@@ -106,4 +106,4 @@ class RerankerRollout(nn.Module):
             losses.append(scores.logsumexp(1) - right)
             hits.append(choice.right.gather(1, scores.argmax(1, keepdim=True))[:, 0])
         loss, hit = torch.cat(losses), torch.cat(hits)
-        return Outcome(loss.mean(), hit.sum(), torch.tensor(len(hit)))
+        return RolloutOutcome(loss.mean(), hit.sum(), torch.tensor(len(hit)))

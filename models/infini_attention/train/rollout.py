@@ -15,14 +15,14 @@ from transformers import PreTrainedModel
 from ..memory.cache import InfiniCache
 from ..memory.inject import injection, memory_parameters, new_cache
 from .distillation import divergence, teach
-from .segment_replay import Echoes
+from .segment_replay import SegmentReplays
 from .segments import IGNORED, Segment
 
 # A roll-out decides itself where its segments end, so that training can draw their length.
 UNBOUNDED = 1 << 40
 
 
-class Outcome(NamedTuple):
+class RolloutOutcome(NamedTuple):
     """Result of a roll-out: mean loss in nats a labelled token (differentiable), and the labels' hits."""
 
     loss: Tensor
@@ -49,7 +49,7 @@ class Learner(Protocol):
     def trained(self) -> dict[str, nn.Parameter]:
         """What is trained, by name; from here on nothing else of the module requires gradients."""
 
-    def __call__(self, parts: Any) -> Outcome:
+    def __call__(self, parts: Any) -> RolloutOutcome:
         """Runs what a task of its kind has drawn: segments in order, with nothing read before the first.
 
         Raises:
@@ -57,7 +57,7 @@ class Learner(Protocol):
         """
 
 
-class Tally:
+class LossTally:
     """Loss and hits of a roll-out's labelled tokens.
 
     Args:
@@ -66,7 +66,7 @@ class Tally:
 
     def __init__(self, head: nn.Module) -> None:
         self.head = head
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[RolloutOutcome] = []
 
     def add(self, segment: Segment, hidden: Tensor, taught: Tensor | None = None) -> None:
         """Counts a segment in.
@@ -88,9 +88,9 @@ class Tally:
         else:
             loss = F.cross_entropy(logits, marks.labels, reduction="sum", ignore_index=IGNORED)
         correct = (logits.detach().argmax(-1) == marks.labels).sum()
-        self.outcomes.append(Outcome(loss, correct, counted.sum()))
+        self.outcomes.append(RolloutOutcome(loss, correct, counted.sum()))
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RolloutOutcome:
         """Of all segments.
 
         Raises:
@@ -103,7 +103,7 @@ class Tally:
         total, hits, count = (
             torch.stack([x.to(device) for x in column]).sum(0) for column in (losses, correct, labelled)
         )
-        return Outcome(total / count, hits, count)
+        return RolloutOutcome(total / count, hits, count)
 
 
 class Rollout(nn.Module):
@@ -121,15 +121,15 @@ class Rollout(nn.Module):
         """The memory path's parameters, by adapter name; from here on they alone require gradients."""
         return only_trained(self, memory_parameters(self.model))
 
-    def forward(self, segments: list[Segment]) -> Outcome:
+    def forward(self, segments: list[Segment]) -> RolloutOutcome:
         """See ``Learner``."""
         taught = teach(self.model, segments)
         cache = training_cache(self.model)
-        echoes = Echoes(cache, {number for segment in segments for number in segment.echoes})
-        tally, rows = Tally(self.model.get_output_embeddings()), 0
+        replays = SegmentReplays(cache, {number for segment in segments for number in segment.replayed})
+        tally, rows = LossTally(self.model.get_output_embeddings()), 0
         for number, segment in enumerate(segments):
             for layer in cache.memories.values():
-                layer.learn_writes = not segment.full and torch.is_grad_enabled()
+                layer.learn_writes = not segment.backprop and torch.is_grad_enabled()
             if number and len(segment.ids) > rows:
                 cache.batch_repeat_interleave(len(segment.ids) // rows)
             rows = len(segment.ids)
@@ -139,13 +139,13 @@ class Rollout(nn.Module):
                     cache.close_segment()
                     cache.begin_again()
                     self._read(segment, cache)
-                echoes.note(number)
+                replays.note(number)
                 cache.close_segment()
-                echoes.replay(segment.echoes, segment.times)
+                replays.replay(segment.replayed, segment.times)
         return tally.outcome()
 
     def _read(self, segment: Segment, cache: InfiniCache) -> Tensor:
-        with torch.set_grad_enabled(torch.is_grad_enabled() and segment.full):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and segment.backprop):
             hidden: Tensor = self.model.get_decoder()(input_ids=segment.ids, past_key_values=cache).last_hidden_state
         return hidden
 

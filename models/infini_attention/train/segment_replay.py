@@ -1,7 +1,7 @@
 """Segments written again without being read again: memories as full as after a long text, for little more than nothing.
 
 A ``deltanet`` update is an affine map of the memory, so what a segment wrote once can be applied anywhere else. That
-teaches decays and write strengths what thousands of tokens between a fact and its question do. It is an approximation:
+teaches decays and betas what thousands of tokens between a fact and its question do. It is an approximation:
 the segment, read again, would have written a little differently, because it would have read another memory.
 """
 
@@ -17,7 +17,7 @@ from ..memory.cache import InfiniCache, stacked, together
 from ..memory.rules import Memory, Transition, transition
 
 
-class Echoes:
+class SegmentReplays:
     """What the segments of a roll-out wrote, as maps of the memory.
 
     Args:

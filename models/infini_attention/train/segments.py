@@ -29,12 +29,12 @@ class Segment:
         ids: ``[B, T]``, int64. A segment may have more rows than the one before it, a multiple of them: each memory is
             read by that many rows, in turn, such as several questions to one text.
         labels: ``[B, T]``, the token that should follow each; ``IGNORED`` where it does not matter. ``None``: nowhere.
-        full: gradients flow through the whole network. Otherwise the network runs without them and only what the
+        backprop: gradients flow through the whole network. Otherwise the network runs without them and only what the
             segment writes is learned, through the chain of memories that leads to later segments: about a third of the
             cost, so that roll-outs can be long.
-        echoes: numbers of segments, this one or earlier ones, that are written again after it, in this order: what a
+        replayed: numbers of segments, this one or earlier ones, that are written again after it, in this order: what a
             long text does to a memory, at the cost of a few small products (``deltanet`` only).
-        times: how often the echoes come; a tensor need not be known beforehand (see ``Transition.times``).
+        times: how often they come again; a tensor need not be known beforehand (see ``Transition.times``).
         distil: the loss is the divergence from what the frozen base expects with all segments before in its context,
             not the surprise at the labels (see ``distillation``).
         marks: what ``marked`` gives, where that is known already.
@@ -42,8 +42,8 @@ class Segment:
 
     ids: Tensor
     labels: Tensor | None = None
-    full: bool = True
-    echoes: tuple[int, ...] = ()
+    backprop: bool = True
+    replayed: tuple[int, ...] = ()
     times: int | Tensor = 1
     distil: bool = False
     marks: Marks | None = None

@@ -18,36 +18,36 @@ from .segments import IGNORED, Segment
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
+class BatchShape:
     """Shape of a batch.
 
     Attributes:
         batch: sequences.
         segments: segments of each.
         length: tokens of a segment.
-        full: how many last segments learn fully.
-        echoes: how many more segments of hay may come before a key and after it.
-        form: roll-outs of one form have one shape, whatever is drawn into them; ``None``: each has a shape of its own.
+        backprop_segments: how many last segments learn through the whole network.
+        replayed_segments: how many more segments of hay may come before a key and after it.
+        bucket: roll-outs of one bucket have one shape, whatever is drawn into them; ``None``: each has a shape of its own.
     """
 
     batch: int
     segments: int
     length: int
-    full: int
-    echoes: int = 0
-    form: int | None = None
+    backprop_segments: int
+    replayed_segments: int = 0
+    bucket: int | None = None
 
     def shapes(self, rng: np.random.Generator) -> np.random.Generator:
         """Draws what decides about a roll-out's shape; ``rng`` draws the rest."""
-        return rng if self.form is None else np.random.default_rng([7, self.form])
+        return rng if self.bucket is None else np.random.default_rng([7, self.bucket])
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """Something to learn."""
 
     name: str
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> Sequence[Part]:
+    def sample(self, shape: BatchShape, rng: np.random.Generator) -> Sequence[Part]:
         """Draws a batch of roll-outs, in segments, or what else its learner takes."""
 
 
@@ -64,16 +64,16 @@ class LanguageModelling:
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
 
-    def sample(self, plan: Plan, rng: np.random.Generator) -> list[Segment]:
-        count, length = plan.segments, plan.length
-        window = torch.stack([self.corpus.window(count * length + 1, rng) for _ in range(plan.batch)])
+    def sample(self, shape: BatchShape, rng: np.random.Generator) -> list[Segment]:
+        count, length = shape.segments, shape.length
+        window = torch.stack([self.corpus.window(count * length + 1, rng) for _ in range(shape.batch)])
         segments = []
         for s in range(count):
             # The first segment has no memory behind it: its loss is the base's, and nothing can change it.
-            labelled = s >= max(1, count - plan.full)
+            labelled = s >= max(1, count - shape.backprop_segments)
             stretch = window[:, s * length : (s + 1) * length + 1]
             labels = stretch[:, 1:] if labelled else None
-            segments.append(Segment(stretch[:, :-1], labels, full=labelled, distil=labelled and self.distil))
+            segments.append(Segment(stretch[:, :-1], labels, backprop=labelled, distil=labelled and self.distil))
         return segments
 
 

@@ -19,11 +19,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from .checkpoint import load_checkpoint, save_checkpoint
-from .graph_replay import Replays
-from .plan import TrainingPlan
+from .graph_replay import GraphReplays
 from .rollout import Learner, Part, Rollout
 from .segments import Segment
-from .tasks import Plan, Task
+from .tasks import BatchShape, TrainingTask
+from .training_plan import TrainingPlan
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -42,7 +42,7 @@ class Progress:
         accuracy: share of labelled tokens whose most likely prediction was right; for passkeys, the recall.
         tokens: tokens read so far, all processes together.
         tokens_per_second: of this step, all processes together.
-        rate: learning rate of the low-rank changes.
+        lr: learning rate of the low-rank changes.
         gradient: gradient norm before clipping.
         segments, length, batch: shape of this process's batch.
     """
@@ -54,7 +54,7 @@ class Progress:
     accuracy: float
     tokens: int
     tokens_per_second: float
-    rate: float
+    lr: float
     gradient: float
     segments: int
     length: int
@@ -63,7 +63,7 @@ class Progress:
 
 def train(
     learner: Learner,
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, TrainingTask],
     plan: TrainingPlan,
     out: Path,
     identity: str,
@@ -107,14 +107,14 @@ def train(
         on_checkpoint()
     # What several processes do to each other's gradients is not recorded.
     alone = accelerator.device.type == "cuda" and accelerator.num_processes == 1 and isinstance(learner, Rollout)
-    replays = Replays(learner, parameters) if alone else None
+    replays = GraphReplays(learner, parameters) if alone else None
     with quick_products(accelerator.device):
         began = time.monotonic()
         for step, batch in enumerate(_batches(tasks, plan, done, accelerator), done):
             number, name, shape, segments = batch.phase, batch.task, batch.shape, batch.parts
             for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * plan.rate_share(step)
-            if replays is not None and shape.form is not None:
+                group["lr"] = group["peak"] * plan.lr_ratio(step)
+            if replays is not None and shape.bucket is not None:
                 outcome = replays(cast(Sequence[Segment], segments))
             else:
                 outcome = rollout([segment.to(accelerator.device) for segment in segments])
@@ -174,14 +174,14 @@ def quick_products(device: torch.device) -> Iterator[None]:
 class _Batch:
     phase: int
     task: str
-    shape: Plan
+    shape: BatchShape
     parts: Sequence[Part]
 
 
 class _Drawn(Dataset[_Batch]):
     """What each step of a plan reads, by the step's number."""
 
-    def __init__(self, tasks: Mapping[str, Task], plan: TrainingPlan, process: int) -> None:
+    def __init__(self, tasks: Mapping[str, TrainingTask], plan: TrainingPlan, process: int) -> None:
         self.tasks, self.plan, self.process = tasks, plan, process
 
     def __getitem__(self, step: int) -> _Batch:
@@ -192,7 +192,9 @@ class _Drawn(Dataset[_Batch]):
         return _Batch(number, name, shape, self.tasks[name].sample(shape, rng))
 
 
-def _batches(tasks: Mapping[str, Task], plan: TrainingPlan, done: int, accelerator: Accelerator) -> DataLoader[_Batch]:
+def _batches(
+    tasks: Mapping[str, TrainingTask], plan: TrainingPlan, done: int, accelerator: Accelerator
+) -> DataLoader[_Batch]:
     """The batches of the steps that are left: drawn ahead, by other processes, where an accelerator would wait for them."""
     workers = 0
     if accelerator.device.type != "cpu":
@@ -215,8 +217,8 @@ def _groups(parameters: Mapping[str, nn.Parameter], plan: TrainingPlan) -> list[
         )
 
     return [
-        {"params": [p for n, p in parameters.items() if not is_gate(n)], "peak": plan.rate, "lr": plan.rate},
-        {"params": [p for n, p in parameters.items() if is_gate(n)], "peak": plan.gate_rate, "lr": plan.gate_rate},
+        {"params": [p for n, p in parameters.items() if not is_gate(n)], "peak": plan.lr, "lr": plan.lr},
+        {"params": [p for n, p in parameters.items() if is_gate(n)], "peak": plan.gate_lr, "lr": plan.gate_lr},
     ]
 
 

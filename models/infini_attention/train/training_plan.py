@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .tasks import Plan
+from .tasks import BatchShape
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Phase:
         lengths: segment lengths to draw from, tokens.
         segments: fewest and most segments of a roll-out.
         tokens: tokens a step and process; decides the batch.
-        full: last segments of a roll-out that learn through the whole network; those before learn what they write.
-        echoes: most tokens of hay before a distant passkey, and after it (see ``distant``).
-        forms: how many shapes the roll-outs of a task have, so that a GPU can replay them (see ``replays``); 0: any number.
+        backprop_segments: last segments of a roll-out that learn through the whole network; those before learn what they write.
+        replayed_tokens: most tokens of hay that are replayed before what is hidden, and after it (see ``segment_replay``).
+        shape_buckets: how many shapes the roll-outs of a task have, so that a GPU can replay them (see ``graph_replay``); 0: any number.
     """
 
     steps: int
@@ -33,9 +33,9 @@ class Phase:
     lengths: tuple[int, ...] = (256,)
     segments: tuple[int, int] = (2, 6)
     tokens: int = 2048
-    full: int = 4
-    echoes: int = 0
-    forms: int = 0
+    backprop_segments: int = 4
+    replayed_tokens: int = 0
+    shape_buckets: int = 0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.tasks or sum(self.tasks.values()) <= 0:
@@ -45,24 +45,24 @@ class Phase:
         if not 2 <= self.segments[0] <= self.segments[1]:
             raise ValueError("a roll-out has at least 2 segments: the first has no memory to read")
 
-    def draw(self, rng: np.random.Generator) -> tuple[str, Plan]:
+    def draw(self, rng: np.random.Generator) -> tuple[str, BatchShape]:
         """A task's name and the shape of its batch."""
         names = sorted(self.tasks)
         weights = np.asarray([self.tasks[name] for name in names], dtype=float)
         task = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-        form = int(rng.integers(self.forms)) if self.forms else None
-        if form is None:
+        bucket = int(rng.integers(self.shape_buckets)) if self.shape_buckets else None
+        if bucket is None:
             length = int(rng.choice(self.lengths))
         else:
-            length, rng = self.lengths[form % len(self.lengths)], np.random.default_rng(form)
+            length, rng = self.lengths[bucket % len(self.lengths)], np.random.default_rng(bucket)
         count = int(rng.integers(self.segments[0], self.most_segments(length) + 1))
-        return task, Plan(
+        return task, BatchShape(
             max(1, self.tokens // (count * length)),
             count,
             length,
-            min(self.full, count),
-            self.echoes // length,
-            form,
+            min(self.backprop_segments, count),
+            self.replayed_tokens // length,
+            bucket,
         )
 
     def most_segments(self, length: int) -> int:
@@ -76,20 +76,20 @@ class TrainingPlan:
 
     Attributes:
         phases: in order.
-        rate: peak learning rate of the low-rank changes.
-        gate_rate: peak learning rate of gates, write strengths, decays and a reranker's weight for words, which must move much
+        lr: peak learning rate of the low-rank changes.
+        gate_lr: peak learning rate of gates, betas, decays and a reranker's weight for words, which must move much
             further.
         warmup: steps of linear rise.
-        last_share: share of the peak rate that is left at the last step, after a linear fall.
+        min_lr_ratio: share of the peak rate that is left at the last step, after a linear fall.
         clip: largest gradient norm.
         seed: everything that is drawn follows from it.
     """
 
     phases: tuple[Phase, ...]
-    rate: float = 1e-3
-    gate_rate: float = 5e-3
+    lr: float = 1e-3
+    gate_lr: float = 5e-3
     warmup: int = 20
-    last_share: float = 0.1
+    min_lr_ratio: float = 0.1
     clip: float = 1.0
     seed: int = 0
 
@@ -111,12 +111,12 @@ class TrainingPlan:
             step -= phase.steps
         raise ValueError("the run has fewer steps")
 
-    def rate_share(self, step: int) -> float:
-        """Share of the peak rate at a step (from 0)."""
+    def lr_ratio(self, step: int) -> float:
+        """Share of the peak learning rate at a step (from 0)."""
         if step < self.warmup:
             return (step + 1) / self.warmup
         fall = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return 1 - (1 - self.last_share) * fall
+        return 1 - (1 - self.min_lr_ratio) * fall
 
     def scaled(self, steps: int) -> TrainingPlan:
         """The same plan in another number of steps: phases keep their shares, and those left without a step go.

@@ -12,13 +12,13 @@ from infini_attention.data import facts, needles
 from infini_attention.data.hiding import Planter
 from infini_attention.memory.rules import COUNT_BITS, Transition
 from infini_attention.train.distant_passkeys import DistantRecall
-from infini_attention.train.graph_replay import LEAST_MARKS, LEAST_TOKENS, Replays, rounded, signature
+from infini_attention.train.graph_replay import LEAST_MARKS, LEAST_TOKENS, GraphReplays, rounded, signature
 from infini_attention.train.hidden_recall import HiddenRecall
-from infini_attention.train.plan import Phase
 from infini_attention.train.questions import AskedTurn, Example, Instructions
 from infini_attention.train.rollout import Rollout
 from infini_attention.train.segments import IGNORED, Segment
-from infini_attention.train.tasks import ContextDistillation, Plan, Task
+from infini_attention.train.tasks import BatchShape, ContextDistillation, TrainingTask
+from infini_attention.train.training_plan import Phase
 from letters import CORPUS, PASSKEY, encode
 
 from models import SEGMENT, Again, Model, memory_model, text
@@ -53,17 +53,17 @@ def test_a_replay_gives_the_loss_and_gradients_of_a_roll_out(distil: bool, monke
         made.append(Again(work))
         return made[-1]
 
-    replays = Replays(learner, parameters, record)
+    replays = GraphReplays(learner, parameters, record)
     held: list[torch.Tensor] = []
-    roll = Replays._roll
+    roll = GraphReplays._roll
 
-    def kept(self: Replays, segments: list[Segment]) -> object:
+    def kept(self: GraphReplays, segments: list[Segment]) -> object:
         # What a graph gives stands in one place; here each replay makes a new one.
         outcome = roll(self, segments)
         held[:] = [outcome.loss]
         return outcome
 
-    monkeypatch.setattr(Replays, "_roll", kept)
+    monkeypatch.setattr(GraphReplays, "_roll", kept)
     for seed, times in ((1, 3), (2, 1), (3, 7)):
         segments = rollout_of(seed, distil=distil, times=times, marked=4 + seed)
         replays(segments)
@@ -79,7 +79,7 @@ def test_a_replay_gives_the_loss_and_gradients_of_a_roll_out(distil: bool, monke
 
 def test_a_smaller_shape_is_padded_to_a_larger_one() -> None:
     learner = Rollout(memory_model())
-    replays = Replays(learner, learner.trained(), Again)
+    replays = GraphReplays(learner, learner.trained(), Again)
     large, small = rollout_of(1), rollout_of(2)
     wide = torch.nn.functional.pad(large[-1].ids, (0, LEAST_TOKENS))
     large[-1] = Segment(wide, torch.where(torch.arange(wide.shape[1]) < 3, wide, IGNORED))
@@ -88,7 +88,7 @@ def test_a_smaller_shape_is_padded_to_a_larger_one() -> None:
     replays(large)
     assert len(replays.known) == 1
     # The other way round, the larger one needs a recording of its own.
-    other = Replays(learner, learner.trained(), Again)
+    other = GraphReplays(learner, learner.trained(), Again)
     other(small)
     other(large)
     assert len(other.known) == 2
@@ -96,7 +96,7 @@ def test_a_smaller_shape_is_padded_to_a_larger_one() -> None:
 
 def test_another_shape_is_recorded_anew_and_both_are_kept() -> None:
     learner = Rollout(memory_model())
-    replays = Replays(learner, learner.trained(), Again)
+    replays = GraphReplays(learner, learner.trained(), Again)
     one, two = rollout_of(1), rollout_of(1)[::2]
     for segments in (one, two, one, two):
         replays(segments)
@@ -127,7 +127,7 @@ STORIES = [
     Example(text(20 + 3 * number, seed=number)[0], tuple(AskedTurn([1, 2, 3], ([4, 5], [6])) for _ in range(3)))
     for number in range(24)
 ]
-TASKS: list[Task] = [
+TASKS: list[TrainingTask] = [
     DistantRecall(PASSKEY, CORPUS),
     ContextDistillation(CORPUS),
     HiddenRecall(
@@ -140,16 +140,16 @@ TASKS: list[Task] = [
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 @pytest.mark.parametrize("segments", [(2, 2), (2, 5)])
-def test_a_form_has_few_shapes_and_many_contents(task: Task, segments: tuple[int, int]) -> None:
-    phase = Phase(1, {"any": 1.0}, (250, 400), segments, 6000, 3, 4000, forms=2)
+def test_a_form_has_few_shapes_and_many_contents(task: TrainingTask, segments: tuple[int, int]) -> None:
+    phase = Phase(1, {"any": 1.0}, (250, 400), segments, 6000, 3, 4000, shape_buckets=2)
     shapes: dict[int, set[object]] = {}
     contents = set()
     for seed in range(40):
         rng = np.random.default_rng(seed)
         _, plan = phase.draw(rng)
-        assert plan.form is not None
+        assert plan.bucket is not None
         drawn = task.sample(plan, rng)
-        shapes.setdefault(plan.form, set()).add(signature(rounded(drawn)))  # type: ignore[arg-type]
+        shapes.setdefault(plan.bucket, set()).add(signature(rounded(drawn)))  # type: ignore[arg-type]
         contents.add(tuple(drawn[0].ids.flatten().tolist()))
     assert sorted(shapes) == [0, 1] and all(len(found) <= 4 for found in shapes.values())
     assert len(contents) > 15
@@ -157,7 +157,7 @@ def test_a_form_has_few_shapes_and_many_contents(task: Task, segments: tuple[int
 
 def test_without_forms_shapes_differ() -> None:
     task = DistantRecall(PASSKEY, CORPUS)
-    plan = Plan(2, 4, 300, 2, 20)
+    plan = BatchShape(2, 4, 300, 2, 20)
     assert len({signature(rounded(task.sample(plan, np.random.default_rng(seed)))) for seed in range(20)}) > 10
 
 
@@ -167,7 +167,7 @@ def test_a_cuda_graph_gives_the_loss_and_gradients_of_a_roll_out(distil: bool) -
     model = memory_model(dtype=torch.float32).to("cuda")
     learner = Rollout(model)
     parameters = learner.trained()
-    replays = Replays(learner, parameters)
+    replays = GraphReplays(learner, parameters)
     for seed, times in ((1, 3), (2, 1), (3, 7)):
         segments = rollout_of(seed, distil=distil, times=times)
         loss = replays(segments).loss.clone()
