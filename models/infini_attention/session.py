@@ -218,7 +218,13 @@ class Session:
         )
 
     def snapshot(self) -> MemoryState:
-        """Everything read so far, as a state that can be saved."""
+        """Everything read so far, as a state that can be saved.
+
+        Raises:
+            ModelUnavailable: the model has no memory.
+        """
+        if not self.loaded.memory:
+            self.loaded.recipe.require_memory()
         attachments = {ATTACHMENT: pack(self.texts)} if self.texts else {}
         return dataclasses.replace(
             self.engine.snapshot(self.loaded.origin), sources=tuple(self.sources), attachments=attachments

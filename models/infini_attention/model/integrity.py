@@ -6,11 +6,11 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelUnavailable
+from ..errors import InfiniError, ModelUnavailable
+from ..files import atomic_writer
 
 RECORD = "digests.json"
 
@@ -62,7 +62,7 @@ def check(folder: Path, *, full: bool = False) -> int | None:
             raise _altered(path, "is not what was fetched")
     if moved:
         # Only so that the next start is quick again.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(InfiniError):
             _write(folder, record)
     return len(record)
 
@@ -94,14 +94,5 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def _write(folder: Path, record: dict[str, Any]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{RECORD}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(record, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder / RECORD)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with atomic_writer(folder / RECORD) as file:
+        json.dump(record, file, indent=1)
