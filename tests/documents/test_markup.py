@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from infini_attention.documents import archive as archive_file
 from infini_attention.documents import load_document, markup
 from infini_attention.errors import InputError, UsageFailure
 
@@ -119,9 +120,9 @@ def test_damaged_files_are_told_in_two_lines(name: str, tmp_path: Path) -> None:
 
 def test_what_unfolds_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = save(tmp_path, "bomb.docx", docx("0" * 2_000_000))
-    monkeypatch.setattr(markup, "MOST_UNPACKED", 2**20)
+    monkeypatch.setattr(archive_file, "MOST_OF_ONE", 2**20)
     with pytest.raises(InputError, match="unfolds to"):
-        load_document(bomb)
+        load_document(bomb, isolation=None)
     monkeypatch.setattr(markup, "MOST_PACKED", 1000)
     with pytest.raises(InputError, match="is an archive of"):
         load_document(bomb)

@@ -53,7 +53,7 @@ def test_a_guess_is_noted() -> None:
     document = load(GERMAN.encode("cp1252"))
     assert document.encoding == "cp1252"
     assert document.notes == ("the encoding is a guess: cp1252",)
-    assert document.extractor.startswith("charset-normalizer ")
+    assert document.extractor.startswith("chardet ")
 
 
 def test_a_damaged_byte_does_not_change_the_encoding() -> None:

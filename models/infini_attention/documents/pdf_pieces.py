@@ -1,0 +1,215 @@
+"""The text of a page as pdfium sees it, cut into pieces that know where they stand and how they are set.
+
+A piece is a run of letters on one line without a wide gap. pdfium guesses where words end from gaps, page by page and
+with one threshold; here the gaps of a line are held against each other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfTextPage
+
+# What pdfium writes for a hyphen at a line's end.
+_SOFT_HYPHENS = (0x02, 0xFFFE, 0xAD)
+# A gap between two letters that parts columns or cells, and a step off the line that begins another, in line heights.
+_WIDE_GAP = 1.0
+_STEP = 0.6
+# A gap that pdfium takes for a space is none if it is narrower than this share of the line's real spaces.
+_REAL_SPACE = 0.75
+# On a line whose spaces are mostly guessed, the guesses are as good as the rest.
+_FEWEST_REAL_SPACES = 2
+_MOSTLY_REAL = 1.5
+# A gap within a word that is a space after all, in line heights, and as a share of the line's other spaces.
+_MISSED_GAP = 0.085
+_MISSED_SHARE = 0.5
+_FEWEST_GAPS = 3
+# Type of less than this share of the height of what follows is a mark's.
+_MARK = 0.85
+_BOLD = re.compile(r"bold|black|heavy|semibold|demi", re.IGNORECASE)
+_BOLD_WEIGHT = 600
+_NAME_LENGTH = 128
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Letters that stand beside each other.
+
+    Attributes:
+        text: What they say.
+        left, right: Where they begin and end along the line, in points.
+        base: Height of the line they stand on, in points; larger is higher.
+        size: Height of the type, in points.
+        bold: Whether they are set in a bold face.
+        turn: Quarter turns that the line is rotated by; `left`, `right` and `base` are measured in the turned page.
+    """
+
+    text: str
+    left: float
+    right: float
+    base: float
+    size: float
+    bold: bool = False
+    turn: int = 0
+
+
+def page_pieces(text_page: PdfTextPage, crop: Box) -> tuple[list[Piece], float]:
+    """The pieces of a page in the order in which pdfium gives them.
+
+    Args:
+        text_page: Of pypdfium2.
+        crop: The part of the page that is shown, as left, bottom, right and top in points; what stands outside is not
+            read.
+
+    Returns:
+        The pieces, and the share of them whose letters the font does not tell.
+    """
+    reader = _Reader(text_page, crop)
+    reader.read()
+    unknown = reader.unknown / len(reader.pieces) if reader.pieces else 0.0
+    return reader.pieces, unknown
+
+
+class _Reader:
+    """Walks over a page's characters once."""
+
+    def __init__(self, text_page: PdfTextPage, crop: Box) -> None:
+        from pypdfium2 import raw
+
+        self.raw: Any = raw
+        self.handle = text_page.raw
+        self.count = text_page.count_chars()
+        self.crop = crop
+        self.rect = raw.FS_RECTF()
+        self.pieces: list[Piece] = []
+        self.unknown = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.letters: list[str] = []
+        # What stands before each letter: the gap in points, and whether there is a space and a real one.
+        self.gaps: list[tuple[float, bool, bool]] = []
+        self.first = -1
+        self.before: Box | None = None
+        self.extent = (math.inf, -math.inf)
+        self.turn = 0
+        self.slanted = False
+        self.space = self.real_space = False
+
+    def read(self) -> None:
+        unicode, generated = self.raw.FPDFText_GetUnicode, self.raw.FPDFText_IsGenerated
+        loose, handle, reference, rect = (
+            self.raw.FPDFText_GetLooseCharBox,
+            self.handle,
+            ctypes.byref(self.rect),
+            self.rect,
+        )
+        left, bottom, right, top = self.crop
+        for index in range(self.count):
+            code = unicode(handle, index)
+            if code in (10, 13):
+                self._end()
+                continue
+            if code in (32, 160, 9):
+                self.space = True
+                self.real_space |= not generated(handle, index)
+                continue
+            if code == 0 or not loose(handle, index, reference):
+                continue
+            box = (rect.left, rect.bottom, rect.right, rect.top)
+            if not (left <= (box[0] + box[2]) / 2 <= right and bottom <= (box[1] + box[3]) / 2 <= top):
+                continue
+            hyphen = code in _SOFT_HYPHENS
+            self._take(index, "-" if hyphen else chr(code), box)
+        self._end()
+
+    def _take(self, index: int, letter: str, box: Box) -> None:
+        if self.before is not None:
+            turned = _turned(box, self.turn)
+            height = self.before[3] - self.before[1] or 1.0
+            # Letters of a script that is written from the right follow each other leftwards.
+            gap = max(turned[0] - self.before[2], self.before[0] - turned[2])
+            step = abs(turned[1] - self.before[1]) > _STEP * height and abs(turned[3] - self.before[3]) > _STEP * height
+            if not self.slanted and (gap > _WIDE_GAP * height or step):
+                self._end()
+            else:
+                # The number of a footnote, in small type, stands before its first word without a gap.
+                mark = height < _MARK * (turned[3] - turned[1]) and "".join(self.letters).isdigit()
+                self.gaps.append((gap, self.space or mark, self.real_space or mark))
+        if self.before is None:
+            angle = self.raw.FPDFText_GetCharAngle(self.handle, index) / (math.pi / 2)
+            self.turn = round(angle) % 4 if angle >= 0 else 0
+            self.slanted = angle >= 0 and abs(angle - round(angle)) > 0.1
+            self.first = index
+            turned = _turned(box, self.turn)
+            self.gaps.append((0.0, False, False))
+        self.letters.append(letter)
+        self.before = turned
+        self.extent = (min(self.extent[0], turned[0]), max(self.extent[1], turned[2]))
+        self.space = self.real_space = False
+
+    def _end(self) -> None:
+        if self.letters and self.before is not None:
+            size, bold = self._face(self.first)
+            height = self.before[3] - self.before[1]
+            text = _words(self.letters, self.gaps, height)
+            base = self.before[1]
+            self.pieces.append(Piece(text, *self.extent, base, size or height, bold, self.turn))
+            self.unknown += self.raw.FPDFText_HasUnicodeMapError(self.handle, self.first) == 1
+        self._begin()
+
+    def _face(self, index: int) -> tuple[float, bool]:
+        """Height of the type, in points on the page, and whether it is bold."""
+        matrix = self.raw.FS_MATRIX()
+        scale = 1.0
+        if self.raw.FPDFText_GetMatrix(self.handle, index, matrix):
+            scale = math.hypot(matrix.c, matrix.d)
+        name = ctypes.create_string_buffer(_NAME_LENGTH)
+        flags = ctypes.c_int()
+        self.raw.FPDFText_GetFontInfo(self.handle, index, name, _NAME_LENGTH, flags)
+        bold = _BOLD.search(name.value.decode("latin-1")) is not None
+        bold = bold or self.raw.FPDFText_GetFontWeight(self.handle, index) >= _BOLD_WEIGHT
+        return self.raw.FPDFText_GetFontSize(self.handle, index) * scale, bold
+
+
+def _turned(box: Box, turn: int) -> Box:
+    """A box in the frame in which its line runs from left to right. pdfium counts turns clockwise."""
+    left, bottom, right, top = box
+    if turn == 0:
+        return box
+    if turn == 3:
+        return bottom, -right, top, -left
+    if turn == 1:
+        return -top, left, -bottom, right
+    return -right, -top, -left, -bottom
+
+
+def _words(letters: Sequence[str], gaps: Sequence[tuple[float, bool, bool]], height: float) -> str:
+    """The letters with a space between words."""
+    real = [gap for gap, space, is_real in gaps if space and is_real]
+    guessed = [gap for gap, space, is_real in gaps if space and not is_real]
+    narrowest, widest = 0.0, math.inf
+    if guessed and len(real) >= max(_FEWEST_REAL_SPACES, _MOSTLY_REAL * len(guessed)):
+        narrowest = _REAL_SPACE * median(real)
+    elif not real and len(guessed) >= _FEWEST_GAPS:
+        within = median(gap for gap, space, _ in gaps if not space)
+        widest = within + max(_MISSED_GAP * height, _MISSED_SHARE * (median(guessed) - within))
+    parts: list[str] = []
+    for letter, (gap, space, is_real) in zip(letters, gaps, strict=True):
+        if (space and (is_real or gap >= narrowest)) or (not space and gap > widest):
+            parts.append(" ")
+        parts.append(letter)
+    text = "".join(parts).strip()
+    if any("\ud800" <= letter <= "\udfff" for letter in letters):
+        # Letters outside the basic plane come as two halves.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
