@@ -39,6 +39,7 @@ def _record(document: Document) -> dict[str, Any]:
         "pages": document.pages,
         "empty_pages": list(document.empty_pages),
         "failed_pages": list(document.failed_pages),
+        "recognised_pages": list(document.recognised_pages),
         "notes": list(document.notes),
         "clean_up": dict(document.clean_up),
         "outline": [{"title": item.title, "level": item.level, "page": item.page} for item in document.outline],

@@ -35,10 +35,10 @@ class Format(StrEnum):
 
 
 class PdfBackend(StrEnum):
-    """What takes the text out of a PDF."""
+    """What is asked first for the text of a PDF."""
 
-    PYPDF = "pypdf"
     PDFIUM = "pdfium"
+    PYPDF = "pypdf"
 
 
 class Dtype(StrEnum):
@@ -216,10 +216,21 @@ class Reading(Settings):
             "--pdf-backend",
             envvar="INFINI_PDF_BACKEND",
             show_envvar=False,
-            help="What takes the text out of a PDF; pypdf.",
+            help="What is asked first for the text of a PDF; pdfium.",
             show_default=False,
         ),
-    ] = PdfBackend.PYPDF
+    ] = PdfBackend.PDFIUM
+    ocr: Annotated[
+        str,
+        typer.Option(
+            "--ocr",
+            metavar="auto|off|LANG",
+            envvar="INFINI_OCR",
+            show_envvar=False,
+            help="Recognise text in scanned pages, in a language such as eng or deu+eng; auto.",
+            show_default=False,
+        ),
+    ] = "auto"
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:

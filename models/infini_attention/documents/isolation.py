@@ -20,16 +20,7 @@ from typing import IO, Any
 from ..errors import InputError, UsageFailure
 from .extracted import Locked
 
-# The package's root is given as an empty module: its own imports, which may be heavy, are not needed here.
-_START = """
-import sys, types
-sys.path[:] = {path!r}
-root = types.ModuleType({root!r})
-root.__path__ = {places!r}
-sys.modules[{root!r}] = root
-from {package}.worker import main
-main()
-"""
+_START = "import sys; sys.path[:] = {path!r}; from {package}.worker import main; main()"
 _ERRORS = {"InputError": InputError, "UsageFailure": UsageFailure}
 
 
@@ -43,7 +34,7 @@ class Isolation:
     """
 
     seconds: float = 30.0
-    memory: int = 2 << 30
+    memory: int = 3 << 29
 
 
 class Stopped(Exception):
@@ -63,9 +54,7 @@ def run(job: str, request: Mapping[str, Any], data: bytes, isolation: Isolation)
         Locked, InputError, UsageFailure: As the job does.
         Stopped: If the process ends before the job, or goes over its bounds.
     """
-    package = __package__ or ""
-    root = package.split(".")[0]
-    code = _START.format(path=sys.path, root=root, places=list(sys.modules[root].__path__), package=package)
+    code = _START.format(path=sys.path, package=__package__)
     process = subprocess.Popen(
         [sys.executable, "-I", "-c", code],
         stdin=subprocess.PIPE,

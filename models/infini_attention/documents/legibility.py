@@ -9,6 +9,7 @@ _GLYPH_NAMES = re.compile(r"/g[0-9]{1,5}\b|\(cid:[0-9]{1,6}\)|/[Cc][0-9]{1,5}(?=
 _WORD = re.compile(r"[^\W\d_]+")
 # Spacing accents that stand beside their letter instead of above it.
 _LOOSE_ACCENT = re.compile("[\u00a8\u02c6\u02c7\u02d8-\u02dd]")
+DOUBT = 0.35
 _LONGEST_WORD = 30
 _FEWEST_LINES = 8
 _FEWEST_WORDS = 5
@@ -31,8 +32,9 @@ _SAMPLE = 20_000
 def garbage(text: str) -> float:
     """How much of a page's text is none, from 0 for text as people write it to 1.
 
-    It counts letters that nobody writes (U+FFFD, private and unassigned ones, glyph names), letters that stand one a
-    line, words that are glued or torn, and words of two scripts.
+    Letters that nobody writes (U+FFFD, private and unassigned ones, glyph names) are no text. Letters that stand one a
+    line, words that are glued or torn, and words of two scripts are text that another backend may read better: for these
+    alone it is never more than `DOUBT`.
     """
     text = text[:_SAMPLE]
     solid = sum(1 for letter in text if not letter.isspace())
@@ -44,19 +46,21 @@ def garbage(text: str) -> float:
         for letter in text
         if letter == "\ufffd" or (not letter.isspace() and unicodedata.category(letter) in _UNWRITTEN)
     )
-    worst = min(1.0, (named + odd) / solid)
+    return max(min(1.0, (named + odd) / solid), min(DOUBT, _doubt(text)))
+
+
+def _doubt(text: str) -> float:
+    worst = 0.0
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if len(lines) >= _FEWEST_LINES:
-        worst = max(worst, sum(1 for line in lines if len(line) == 1 and line.isalpha()) / len(lines))
+        worst = sum(1 for line in lines if len(line) == 1 and line.isalpha()) / len(lines)
     words = _WORD.findall(text)
-    letters = sum(map(len, words))
-    if letters:
+    if letters := sum(map(len, words)):
         glued = sum(len(word) for word in words if len(word) > _LONGEST_WORD and word.isascii())
         worst = max(worst, glued / letters)
     if len(words) >= _FEWEST_WORDS:
         mixed = sum(1 for word in words if len({_script(letter) for letter in word} - {None}) > 1)
-        loose = len(_LOOSE_ACCENT.findall(text))
-        worst = max(worst, mixed / len(words), min(1.0, loose / len(words)))
+        worst = max(worst, mixed / len(words), len(_LOOSE_ACCENT.findall(text)) / len(words))
     tokens = text.split()
     if len(tokens) >= _FEWEST_TOKENS:
         # Formulas have letters that stand alone too: only a page of little else is torn.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from .archive import Archive, local_name
 from .web import markdown_of, simplify
@@ -72,18 +73,20 @@ def docx_markdown(archive: Archive) -> tuple[str, list[str]]:
     Raises:
         ValueError, KeyError, zipfile.BadZipFile, TooLarge: If a part cannot be read.
     """
-    from markitdown import StreamInfo
+    from markitdown import DocumentConverterResult, StreamInfo
     from markitdown.converters import DocxConverter, HtmlConverter
 
-    class Html(HtmlConverter):  # type: ignore[misc]
+    class Html(HtmlConverter):
         """Keeps emphasis out of words, and the marks of links out of the text."""
 
-        def convert_string(self, html_content: str, **options: object) -> object:
+        def convert_string(
+            self, html_content: str, *, url: str | None = None, **options: Any
+        ) -> DocumentConverterResult:
             from bs4 import BeautifulSoup
 
             soup = BeautifulSoup(html_content, "lxml")
             simplify(soup)
-            return super().convert_string(str(soup), **options)
+            return super().convert_string(str(soup), url=url, **options)
 
     converter = DocxConverter()
     converter._html_converter = Html()

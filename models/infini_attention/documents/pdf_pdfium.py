@@ -80,7 +80,8 @@ class PdfiumPages:
             try:
                 width, height = page.get_size()
                 scale = min(resolution / 72, (_MOST_PIXELS / max(width * height, 1.0)) ** 0.5)
-                return page.render(scale=scale, grayscale=True).to_pil()
+                picture: Image = page.render(scale=scale, grayscale=True).to_pil()
+                return picture
             finally:
                 page.close()
 

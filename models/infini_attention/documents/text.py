@@ -84,7 +84,7 @@ def decode(data: bytes, name: str) -> Decoded:
             raise _binary(data, name)
         decoded = _decode_switched(data) or _decode_utf8(data) or _guess(data, name)
     text = decoded.text.replace("\r\n", "\n").replace("\r", "\n")
-    if _control_share(text) > _MOSTLY_CONTROL:
+    if _control_share(_ESCAPES.sub("", text)) > _MOSTLY_CONTROL:
         raise _binary(data, name)
     return Decoded(text, decoded.encoding, decoded.guessed_by, decoded.replaced)
 
