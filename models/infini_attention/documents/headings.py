@@ -29,6 +29,10 @@ _MUCH_LARGER = 1.18
 # A heading's line may stand so much above the height that its bookmark points to, in sizes of its type.
 _ABOVE = 0.6
 _MOST_SHARE = 0.34
+# A number that stands before a title on the page and not in its bookmark, in letters.
+_MOST_NUMBER = 30
+# What stands so often in large type, such as "Note", is no heading of its own.
+_OFTEN = 4
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,9 @@ def _place(lines: Sequence[PageLine], bookmark: Bookmark, start: int) -> tuple[i
     wanted = _plain(bookmark.title)
     bare = _plain(_LEADING.sub("", bookmark.title, count=1))
     candidates = []
+    longest = len(bookmark.title) + _MOST_NUMBER
     for index in range(start, len(lines)):
-        if lines[index].text and (count := _says(lines, index, wanted, bare)):
+        if 0 < len(lines[index].text) <= longest and (count := _says(lines, index, wanted, bare)):
             candidates.append((index, count))
     if candidates:
         index, count = min(candidates, key=lambda place: _distance(lines[place[0]], bookmark, lines, place[0]))
@@ -149,7 +154,11 @@ def _set_apart(lines_of: Sequence[Sequence[PageLine]]) -> dict[int, dict[int, Ti
         filled = sum(1 for line in lines if line.text)
         if titles and sum(title.lines for title in titles.values()) <= max(2.0, _MOST_SHARE * filled):
             found[page] = titles
-    return found
+    texts = Counter(title.text for titles in found.values() for title in titles.values())
+    return {
+        page: {index: title for index, title in titles.items() if texts[title.text] < _OFTEN}
+        for page, titles in found.items()
+    }
 
 
 def _on_page(lines: Sequence[PageLine], body: float, bold_tells: bool) -> dict[int, Title]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 
 _GLYPH_NAMES = re.compile(r"/g[0-9]{1,5}\b|\(cid:[0-9]{1,6}\)|/[Cc][0-9]{1,5}(?=/)|/uni[0-9A-F]{4}\b")
 _WORD = re.compile(r"[^\W\d_]+")
 # Spacing accents that stand beside their letter instead of above it.
 _LOOSE_ACCENT = re.compile("[\u00a8\u02c6\u02c7\u02d8-\u02dd]")
 DOUBT = 0.35
+_NOT_LATIN = re.compile("[\u0370-\u0eff]")
 _LONGEST_WORD = 30
 _FEWEST_LINES = 8
 _FEWEST_WORDS = 5
@@ -37,29 +39,34 @@ def garbage(text: str) -> float:
     alone it is never more than `DOUBT`.
     """
     text = text[:_SAMPLE]
-    solid = sum(1 for letter in text if not letter.isspace())
+    solid = sum(map(len, text.split()))
     if not solid:
         return 0.0
     named = sum(len(name) for name in _GLYPH_NAMES.findall(text))
-    odd = sum(
-        1
-        for letter in text
-        if letter == "\ufffd" or (not letter.isspace() and unicodedata.category(letter) in _UNWRITTEN)
-    )
-    return max(min(1.0, (named + odd) / solid), min(DOUBT, _doubt(text)))
+    odd = 0
+    if not text.isascii() or not text.isprintable():
+        rare = Counter(text)
+        odd = sum(
+            count
+            for letter, count in rare.items()
+            if letter == "\ufffd" or (not letter.isspace() and unicodedata.category(letter) in _UNWRITTEN)
+        )
+    return max(min(1.0, (named + odd) / solid), min(DOUBT, max(0.0, _doubt(text))))
 
 
 def _doubt(text: str) -> float:
     worst = 0.0
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if len(lines) >= _FEWEST_LINES:
-        worst = sum(1 for line in lines if len(line) == 1 and line.isalpha()) / len(lines)
+        # An index has some.
+        worst = (sum(1 for line in lines if len(line) == 1 and line.isalpha()) / len(lines) - 0.3) * 1.5
     words = _WORD.findall(text)
     if letters := sum(map(len, words)):
         glued = sum(len(word) for word in words if len(word) > _LONGEST_WORD and word.isascii())
         worst = max(worst, glued / letters)
     if len(words) >= _FEWEST_WORDS:
-        mixed = sum(1 for word in words if len({_script(letter) for letter in word} - {None}) > 1)
+        foreign = [word for word in words if _NOT_LATIN.search(word)]
+        mixed = sum(1 for word in foreign if len({_script(letter) for letter in word} - {None}) > 1)
         worst = max(worst, mixed / len(words), len(_LOOSE_ACCENT.findall(text)) / len(words))
     tokens = text.split()
     if len(tokens) >= _FEWEST_TOKENS:

@@ -8,6 +8,7 @@ import unicodedata
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
 _TO_LETTERS = str.maketrans(LIGATURES)
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad]")
 # Forms of Arabic letters as they are drawn, which stand for the letters themselves.
 _PRESENTATION = re.compile("[\ufb50-\ufdff\ufe70-\ufefc]+")
 _BIDI = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -47,7 +48,7 @@ def normalise(text: str) -> tuple[str, int]:
     text = re.sub("\u00ad[ \t]*(?=\n)", "-", text)
     text, directions = _BIDI.subn("", text)
     visible, invisible = _INVISIBLE.subn("", text)
-    kept = "".join(c for c in visible if c in "\n\t" or (unicodedata.category(c) != "Cc" and c != "\u00ad"))
+    kept = _CONTROL.sub("", visible)
     removed = directions + invisible + len(visible) - len(kept)
     # A lone surrogate, from a broken font table, cannot be written as UTF-8.
     kept = re.sub("[\ud800-\udfff]", "\ufffd", kept)

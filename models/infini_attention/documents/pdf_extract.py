@@ -6,7 +6,7 @@ The first message tells of the file, every other one of a page: so a page that t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from ..errors import InputError
@@ -111,7 +111,9 @@ def _message(number: int, page: PageText) -> Message:
     flags = ("reordered", "scan", "garbled", "recognised", "partial")
     return {
         "number": number,
-        "lines": None if page.lines is None else [astuple(line) for line in page.lines],
+        "lines": None
+        if page.lines is None
+        else [(line.text, line.top, line.size, line.bold, line.row) for line in page.lines],
         "flags": {flag: getattr(page, flag) for flag in flags},
     }
 

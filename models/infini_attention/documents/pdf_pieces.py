@@ -100,37 +100,53 @@ class _Reader:
         self.gaps: list[tuple[float, bool, bool]] = []
         self.first = -1
         self.before: Box | None = None
-        self.extent = (math.inf, -math.inf)
+        self.leftmost, self.rightmost = math.inf, -math.inf
         self.turn = 0
         self.slanted = False
         self.space = self.real_space = False
 
     def read(self) -> None:
-        unicode, generated = self.raw.FPDFText_GetUnicode, self.raw.FPDFText_IsGenerated
-        loose, handle, reference, rect = (
-            self.raw.FPDFText_GetLooseCharBox,
-            self.handle,
-            ctypes.byref(self.rect),
-            self.rect,
-        )
+        """Walk over the page. Letter after letter on a line is the usual case, and is kept short."""
+        loose, handle = self.raw.FPDFText_GetLooseCharBox, self.handle
+        reference, rect = ctypes.byref(self.rect), self.rect
         left, bottom, right, top = self.crop
-        for index in range(self.count):
-            code = unicode(handle, index)
-            if code in (10, 13):
-                self._end()
-                continue
-            if code in (32, 160, 9):
+        left, bottom, right, top = 2 * left, 2 * bottom, 2 * right, 2 * top
+        for index, code in enumerate(self._codes()):
+            if code == 32 or code == 160 or code == 9:
                 self.space = True
-                self.real_space |= not generated(handle, index)
+                self.real_space = self.real_space or not self.raw.FPDFText_IsGenerated(handle, index)
+                continue
+            if code == 10 or code == 13:
+                self._end()
                 continue
             if code == 0 or not loose(handle, index, reference):
                 continue
-            box = (rect.left, rect.bottom, rect.right, rect.top)
-            if not (left <= (box[0] + box[2]) / 2 <= right and bottom <= (box[1] + box[3]) / 2 <= top):
+            x0, y0, x1, y1 = box = (rect.left, rect.bottom, rect.right, rect.top)
+            if not (left <= x0 + x1 <= right and bottom <= y0 + y1 <= top):
                 continue
-            hyphen = code in _SOFT_HYPHENS
-            self._take(index, "-" if hyphen else chr(code), box)
+            before = self.before
+            letter = "-" if code in _SOFT_HYPHENS else chr(code)
+            if before is not None and self.turn == 0 and before[1] == y0 and before[3] == y1:
+                gap = x0 - before[2]
+                if -y1 + y0 < gap < _WIDE_GAP * (y1 - y0) and x0 >= before[0]:
+                    self.gaps.append((gap, self.space, self.real_space))
+                    self.letters.append(letter)
+                    self.before = box
+                    self.space = self.real_space = False
+                    continue
+            self._take(index, letter, box)
         self._end()
+
+    def _codes(self) -> Sequence[int]:
+        """The page's characters; some may be halves of one."""
+        size = 2 * (self.count + 1)
+        buffer = ctypes.create_string_buffer(size)
+        target = ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort))
+        written = self.raw.FPDFText_GetText(self.handle, 0, self.count, target) - 1
+        if written == self.count:
+            return memoryview(buffer)[: 2 * written].cast("B").cast("H")
+        # Where a character stands for several letters, or for none, the text is no list of them.
+        return [self.raw.FPDFText_GetUnicode(self.handle, index) for index in range(self.count)]
 
     def _take(self, index: int, letter: str, box: Box) -> None:
         if self.before is not None:
@@ -154,7 +170,7 @@ class _Reader:
             self.gaps.append((0.0, False, False))
         self.letters.append(letter)
         self.before = turned
-        self.extent = (min(self.extent[0], turned[0]), max(self.extent[1], turned[2]))
+        self.leftmost, self.rightmost = min(self.leftmost, turned[0]), max(self.rightmost, turned[2])
         self.space = self.real_space = False
 
     def _end(self) -> None:
@@ -163,7 +179,8 @@ class _Reader:
             height = self.before[3] - self.before[1]
             text = _words(self.letters, self.gaps, height)
             base = self.before[1]
-            self.pieces.append(Piece(text, *self.extent, base, size or height, bold, self.turn))
+            right = max(self.rightmost, self.before[2])
+            self.pieces.append(Piece(text, self.leftmost, right, base, size or height, bold, self.turn))
             self.unknown += self.raw.FPDFText_HasUnicodeMapError(self.handle, self.first) == 1
         self._begin()
 
