@@ -36,6 +36,7 @@ def _record(document: Document) -> dict[str, Any]:
         "kind": document.kind,
         "sha256": document.sha256,
         "extractor": document.extractor,
+        "language": document.language,
         "pages": document.pages,
         "empty_pages": list(document.empty_pages),
         "failed_pages": list(document.failed_pages),

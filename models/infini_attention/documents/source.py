@@ -8,11 +8,13 @@ import re
 import stat
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import InputError, UsageFailure
 from .isolation import Isolation
+from .language import language_of, stemmer_of
 from .markup import markup_kind, read_markup, refuse_large
 from .model import Document, Kind
 from .pages import PageSelection
@@ -55,6 +57,26 @@ def load_document(
         InputError: If the source cannot be read or has no text.
         UsageFailure: If `pages` selects nothing of the document, or it has no pages.
     """
+    document = _load(source, pages, password, ask_password, backend, ocr, stdin, isolation, heard)
+    language = language_of(document.text)
+    notes = document.notes
+    if language is not None and stemmer_of(language) is None:
+        unknown = f"the text seems to be in the language '{language}', of which no stems are known"
+        notes = (*notes, f"{unknown}: words are found only as they are written")
+    return replace(document, language=language, notes=notes)
+
+
+def _load(
+    source: str,
+    pages: PageSelection | None,
+    password: str | None,
+    ask_password: Callable[[str], str] | None,
+    backend: str,
+    ocr: str,
+    stdin: BinaryIO | None,
+    isolation: Isolation | None,
+    heard: Callable[[int, int], None] | None,
+) -> Document:
     if source == "-":
         name, data = "stdin", (sys.stdin.buffer if stdin is None else stdin).read()
     else:
