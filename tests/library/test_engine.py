@@ -335,13 +335,14 @@ def test_the_first_segment_can_be_read_again_with_what_it_wrote_in_memory(tokens
     model, ids = memory_model(reread_first=True, ngrams=(2, 3)), text(tokens)[0].tolist()
     engine, split, stepped = (Engine(model) for _ in range(3))
     engine.read(ids)
-    whole, cache = ids[: tokens // SEGMENT * SEGMENT], new_cache(model)
+    whole, cache = ids[: tokens // SEGMENT * SEGMENT], new_cache(memory_model(ngrams=(2, 3)))
     with torch.inference_mode():
         if whole:
-            model(input_ids=torch.tensor([whole[:SEGMENT]]), past_key_values=cache)
+            once = memory_model(ngrams=(2, 3))
+            once(input_ids=torch.tensor([whole[:SEGMENT]]), past_key_values=cache)
             # Nothing stands before a text's beginning, the second time neither.
-            cache.begin_again()
-            model(input_ids=torch.tensor([whole]), past_key_values=cache)
+            cache.local.behind, cache.tokens, cache.segments = None, 0, 0
+            once(input_ids=torch.tensor([whole]), past_key_values=cache)
     assert (engine.tokens_read, engine.cache.segments) == (tokens, tokens // SEGMENT)
     expected = Engine(model)
     expected.cache, expected.open_ids = cache, engine.open_ids
@@ -359,6 +360,20 @@ def test_the_first_segment_can_be_read_again_with_what_it_wrote_in_memory(tokens
         assert torch.equal(told, base) is (start == 0)
     for name, tensor in stepped.snapshot(ORIGIN).tensors.items():
         assert name == OPEN_IDS or torch.equal(tensor, found[name])
+
+
+@pytest.mark.parametrize("pieces", [(SEGMENT + 3,), (1,) * (SEGMENT + 1), (SEGMENT - 1, 2)])
+def test_a_model_that_is_called_directly_reads_the_first_segment_again_too(pieces: tuple[int, ...]) -> None:
+    model, ids = memory_model(reread_first=True, ngrams=(2, 3)), text(sum(pieces))
+    engine, cache = Engine(model), new_cache(model)
+    engine.read(ids[0])
+    with torch.inference_mode():
+        for piece in torch.split(ids, list(pieces), 1):
+            model(input_ids=piece, past_key_values=cache)
+    assert (cache.tokens, cache.segments) == (sum(pieces), 1)
+    for layer, other in zip(cache.memories.values(), engine.cache.memories.values(), strict=True):
+        assert layer.memory is not None and other.memory is not None
+        torch.testing.assert_close(layer.memory.matrix, other.memory.matrix)
 
 
 def test_a_first_segment_that_is_not_full_is_read_again_when_it_closes() -> None:

@@ -110,6 +110,10 @@ class InfiniCache(Cache):
     Args:
         base_config: configuration of the base's decoder.
         config: configuration of its memory path.
+
+    Attributes:
+        beginning: what the text's first segment was read from, in pieces, where it is to be read again; ``None`` once it was,
+            and where it is not.
     """
 
     def __init__(self, base_config: PretrainedConfig, config: InfiniConfig) -> None:
@@ -124,6 +128,7 @@ class InfiniCache(Cache):
         self.tokens = 0
         self.segments = 0
         self.local = OpenSegment(base_config, self.memories)
+        self.beginning: list[Tensor] | None = [] if config.reread_first else None
 
     @property
     def room(self) -> int:
@@ -161,9 +166,26 @@ class InfiniCache(Cache):
         self.segments += 1
         self.local = OpenSegment(self.base_config, self.memories, self.local.behind)
 
-    def begin_again(self) -> None:
-        """Has the text's beginning come next once more; the open segment must be empty."""
+    def keep(self, inputs: Tensor) -> None:
+        """Keeps what the decoder is about to read, ``[B, T]`` ids or ``[B, T, C]`` embeddings, if it is to be read again."""
+        if self.beginning is not None:
+            self.beginning.append(inputs)
+
+    def begin_again(self) -> Tensor | None:
+        """Has the first segment, which was just closed, come next once more, with what it wrote in memory.
+
+        What a segment writes depends on what it reads, and the first one reads nothing. It counts once.
+
+        Returns:
+            What it was read from; ``None`` where it is not to be read again.
+        """
+        if not self.beginning or self.segments != 1 or self.open_tokens:
+            return None
+        again, self.beginning = torch.cat(self.beginning, 1), None
+        self.tokens -= again.shape[1]
+        self.segments = 0
         self.local.behind = None
+        return again
 
     def fork(self) -> InfiniCache:
         """A copy that goes on by itself. Tensors are shared: they are replaced, never changed in place."""
@@ -173,6 +195,7 @@ class InfiniCache(Cache):
         }
         other.local = shared_copy(self.local)
         other.local.memories = other.memories
+        other.beginning = None if self.beginning is None else list(self.beginning)
         return other
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -188,12 +211,14 @@ class InfiniCache(Cache):
         self.local.reorder_cache(beam_idx)
         for layer in self.memories.values():
             layer.map(lambda tensor: tensor.index_select(0, beam_idx.to(tensor.device)))
+        self.beginning = self.beginning and [one.index_select(0, beam_idx.to(one.device)) for one in self.beginning]
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeats each sequence of the batch ``repeats`` times."""
         self.local.batch_repeat_interleave(repeats)
         for layer in self.memories.values():
             layer.map(lambda tensor: tensor.repeat_interleave(repeats, dim=0))
+        self.beginning = self.beginning and [one.repeat_interleave(repeats, dim=0) for one in self.beginning]
 
 
 def shared_copy(cache: AnyCache) -> AnyCache:

@@ -31,7 +31,7 @@ class InfiniConfig:
         gate_bias: initial gate bias (before the sigmoid).
         decay_tokens: tokens after which an untrained memory has decayed to 1/e, assigned to the KV heads of a
             layer in turn (``deltanet`` only); ``inf`` is a memory that does not decay.
-        reread_first: whether an ``Engine`` reads a text's first segment again when it closes, with what it wrote in memory.
+        reread_first: whether a text's first segment is read again when it closes, with what it wrote in memory.
             What a segment writes depends on what it reads, and the first one reads nothing.
     """
 

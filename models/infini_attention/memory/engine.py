@@ -222,10 +222,7 @@ class Engine:
                 outputs = self.model.get_decoder()(input_ids=ids, past_key_values=None)
             self._count(ids.shape[1])
             return cast(Tensor, outputs.last_hidden_state)
-        hidden = read_segment(self.model, self.cache, ids)
-        if self.cache.open_tokens == 0:
-            self._reread(ids)
-        return hidden
+        return read_segment(self.model, self.cache, ids)
 
     @torch.inference_mode()
     def _write(self, ids: Tensor) -> None:
@@ -233,7 +230,9 @@ class Engine:
         if self.use_memory:
             ids = ids.to(self.device)
             self._close(ids)
-            self._reread(ids)
+            # A full segment was read again already, when it closed.
+            if (again := self.cache.begin_again()) is not None:
+                self._close(again)
         else:
             # Nothing of a closed segment is used without memory.
             self._count(ids.shape[1])
@@ -243,13 +242,6 @@ class Engine:
         put_in_force(self.model, None)
         read_segment(self.model, self.cache, ids)
         self.cache.close_segment()
-
-    def _reread(self, ids: Tensor) -> None:
-        """Reads the segment that was just closed again, where it is the first; it counts once."""
-        if self.config.reread_first and self.cache.segments == 1:
-            self.cache.begin_again()
-            self._close(ids)
-            self._count(-ids.shape[1], -1)
 
     def _count(self, tokens: int, segments: int = 1) -> None:
         self.cache.tokens += tokens

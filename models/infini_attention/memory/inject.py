@@ -295,24 +295,30 @@ def _segmented(decoder: Any, original: Callable[..., Any]) -> Callable[..., Any]
         cache = InfiniCache(decoder.config, record.config) if past_key_values is None else past_key_values
         whole = cast(Tensor, input_ids if inputs_embeds is None else inputs_embeds)
         name = "input_ids" if inputs_embeds is None else "inputs_embeds"
-        outputs, start = [], 0
-        while start < whole.shape[1]:
-            piece = whole[:, start : start + cache.room]
+
+        def run(piece: Tensor) -> Any:
             if record.signs is not None:
                 embedded = decoder.get_input_embeddings()(piece) if inputs_embeds is None else piece
                 cache.local.see(record.signs(embedded), record.config.ngrams)
             # Positions act within a segment only, so they count from its start.
             positions = torch.arange(cache.open_tokens, cache.open_tokens + piece.shape[1], device=whole.device)
-            outputs.append(
-                original(
-                    **{name: piece},
-                    position_ids=positions[None],
-                    past_key_values=cache.local,
-                    use_cache=True,
-                    **kwargs,
-                )
+            output = original(
+                **{name: piece},
+                position_ids=positions[None],
+                past_key_values=cache.local,
+                use_cache=True,
+                **kwargs,
             )
             cache.advance(piece.shape[1])
+            return output
+
+        outputs, start = [], 0
+        while start < whole.shape[1]:
+            piece = whole[:, start : start + cache.room]
+            cache.keep(piece)
+            outputs.append(run(piece))
+            if (again := cache.begin_again()) is not None:
+                run(again)
             start += piece.shape[1]
         return _joined(outputs, cache if past_key_values is not None or use_cache else None)
 

@@ -107,8 +107,7 @@ def segment_graph(model: PreTrainedModel, cache: InfiniCache, ids: Tensor) -> Se
     hooked = any(path._forward_hooks or path._forward_pre_hooks for path in memory_paths(model).values())
     if hooked or hasattr(model, "_hf_hook"):
         return None
-    # A text's beginning, read again, has nothing behind it.
-    key = (len(ids), ids.device, cache.local.behind is None)
+    key = (len(ids), ids.device)
     seen = record.graphs.get(key, 0)
     if isinstance(seen, SegmentGraph):
         if seen.in_place:

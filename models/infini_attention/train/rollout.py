@@ -137,8 +137,8 @@ class Rollout(nn.Module):
             if number + 1 < len(segments):
                 if number == 0 and cache.config.reread_first:
                     cache.close_segment()
-                    cache.begin_again()
-                    self._read(segment, cache)
+                    if cache.begin_again() is not None:
+                        self._read(segment, cache)
                 replays.note(number)
                 cache.close_segment()
                 replays.replay(segment.replayed, segment.times)
