@@ -47,6 +47,8 @@ class SegmentGraph:
 
     def _run(self) -> None:
         cache = new_cache(self.model)
+        # What is recorded is a segment of its own, and no text's first.
+        cache.beginning = None
         _put(cache, self.before, self.behind)
         self.hidden = self.model.get_decoder()(input_ids=self.ids, past_key_values=cache).last_hidden_state
         self.after, self.after_behind = _tensors(cache), cache.local.behind
