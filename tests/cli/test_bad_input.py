@@ -89,7 +89,7 @@ def test_state_of_another_model(
     infini: Infini, state: Path, tmp_path: Path, base_folder: Path, model: str, book: Path
 ) -> None:
     other = write_recipe(tmp_path / "other", base_folder, name="other", segment=16)
-    for command in (("ask", "Who?"), ("summarize",), ("read", book, "-o", tmp_path / "t.pt"), ("passkey-test",)):
+    for command in (("ask", "Who?"), ("read", book, "-o", tmp_path / "t.pt"), ("passkey-test",)):
         assert_error(infini(*command, "--memory", state, "--model", other), 5, model, str(other))
     # Same configuration, other weights: told apart by the base itself.
     weights = tmp_path / "weights"
@@ -110,7 +110,7 @@ def test_the_settings_model_has_to_be_the_states(
     infini: Infini, state: Path, model: str, base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INFINI_MODEL", str(write_recipe(tmp_path / "other", base_folder, segment=16)))
-    assert_error(infini("ask", "--memory", state, "Who?"), 4, model, "--model")
+    assert_error(infini("passkey-test", "--memory", state), 4, model, "--model")
     assert infini("ask", "--memory", state, "Who?", "--max-tokens", "2", "--model", model).code == 0
 
 

@@ -20,8 +20,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def hub(base_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    from huggingface_hub import constants
+    from huggingface_hub import close_session, constants
 
+    # The client of an earlier test may have been made for another network.
+    close_session()
     with Hub(NAME, base_folder) as served:
         monkeypatch.setattr(constants, "ENDPOINT", served.address)
         monkeypatch.setattr(
