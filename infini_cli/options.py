@@ -35,10 +35,10 @@ class Format(StrEnum):
 
 
 class PdfBackend(StrEnum):
-    """What takes the text out of a PDF."""
+    """What is asked first for the text of a PDF."""
 
-    PYPDF = "pypdf"
     PDFIUM = "pdfium"
+    PYPDF = "pypdf"
 
 
 class Dtype(StrEnum):
@@ -181,9 +181,17 @@ class Settings(Talk):
 class Reading(Settings):
     """The same for commands that read documents."""
 
-    pdf_backend: Annotated[PdfBackend, _setting("--pdf-backend", help="What takes the text out of a PDF; pypdf.")] = (
-        PdfBackend.PYPDF
-    )
+    pdf_backend: Annotated[
+        PdfBackend, _setting("--pdf-backend", help="What is asked first for the text of a PDF; pdfium.")
+    ] = PdfBackend.PDFIUM
+    ocr: Annotated[
+        str,
+        _setting(
+            "--ocr",
+            metavar="auto|off|LANG",
+            help="Recognise text in scanned pages, in a language such as eng or deu+eng; auto.",
+        ),
+    ] = "auto"
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infini_attention.documents import Document, PageSelection, load_document
 from infini_attention.documents.clean import told
 from infini_attention.errors import InfiniError
+from infini_attention.reporting import Advance
 
 from infini_cli.fetching import download_bar
 from infini_cli.interrupt import deferred_interrupt
@@ -30,7 +32,8 @@ def open_documents(
     sources: Sequence[str],
     pages: PageSelection | None,
     console: Console,
-    pdf_backend: str = "pypdf",
+    pdf_backend: str = "pdfium",
+    ocr: str = "auto",
     *,
     ask: bool = True,
 ) -> list[Document]:
@@ -40,7 +43,8 @@ def open_documents(
         sources: Files, or `-` for stdin.
         pages: Pages to read of each; all if None.
         console: Where notes go.
-        pdf_backend: What takes the text out of a PDF: `pypdf` or `pdfium`.
+        pdf_backend: What is asked first for the text of a PDF: `pdfium` or `pypdf`.
+        ocr: Whether text is recognised in scanned pages: `auto`, `off` or a language as Tesseract names it.
         ask: Whether the person is there to be asked for passwords.
 
     All of them before any is read into memory: a mistake in the last name must not cost the time of the first.
@@ -50,19 +54,34 @@ def open_documents(
     """
     documents = []
     for source in sources:
-        document = load_document(
-            source,
-            pages=pages,
-            password=os.environ.get(PASSWORD_VARIABLE),
-            ask_password=_ask_password if ask and sys.stderr.isatty() else None,
-            backend=pdf_backend,
-        )
+        with contextlib.ExitStack() as stack:
+            document = load_document(
+                source,
+                pages=pages,
+                password=os.environ.get(PASSWORD_VARIABLE),
+                ask_password=_ask_password if ask and sys.stderr.isatty() else None,
+                backend=pdf_backend,
+                ocr=ocr,
+                heard=_page_by_page(console, source, stack),
+            )
         for note in document.notes:
             console.note(f"{document.name}: {note}")
         if document.clean_up:
             console.detail(f"{document.name}: {told(document.clean_up)}")
         documents.append(document)
     return documents
+
+
+def _page_by_page(console: Console, source: str, stack: contextlib.ExitStack) -> Callable[[int, int], None]:
+    """What shows the pages of a PDF while they are read: recognising scans takes a second for each."""
+    shown: list[Advance] = []
+
+    def heard(done: int, total: int) -> None:
+        if not shown:
+            shown.append(stack.enter_context(console.progress(total, f"opening {source}")))
+        shown[0](1, f"p. {done:,} of {total:,}")
+
+    return heard
 
 
 def load_model(

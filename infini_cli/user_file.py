@@ -20,6 +20,7 @@ KEYS = {
     "verbose": bool,
     "format": str,
     "pdf_backend": str,
+    "ocr": str,
 }
 
 

@@ -41,7 +41,7 @@ def test_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = settings(tmp_path, monkeypatch)
     assert found == Reading()
     assert (found.model, found.device, found.dtype) == (None, "auto", Dtype.AUTO)
-    assert (found.format, found.pdf_backend, found.quiet) == (Format.TEXT, PdfBackend.PYPDF, False)
+    assert (found.format, found.pdf_backend, found.quiet) == (Format.TEXT, PdfBackend.PDFIUM, False)
 
 
 def test_flag_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,11 +49,11 @@ def test_flag_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.Mon
         tmp_path,
         monkeypatch,
         *("--model", "flag"),
-        toml='model = "file"\ndevice = "file"\ndtype = "bf16"\npdf_backend = "pdfium"',
+        toml='model = "file"\ndevice = "file"\ndtype = "bf16"\npdf_backend = "pypdf"',
         INFINI_MODEL="env",
         INFINI_DEVICE="env",
     )
-    assert (found.model, found.device, found.dtype, found.pdf_backend) == ("flag", "env", "bf16", "pdfium")
+    assert (found.model, found.device, found.dtype, found.pdf_backend) == ("flag", "env", "bf16", "pypdf")
 
 
 def test_switches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,8 @@ class Reader:
 
     def _read(self, task: Task, console: Console, interrupted: Callable[[], bool]) -> Outcome:
         pages = None if task.pages is None else PageSelection.parse(task.pages)
-        documents = open_documents([task.source], pages, console, self.job.settings.pdf_backend, ask=False)
+        settings = self.job.settings
+        documents = open_documents([task.source], pages, console, settings.pdf_backend, settings.ocr, ask=False)
         session = Session(self._loaded, console, keep_text=self.job.keep_text)
         session.read_documents(documents, interrupted=interrupted)
         state = session.snapshot()

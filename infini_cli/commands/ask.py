@@ -64,7 +64,7 @@ def ask(
     selection = options.page_selection(pages)
     state = None if memory is None else open_state(memory)
     questions = [] if talking else _piped() if question is None else [_checked(question)]
-    documents = open_documents(sources, selection, settings.console, settings.pdf_backend)
+    documents = open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr)
     session = open_session(
         settings, settings.console, state, options.named_model(ctx, settings), by_text=not (memory_only or update)
     )

@@ -133,7 +133,9 @@ def _draw_heads(settings: options.Reading, name: str | None, plot: Path, text: s
     from infini_cli.plotting import check_plot, draw_heads
 
     check_plot(plot)
-    document = None if text is None else open_documents([text], None, settings.console, settings.pdf_backend)[0]
+    document = (
+        None if text is None else open_documents([text], None, settings.console, settings.pdf_backend, settings.ocr)[0]
+    )
     require_memory(settings, name)
     loaded = load_model(settings, settings.console, name)
     from infini_attention.evaluate.gate_usage import gate_scores, usage

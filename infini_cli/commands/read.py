@@ -93,7 +93,7 @@ def read(
         if output is not None or memory is not None or batch is not None:
             raise UsageFailure("--dump-text prints text and makes no state", "Leave -o, --memory and --batch out.")
         sources = options.inputs(ctx, files)
-        dump(open_documents(sources, selection, settings.console, settings.pdf_backend), settings.format)
+        dump(open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr), settings.format)
         return
     if output is None:
         raise UsageFailure("no --output is given for the state", "Name a file with -o, such as state.pt.")
@@ -106,7 +106,7 @@ def read(
         sources, target = options.inputs(ctx, files), Path(output)
         check_state_output(target, sources)
         state = None if memory is None else open_state(memory)
-        documents = open_documents(sources, selection, settings.console, settings.pdf_backend)
+        documents = open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr)
         session = open_session(settings, settings.console, state, model, keep_text=not no_text)
         _read_one(settings, session, documents, sources, target)
         return

@@ -59,7 +59,7 @@ def summarize(
     sources = expand(files or []) if memory is not None else options.inputs(ctx, files)
     selection = options.page_selection(pages)
     state = None if memory is None else open_state(memory)
-    documents = open_documents(sources, selection, console, settings.pdf_backend)
+    documents = open_documents(sources, selection, console, settings.pdf_backend, settings.ocr)
     session = open_session(settings, console, state, options.named_model(ctx, settings), by_text=True)
     if state is not None and not session.texts:
         console.note("the state carries no text: what it read is summarised from its memory alone, unchecked")

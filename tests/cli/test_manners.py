@@ -32,12 +32,23 @@ LEAVES = [
 MODEL = ("--model", "--device", "--dtype")
 OPTIONS = {
     "read": (
-        *(*MODEL, "--memory", "--pages", "--pdf-backend", "--dump-text", "--batch", "--jobs", "--shard", "--ray"),
+        *(
+            *MODEL,
+            "--memory",
+            "--pages",
+            "--pdf-backend",
+            "--ocr",
+            "--dump-text",
+            "--batch",
+            "--jobs",
+            "--shard",
+            "--ray",
+        ),
     ),
     "summarize": (
-        *(*MODEL, "--memory", "--pages", "--pdf-backend", "--length", "--style", "--per-chapter", "--focus"),
+        *(*MODEL, "--memory", "--pages", "--pdf-backend", "--ocr", "--length", "--style", "--per-chapter", "--focus"),
     ),
-    "ask": (*MODEL, "--memory", "--file", "--pages", "--pdf-backend", "--update", "--max-tokens"),
+    "ask": (*MODEL, "--memory", "--file", "--pages", "--pdf-backend", "--ocr", "--update", "--max-tokens"),
     "passkey-test": (*(*MODEL, "--length", "--depth", "--trials", "--haystack", "--memory", "--seed", "--plot"),),
     "adapt": (*MODEL, "--data", "--recipe", "--steps", "--seed", "--dry-run"),
     **{f"eval {task}": (*MODEL, "--limit", "--system", "--seed", "--plot") for task in TASKS},

@@ -149,7 +149,7 @@ def test_pages_are_counted_while_reading(infini: Infini, tmp_path: Path, monkeyp
     class Watched(Console):
         @contextlib.contextmanager
         def progress(self, total_tokens: int | None, label: str) -> Iterator[Advance]:
-            yield lambda tokens, place="": places.append(place)
+            yield lambda tokens, place="": places.append(place) if label == "reading" else None
 
     monkeypatch.setattr(options, "Console", Watched)
     book = tmp_path / "book.pdf"

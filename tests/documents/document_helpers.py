@@ -16,8 +16,8 @@ Page = Sequence[str]
 
 
 def load(data: bytes, **options: Any) -> Document:
-    """Load a document from bytes."""
-    return load_document("-", stdin=io.BytesIO(data), **options)
+    """Load a document from bytes, in this process, without recognising pictures."""
+    return load_document("-", stdin=io.BytesIO(data), **{"isolation": None, "ocr": "off", **options})
 
 
 def make_pdf(
@@ -42,6 +42,39 @@ def make_pdf(
         canvas.showPage()
     canvas.save()
     return buffer.getvalue()
+
+
+FONT = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"
+
+
+def raw_pdf(content: bytes, *, page: bytes = b"", font: bytes = FONT, stream: bytes = b"", more: bytes = b"") -> bytes:
+    """A PDF of one page, its objects written by hand.
+
+    Args:
+        content: Operators of the page's content.
+        page: More entries of the page's dictionary.
+        font: The font F1.
+        stream: More entries of the content's dictionary.
+        more: A sixth object.
+    """
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Count 1/Kids[3 0 R]>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>"
+        + page
+        + b">>",
+        b"<</Length %d%s>>stream\n%s\nendstream" % (len(content), stream, content),
+        font,
+        *([more] if more else []),
+    ]
+    data, places = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(data))
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    count = len(objects) + 1
+    end = b"xref\n0 %d\n0000000000 65535 f \n%strailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n"
+    return data + end % (count, table, count, len(data))
 
 
 def encrypt(data: bytes, user: str, *, algorithm: str = "RC4-128") -> bytes:

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.documents.clean import CleanReport, clean_pages, normalise, told
+from infini_attention.documents import clean
+from infini_attention.documents.clean import CleanReport, told
+from infini_attention.documents.letters import normalise
 
 WORDS = st.text(alphabet="abcdefgäßxyzABC019.,!-•", min_size=1, max_size=9)
 LINES = st.lists(WORDS, max_size=9).map(" ".join)
 PAGES = st.lists(st.lists(LINES, max_size=12).map("\n".join), max_size=8)
+
+
+def clean_pages(pages: list[tuple[int, str]], **options: Any) -> tuple[list[list[str]], CleanReport]:
+    cleaned = clean.clean_pages(pages, **options)
+    return cleaned.paragraphs, cleaned.report
 
 
 def letters(texts: list[str]) -> Counter[str]:
@@ -106,7 +114,7 @@ def test_hyphens_at_line_ends() -> None:
     )
     paragraphs, report = clean_pages([(1, text)])
     joined = (
-        "The river was high, and the miller was a self-aware man; a self-aware man is rare in the Anglo- "
+        "The river was high, and the miller was a self-aware man; a self-aware man is rare in the Anglo-"
         "Saxon towns of that country there."
     )
     assert paragraphs == [[joined]]
@@ -141,7 +149,7 @@ def test_ligatures_and_white_space() -> None:
 
 def test_the_title_of_a_chapter_that_goes_on_is_a_running_head() -> None:
     pages = [(n, "\n".join(["The Ford" if n % 2 else "2 the ford", *body(n)])) for n in (1, 2, 3)]
-    paragraphs, report = clean_pages(pages, {2: "The Ford", 3: "The Ford"})
+    paragraphs, report = clean_pages(pages, chapters={2: "The Ford", 3: "The Ford"})
     assert report.running_lines == ("2 the ford", "The Ford")
     assert paragraphs[0][0] == "The Ford"
 

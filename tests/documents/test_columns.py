@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from infini_attention.documents.columns import Line, in_columns
+from infini_attention.documents.page_lines import page_lines
+from infini_attention.documents.pdf_pieces import Piece
 
-LEFT = [
+FIRST = [
     "Kelp was burned on these",
     "shores for years. The ash",
     "went to makers of glass",
@@ -12,7 +13,7 @@ LEFT = [
     "fell, there was no work,",
     "and the boats lay empty.",
 ]
-RIGHT = [
+SECOND = [
     "Those who stayed turned",
     "to herring. It was a hard",
     "trade, because the shoals",
@@ -20,75 +21,94 @@ RIGHT = [
     "in one bay was of no use",
     "when the fish were gone.",
 ]
+THIRD = [
+    "No house has been built",
+    "on that shore since then,",
+    "and none will be. Only a",
+    "wall stands of the last,",
+    "which sheep have taken to",
+    "as their own in the cold.",
+]
 
 
-def by_line(left: list[str], right: list[str], *, top: float = 700, gap: float = 250) -> list[Line]:
-    lines = []
-    for row in range(max(len(left), len(right))):
-        for column, start in ((left, 70.0), (right, 70.0 + gap)):
-            if row < len(column):
-                lines.append(Line(column[row], start, top - 14 * row))
-    return lines
+def piece(text: str, left: float, height: float) -> Piece:
+    return Piece(text, left, left + 5 * len(text), height, 10.0)
+
+
+def by_line(*columns: list[str], top: float = 700, gap: float = 150) -> list[Piece]:
+    return [
+        piece(column[row], 70.0 + gap * number, top - 14 * row)
+        for row in range(max(map(len, columns)))
+        for number, column in enumerate(columns)
+        if row < len(column)
+    ]
+
+
+def read(pieces: list[Piece]) -> tuple[list[str], bool]:
+    lines, reordered = page_lines(pieces)
+    return [line.text for line in lines if line.text], reordered
 
 
 def test_columns_drawn_line_by_line_follow_each_other() -> None:
-    title, foot = Line("On kelp, and on what came after it in the north", 70, 730), Line("Read in March.", 90, 100)
-    lines = [title, *by_line(LEFT, RIGHT), foot]
-    assert in_columns(lines) == [title.text, *LEFT, *RIGHT, foot.text]
+    title, foot = piece("On kelp, and on what came after it in the north", 70, 730), piece("Read in March.", 90, 100)
+    assert read([title, *by_line(FIRST, SECOND), foot]) == ([title.text, *FIRST, *SECOND, foot.text], True)
+    assert read(by_line(FIRST, SECOND, THIRD)) == ([*FIRST, *SECOND, *THIRD], True)
 
 
-def test_a_column_may_be_longer_than_the_other() -> None:
-    assert in_columns(by_line([*LEFT, "the end of it all."], RIGHT)) == [*LEFT, "the end of it all.", *RIGHT]
-    assert in_columns(by_line(LEFT, [*RIGHT, "the end of it all."])) == [*LEFT, *RIGHT, "the end of it all."]
+def test_a_column_may_be_longer_than_the_others() -> None:
+    last = "the end of it all."
+    assert read(by_line([*FIRST, last], SECOND, THIRD))[0] == [*FIRST, last, *SECOND, *THIRD]
+    assert read(by_line(FIRST, SECOND, [*THIRD, last]))[0] == [*FIRST, *SECOND, *THIRD, last]
 
 
 def test_two_runs_of_columns_on_a_page() -> None:
-    title = Line("A second heading, which stands across the whole page", 70, 600)
-    lines = [*by_line(LEFT, RIGHT), title, *by_line(RIGHT, LEFT, top=580)]
-    assert in_columns(lines) == [*LEFT, *RIGHT, title.text, *RIGHT, *LEFT]
+    title = piece("A second heading, which stands across the whole page", 70, 600)
+    pieces = [*by_line(FIRST, SECOND), title, *by_line(SECOND, FIRST, top=580)]
+    assert read(pieces)[0] == [*FIRST, *SECOND, title.text, *SECOND, *FIRST]
 
 
 def test_what_is_in_order_stays() -> None:
     by_column = [
-        Line(text, 70 + 250 * column, 700 - 14 * row)
-        for column, texts in enumerate((LEFT, RIGHT))
+        piece(text, 70 + 150 * column, 700 - 14 * row)
+        for column, texts in enumerate((FIRST, SECOND, THIRD))
         for row, text in enumerate(texts)
     ]
-    assert in_columns(by_column) is None
-    assert in_columns([]) is None
-    assert in_columns(by_line(LEFT[:4], RIGHT[:4])) is None
+    assert read(by_column) == ([*FIRST, *SECOND, *THIRD], False)
+    assert read([]) == ([], False)
+
+
+NAMES = [["Station", "Depth", "Remarks"], ["Outer buoy", "17", "calm"], ["Deep ground", "140", "not in May"]]
 
 
 def test_a_table_is_read_row_by_row() -> None:
-    names = [
-        "The outer buoy west",
-        "The harbour mouth",
-        "The deep ground",
-        "The sound at night",
-        "The rock, east side",
-        "The old pier head",
+    rows = [" ".join(cells) for cells in NAMES]
+    by_row = [
+        piece(cell, 70 + 150 * column, 700 - 14 * row)
+        for row, cells in enumerate(NAMES)
+        for column, cell in enumerate(cells)
     ]
-    remarks = [
-        "Calm, no nets lost",
-        "After rain, no swell",
-        "Not sampled in May",
-        "A strong tide ran",
-        "As it was before",
-        "Two nets were lost",
-    ]
-    assert in_columns(by_line(names, remarks)) is None
-    assert in_columns(by_line([word.split()[-1] for word in names], [str(n) for n in range(6)])) is None
+    lines, reordered = page_lines(by_row)
+    assert ([line.text for line in lines], reordered) == (rows, False)
+    assert all(line.row for line in lines)
 
 
-lines = st.builds(
-    Line,
-    st.sampled_from([*LEFT, *RIGHT, "and so on it went", "1902"]),
+def test_a_table_that_is_drawn_column_by_column_is_read_row_by_row() -> None:
+    columns = [["Year", "North", "South"], ["2021", "4.5", "17"], ["2022", "5", "6.25"]]
+    pieces = [
+        piece(cell, 70 + 150 * x, 700 - 14 * y) for x, column in enumerate(columns) for y, cell in enumerate(column)
+    ]
+    assert read(pieces)[0] == ["Year 2021 2022", "North 4.5 5", "South 17 6.25"]
+
+
+pieces = st.builds(
+    piece,
+    st.sampled_from([*FIRST, *SECOND, "and so on it went", "1902"]),
     st.sampled_from([70.0, 72.0, 320.0, 500.0]),
     st.sampled_from([700.0, 686.0, 672.0]),
 )
 
 
-@given(st.lists(lines, max_size=30))
-def test_no_line_is_lost_or_doubled(given_lines: list[Line]) -> None:
-    texts = in_columns(given_lines)
-    assert texts is None or sorted(texts) == sorted(line.text for line in given_lines)
+@given(st.lists(pieces, max_size=30))
+def test_no_word_is_lost_or_doubled(given_pieces: list[Piece]) -> None:
+    texts, _ = read(given_pieces)
+    assert sorted(" ".join(texts).split()) == sorted(" ".join(each.text for each in given_pieces).split())

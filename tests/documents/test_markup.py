@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from infini_attention.documents import archive as archive_file
 from infini_attention.documents import load_document, markup
 from infini_attention.errors import InputError, UsageFailure
 
@@ -119,9 +121,9 @@ def test_damaged_files_are_told_in_two_lines(name: str, tmp_path: Path) -> None:
 
 def test_what_unfolds_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = save(tmp_path, "bomb.docx", docx("0" * 2_000_000))
-    monkeypatch.setattr(markup, "MOST_UNPACKED", 2**20)
+    monkeypatch.setattr(archive_file, "MOST_OF_ONE", 2**20)
     with pytest.raises(InputError, match="unfolds to"):
-        load_document(bomb)
+        load_document(bomb, isolation=None)
     monkeypatch.setattr(markup, "MOST_PACKED", 1000)
     with pytest.raises(InputError, match="is an archive of"):
         load_document(bomb)
@@ -146,3 +148,85 @@ def test_no_text_no_pages_and_no_package(tmp_path: Path, monkeypatch: pytest.Mon
 def test_addresses_are_refused(address: str) -> None:
     with pytest.raises(InputError, match="nothing is fetched"):
         load_document(address)
+
+
+OPF = """<?xml version="1.0"?><opf:package xmlns:opf="http://www.idpf.org/2007/opf" version="2.0">
+<opf:manifest><opf:item id="b" href="b.xhtml" media-type="application/xhtml+xml"/>
+<opf:item id="a" href="a%20b.xhtml" media-type="application/xhtml+xml"/></opf:manifest>
+<opf:spine><opf:itemref idref="b"/><opf:itemref idref="a"/></opf:spine></opf:package>"""
+
+
+def test_the_spine_of_a_book_is_read_by_its_namespace(tmp_path: Path) -> None:
+    chapters = {"a b.xhtml": "<html><body><p>Told in a.</p></body></html>", "b.xhtml": "<html><p>Told in b.</p></html>"}
+    book = archive(**{"META-INF/container.xml": CONTAINER, "c.opf": OPF}, **chapters)
+    assert load_document(save(tmp_path, "tale.epub", book)).text == "Told in b.\n\nTold in a."
+
+
+def test_a_book_that_gives_next_to_nothing_is_refused(tmp_path: Path) -> None:
+    empty = {
+        "a b.xhtml": f"<html><body><script>{'x' * 30_000}</script></body></html>",
+        "b.xhtml": "<html><p>Hm.</p></html>",
+    }
+    book = archive(**{"META-INF/container.xml": CONTAINER, "c.opf": OPF}, **empty)
+    with pytest.raises(InputError, match="cannot be read as epub"):
+        load_document(save(tmp_path, "tale.epub", book))
+    lost = archive(**{"META-INF/container.xml": CONTAINER, "c.opf": OPF.replace("item ", "thing ")})
+    with pytest.raises(InputError, match="cannot be read as epub"):
+        load_document(save(tmp_path, "tale.epub", lost))
+
+
+def letter(body: str, *, main: str = "word/document.xml", **more: str) -> bytes:
+    relations = (
+        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" '
+        f'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="{main}"/>'
+        "</Relationships>"
+    )
+    math = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+    document = f'<w:document xmlns:w="{WORD}" xmlns:m="{math}"><w:body>{body}</w:body></w:document>'
+    return archive(**{"_rels/.rels": relations, main: document}, **more)
+
+
+def test_the_main_part_of_a_letter_is_found_by_its_relationships(tmp_path: Path) -> None:
+    body = "<w:p><w:r><w:t>The rate is </w:t></w:r><m:oMath><m:r><m:t>k=42</m:t></m:r></m:oMath></w:p>"
+    text = load_document(save(tmp_path, "a.docx", letter(body, main="word/document2.xml"))).text
+    assert "The rate is" in text and "k=42" in text
+
+
+def test_emphasis_does_not_break_words(tmp_path: Path) -> None:
+    runs = "<w:r><w:t>ware</w:t></w:r><w:r><w:rPr><w:b/></w:rPr><w:t>hous</w:t></w:r><w:r><w:t>e, </w:t></w:r>"
+    bold = '<w:r><w:rPr><w:b/></w:rPr><w:t xml:space="preserve">rent</w:t></w:r>'
+    text = load_document(save(tmp_path, "a.docx", letter(f"<w:p>{runs}{bold}</w:p>"))).text
+    assert "warehouse" in text and "rent" in text
+
+
+def test_what_a_letter_loses_is_named(tmp_path: Path) -> None:
+    comments = f'<w:comments xmlns:w="{WORD}"><w:comment w:id="0"><w:p><w:r><w:t>No.</w:t></w:r></w:p></w:comment></w:comments>'
+    header = f'<w:hdr xmlns:w="{WORD}"><w:p><w:r><w:t>Draft</w:t></w:r></w:p></w:hdr>'
+    data = letter(
+        "<w:p><w:r><w:t>Text.</w:t></w:r></w:p>", **{"word/comments.xml": comments, "word/header1.xml": header}
+    )
+    notes = load_document(save(tmp_path, "a.docx", data)).notes
+    assert any("comment" in note for note in notes) and any("header" in note for note in notes)
+
+
+def test_an_empty_letter_is_told_without_a_line_of_the_libraries(tmp_path: Path) -> None:
+    path = save(tmp_path, "a.docx", letter("<w:p/>"))
+    code = "import sys; from infini_attention.documents import load_document as l\ntry: l(sys.argv[1], isolation=None)\nexcept Exception: pass"
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_what_a_reader_does_not_see_is_left_out_and_counted(tmp_path: Path) -> None:
+    page = (
+        '<html><body><nav><a href="/">Home</a></nav><p>See <a href="https://x/Foo_(bar)">the page</a> and note'
+        '<sup><a href="#n1">[1]</a></sup>.</p><div style="display: none">HIDDEN</div><p hidden>GONE</p></body></html>'
+    )
+    document = load_document(save(tmp_path, "a.html", page))
+    assert document.text == "See the page and note1."
+    assert any("3 hidden or navigation parts" in note for note in document.notes)

@@ -25,14 +25,6 @@ STORY = [[f"On day {word} the miller came to the river and he saw", f"a boat wit
 PLAIN = make_pdf(STORY, outline=[(2, "The Ford"), (4, "The Mill")], head="The Miller of Dorn", numbered=True)
 
 
-def test_without_the_package_the_hint_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pypdfium2", None)
-    with pytest.raises(InputError, match="pypdfium2") as caught:
-        load(PLAIN, backend="pdfium")
-    assert "pip install 'infini[pdfium]'" in caught.value.hint
-    assert load(PLAIN).pages == 6
-
-
 class TestPdfium:
     """Everything here needs the package."""
 
@@ -126,8 +118,6 @@ class TestPdfium:
     def test_nothing_of_the_libraries_reaches_the_terminal(self, tmp_path: Path) -> None:
         path = tmp_path / "broken.pdf"
         path.write_bytes(break_page_object(PLAIN.replace(b"startxref\n", b"startxref\n9"), 2))
-        code = (
-            "import sys; from infini_cli.documents import load_document; load_document(sys.argv[1], backend='pdfium')"
-        )
+        code = "import sys; from infini_attention.documents import load_document; load_document(sys.argv[1], backend='pdfium')"
         done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
         assert done.stdout + done.stderr == ""

@@ -53,7 +53,7 @@ def test_a_guess_is_noted() -> None:
     document = load(GERMAN.encode("cp1252"))
     assert document.encoding == "cp1252"
     assert document.notes == ("the encoding is a guess: cp1252",)
-    assert document.extractor.startswith("charset-normalizer ")
+    assert document.extractor.startswith("chardet ")
 
 
 def test_a_damaged_byte_does_not_change_the_encoding() -> None:
@@ -155,3 +155,46 @@ def test_the_outline_of_markdown_is_its_headings_with_their_levels() -> None:
         OutlineItem("B", 1),
     )
     assert load(b"Chapter One\n\nText without marks.").outline == ()
+
+
+POLISH = (
+    "Zażółć gęślą jaźń. Świeża śliwka spadła z gałęzi, a właściciel sadu zapłacił źle. Książka leży na ławce.\n" * 4
+)
+TURKISH = "Şu küçük ışık odasının içinde güneşin doğuşunu bekliyorduk; ağaçların gölgesi değişti.\n" * 4
+CZECH = "Příliš žluťoučký kůň úpěl ďábelské ódy. Dnes je krásný den a kočka sedí na střeše.\n" * 4
+KOREAN = "열쇠의 번호는 칠십칠이고 편지는 지하실에서 찾았다.\n" * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (POLISH, "iso8859-2"),
+        (POLISH, "cp1250"),
+        (CZECH, "iso8859-2"),
+        (CZECH, "cp1250"),
+        (TURKISH, "cp1254"),
+        (TURKISH, "iso8859-9"),
+        (GERMAN, "iso8859-1"),
+        (JAPANESE * 4, "iso2022_jp"),
+        (JAPANESE * 4, "euc_jp"),
+        (KOREAN, "iso2022_kr"),
+        (KOREAN, "euc_kr"),
+        ("钥匙的号码是七十七，信在地下室里找到。\n" * 4, "gb18030"),
+    ],
+)
+def test_encodings_that_look_alike_are_told_apart(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding), "a.txt").text == text
+
+
+def test_a_few_nul_bytes_make_no_binary_file_and_are_counted() -> None:
+    document = load(b"First line of the log.\0\nSecond line of the log.\n")
+    assert document.text == "First line of the log.\nSecond line of the log."
+    assert any("1 control character" in note for note in document.notes)
+
+
+def test_nothing_that_drives_a_terminal_reaches_the_text() -> None:
+    text = "\x1b[31mERROR\x1b[0m cold.\x1b]52;c;ZXZpbA==\x07 \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\ N\x08NA\x08A\u202eevil\x9b2J"
+    document = load(text.encode())
+    assert document.text == "ERROR cold. link NAevil2J"
+    assert any("control characters" in note for note in document.notes)
+    assert load(b"Page one\x0cPage two").text == "Page one\n\nPage two"

@@ -6,12 +6,15 @@ import re
 from collections.abc import Sequence
 
 _LONGEST_HEADING = 80
+# Titles of more words write most words of more letters with a capital.
+_FEW_WORDS = 6
+_SHORT_WORD = 3
 _UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _WORDS = "|".join([*_UNITS, r"[a-z]{3,6}teen", r"[a-z]{3,4}ty(?:[- ](?:" + "|".join(_UNITS[:9]) + "))?"])
 _NUMBER = rf"(?:[0-9]{{1,3}}|[IVXLC]{{1,7}}|[ivxlc]{{1,7}}|[A-Z]|(?i:{_WORDS}))"
 _NUMBERED = re.compile(
     rf"(?:Chapter|CHAPTER|Part|PART|Book|BOOK|Section|SECTION|Act|ACT|Scene|SCENE|Letter|LETTER|Volume|VOLUME"
-    rf"|Canto|CANTO|Appendix|APPENDIX)\s+{_NUMBER}(?:\s*[.:\u2013\u2014-]\s*\S.*|\s*[.:]?)"
+    rf"|Canto|CANTO|Appendix|APPENDIX)\s+{_NUMBER}(?:\s*[.:\u2013\u2014-]\s*(?P<title>\S.*)|\s*[.:]?)"
 )
 _NAMED = re.compile(
     r"(?:prologue|epilogue|preface|foreword|introduction|conclusion|afterword|appendix|abstract|references"
@@ -30,7 +33,17 @@ def is_chapter_heading(line: str) -> bool:
     line = line.strip()
     if not line or len(line) > _LONGEST_HEADING:
         return False
-    return _NUMBERED.fullmatch(line) is not None or _NAMED.fullmatch(line) is not None
+    numbered = _NUMBERED.fullmatch(line)
+    return _NAMED.fullmatch(line) is not None or (numbered is not None and _may_be_title(numbered["title"] or ""))
+
+
+def _may_be_title(text: str) -> bool:
+    """Whether what stands behind a chapter's number is a title: a sentence that happens to begin so is none."""
+    if text.endswith(("-", ",", ";")):
+        return False
+    words = [word for word in text.split() if word[0].isalpha()]
+    long = [word for word in words if len(word) > _SHORT_WORD]
+    return len(words) <= _FEW_WORDS or 2 * sum(1 for word in long if word[0].isupper()) >= len(long)
 
 
 def openings(paragraphs: Sequence[Sequence[str]]) -> dict[int, str]:

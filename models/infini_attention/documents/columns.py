@@ -1,100 +1,90 @@
-"""Two columns of text that a PDF draws line by line, left and right in turn, put one after the other.
-
-A backend has to tell where each part of a line begins: pypdf does so where the file draws them as separate pieces.
-"""
+"""Columns of text that a PDF draws line by line, left to right, put one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from .pdf_pieces import Piece
 
 # Lines that must stand side by side, and the share of a column's lines that must go on in small letters: text does,
 # the cells of a table do not.
-_FEWEST_PAIRS = 5
+_FEWEST_ROWS = 5
 _FLOWING = 0.35
 _FEWEST_WORDS = 3
-# Two starts are the same margin, and two heights the same line, within so many points.
+# Two starts are the same margin within so many points; a first line may be set in by more.
 _SAME_MARGIN = 18.0
-_SAME_LINE = 3.0
+_MOST_INDENT = 40.0
+_MOST_COLUMNS = 6
+_PARAGRAPH = 1.9
+
+Row = Sequence[Piece]
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of text, or the part of one that stands in one column.
-
-    Attributes:
-        text: What it says.
-        left: Where it begins, in points from the page's left edge.
-        height: Where it stands, in points from the page's foot.
-    """
-
-    text: str
-    left: float
-    height: float
-
-
-def in_columns(lines: Sequence[Line]) -> list[str] | None:
-    """The lines' texts with each run of mixed columns put in order; None where there is none.
+def in_columns(rows: Sequence[Row], start: int) -> tuple[list[Piece], int] | None:
+    """The columns of the run of rows that begins at `start`, one after the other.
 
     Args:
-        lines: The lines of a page in the order in which the file draws them.
+        rows: The rows of a page in the order in which the file draws them, each a list of pieces from left to right.
+        start: Number of the first row.
+
+    Returns:
+        The pieces in the order of a reader, and the number of the row behind the run; None where no columns begin.
     """
-    texts: list[str] = []
-    found = False
-    position = 0
-    while position < len(lines):
-        left, right, end = _mixed(lines, position)
-        if len(right) >= _FEWEST_PAIRS and _flows(left) and _flows(right):
-            texts += [line.text for line in [*left, *right]]
-            found = True
-            position = end
-        else:
-            texts.append(lines[position].text)
-            position += 1
-    return texts if found else None
-
-
-def _mixed(lines: Sequence[Line], start: int) -> tuple[list[Line], list[Line], int]:
-    """The columns of the run of lines that begins at `start`, in which left and right take turns, and its end."""
-    left: list[Line] = []
-    right: list[Line] = []
-    position = start
-    while position < len(lines):
-        line = lines[position]
-        beside = lines[position + 1] if position + 1 < len(lines) else None
-        if left and abs(line.left - left[0].left) > _SAME_MARGIN:
-            # The right column may go on below the left one.
-            if not right or abs(line.left - right[0].left) > _SAME_MARGIN:
-                break
-            right.append(line)
-            position += 1
-            continue
-        paired = (
-            beside is not None
-            and abs(beside.height - line.height) <= _SAME_LINE
-            and beside.left - line.left > _SAME_MARGIN
-            and (not right or abs(beside.left - right[0].left) <= _SAME_MARGIN)
-        )
-        # A line without a neighbour may be a short column's, but not the first one nor a line across the page.
-        if not paired and not (right and _is_within(line, left)):
+    margins = _margins(rows, start)
+    if margins is None:
+        return None
+    columns: list[list[Piece]] = [[] for _ in margins]
+    side_by_side = 0
+    end = len(rows)
+    step = abs(rows[start][0].base - rows[start + 1][0].base) if start + 1 < len(rows) else 0.0
+    for position, row in enumerate(rows[start:], start):
+        places = [_column(piece, margins) for piece in row]
+        if None in places or len(set(places)) < len(places) or _is_below(row, rows[position - 1], step):
+            end = position
             break
-        left.append(line)
-        position += 1
-        if paired and beside is not None:
-            right.append(beside)
-            position += 1
-    return left, right, position
+        for piece, place in zip(row, places, strict=True):
+            if place is not None:
+                columns[place].append(piece)
+        side_by_side += len(row) > 1
+    if side_by_side < _FEWEST_ROWS or not all(_flows(column) for column in columns):
+        return None
+    return [piece for column in columns for piece in column], end
 
 
-def _is_within(line: Line, column: Sequence[Line]) -> bool:
-    return len(line.text) <= 1.15 * max(len(other.text) for other in column)
+def _margins(rows: Sequence[Row], start: int) -> list[float] | None:
+    """Where the columns begin: the starts that most of the next rows have."""
+    if len(rows[start]) < 2:
+        return None
+    nearby = [row for row in rows[start : start + 2 * _FEWEST_ROWS] if len(row) > 1]
+    starts: list[list[float]] = []
+    for left in sorted(piece.left for row in nearby for piece in row):
+        if starts and left - starts[-1][0] <= _SAME_MARGIN:
+            starts[-1].append(left)
+        else:
+            starts.append([left])
+    margins = [group[0] for group in starts if 2 * len(group) > len(nearby)]
+    return margins if 2 <= len(margins) <= _MOST_COLUMNS else None
 
 
-def _flows(column: Sequence[Line]) -> bool:
+def _column(piece: Piece, margins: Sequence[float]) -> int | None:
+    """Number of the column that a piece stands in; None where it crosses the gap between two."""
+    for number, margin in enumerate(margins):
+        following = margins[number + 1] if number + 1 < len(margins) else None
+        if margin - _SAME_MARGIN <= piece.left <= margin + _MOST_INDENT:
+            return number if following is None or piece.right <= following else None
+    return None
+
+
+def _is_below(row: Row, above: Row, step: float) -> bool:
+    """Whether a lone piece stands further below the row above it than lines do: it is no longer a column's."""
+    return len(row) == 1 and above[0].base - row[0].base > _PARAGRAPH * max(step, row[0].size)
+
+
+def _flows(column: Sequence[Piece]) -> bool:
     """Whether lines read as one text: of several words each, and most beginning in the middle of a sentence."""
-    words = sum(len(line.text.split()) for line in column)
-    if len(column) < _FEWEST_PAIRS or words < _FEWEST_WORDS * len(column):
+    words = sum(len(piece.text.split()) for piece in column)
+    if len(column) < _FEWEST_ROWS or words < _FEWEST_WORDS * len(column):
         return False
-    going_on = sum(1 for _, line in pairwise(column) if line.text.lstrip()[:1].islower())
+    going_on = sum(1 for _, piece in pairwise(column) if piece.text.lstrip()[:1].islower())
     return going_on >= _FLOWING * (len(column) - 1)

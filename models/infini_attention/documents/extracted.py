@@ -2,28 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..errors import InputError
-from .model import OutlineItem
+from .page_lines import PageLine
 
 REPAIR_HINT = "Try to repair the file, for example with: qpdf --replace-input FILE, or download it again."
-_PASSWORD_TRIES = 3
+
+
+class Locked(Exception):
+    """A PDF is encrypted, and the password given, if any, does not open it."""
+
+
+@dataclass(frozen=True)
+class Bookmark:
+    """An entry of a PDF's outline.
+
+    Attributes:
+        title: The title; never empty.
+        level: 1 for the outermost.
+        page: Physical page that it points to, counted from 1; None where that is not known.
+        top: Height on the page that it points to, in points from the page's foot; None where the file does not tell.
+    """
+
+    title: str
+    level: int
+    page: int | None = None
+    top: float | None = None
+
+
+@dataclass(frozen=True)
+class PageText:
+    """The text of one page.
+
+    Attributes:
+        lines: In the order of a reader; None if the page cannot be read.
+        reordered: Whether its columns were mixed line by line, and now follow each other.
+        scan: Whether it is a picture of paper with next to no letters.
+        garbled: Whether its letters are not those that a reader sees.
+        recognised: Whether the letters were recognised in a picture.
+        partial: Whether a part of it could not be read.
+        stopped: Whether it took more time or memory than a page may take.
+    """
+
+    lines: tuple[PageLine, ...] | None
+    reordered: bool = False
+    scan: bool = False
+    garbled: bool = False
+    recognised: bool = False
+    partial: bool = False
+    stopped: bool = False
+
+    @property
+    def text(self) -> str:
+        """Its lines as one text."""
+        return "\n".join(line.text for line in self.lines or ())
 
 
 @dataclass
 class Extracted:
-    """What came out of the chosen pages of a PDF. Pages are physical ones, counted from 1.
+    """What came out of the chosen pages of a PDF.
 
     Attributes:
         extractor: What took it out, with its version.
         total: Pages in the file.
-        chosen: Pages that were asked for, in order.
-        texts: Number and text of each page that could be read.
-        failed: Pages that could not.
-        partial: Pages of which a part could not be read.
-        reordered: Pages whose columns were mixed line by line, and now follow each other.
+        chosen: Pages that were asked for, counted from 1, in order.
+        pages: Their texts.
         outline: The bookmarks, in order.
         labels: Page numbers as they are printed, where the file tells.
         repaired: Whether the file was cut short, or its index is damaged.
@@ -32,55 +76,16 @@ class Extracted:
     extractor: str
     total: int
     chosen: tuple[int, ...]
-    texts: list[tuple[int, str]] = field(default_factory=list)
-    failed: list[int] = field(default_factory=list)
-    partial: list[int] = field(default_factory=list)
-    reordered: list[int] = field(default_factory=list)
-    outline: list[OutlineItem] = field(default_factory=list)
+    pages: dict[int, PageText] = field(default_factory=dict)
+    outline: tuple[Bookmark, ...] = ()
     labels: Mapping[int, str] = field(default_factory=dict)
     repaired: bool = False
 
-    def add(self, number: int, text: str | None, *, whole: bool, reordered: bool = False) -> None:
-        """Take in a page.
+    def numbers(self, what: str) -> list[int]:
+        """Numbers of the pages for which an attribute of `PageText` is true."""
+        return [number for number in self.chosen if number in self.pages and getattr(self.pages[number], what)]
 
-        Args:
-            number: Of the page.
-            text: Its text; None if it cannot be read.
-            whole: Whether all of its content could be decoded.
-            reordered: Whether its columns had to be told apart.
-        """
-        if text is None or not (text.strip() or whole):
-            self.failed.append(number)
-            return
-        self.texts.append((number, text))
-        if not whole:
-            self.partial.append(number)
-        if reordered:
-            self.reordered.append(number)
-
-
-def unlock(
-    name: str, opens: Callable[[str], bool], password: str | None, ask_password: Callable[[str], str] | None
-) -> None:
-    """Open an encrypted file with the password given, or asked for.
-
-    Args:
-        name: The file's name as shown to people.
-        opens: Tries a password.
-        password: The one given, if any.
-        ask_password: Called with `name` for the password if none was given.
-
-    Raises:
-        InputError: If there is no right one.
-    """
-    if password is None and ask_password is None:
-        raise InputError(f"{name} is encrypted", "Set INFINI_PDF_PASSWORD to its password.")
-    if password is not None:
-        if opens(password):
-            return
-        raise InputError(f"the password for {name} is wrong", "Check the password in INFINI_PDF_PASSWORD.")
-    assert ask_password is not None
-    for _ in range(_PASSWORD_TRIES):
-        if opens(ask_password(name)):
-            return
-    raise InputError(f"the password for {name} is wrong", "Ask whoever sent the file for its password.")
+    @property
+    def failed(self) -> list[int]:
+        """Pages that could not be read."""
+        return [number for number in self.chosen if number not in self.pages or self.pages[number].lines is None]

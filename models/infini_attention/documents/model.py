@@ -54,10 +54,12 @@ class Document:
         pages_read: Pages that were asked for and could be read, with or without text.
         empty_pages: Pages that were read and have no text.
         failed_pages: Pages that were asked for and could not be read.
+        recognised_pages: Pages whose text was recognised in a picture.
         extractor: What took the text out, with its version.
         encoding: Character encoding of a text file.
         notes: Sentences for the person about anything left out, repaired or guessed.
         outline: Titles of its parts in order: a PDF's bookmarks, or the headings of Markdown.
+        language: What it is written in, as an ISO 639-1 code; None where that cannot be told.
         clean_up: What the clean-up did and how often, by the names of `CleanReport.counts`; empty where there was none.
     """
 
@@ -74,6 +76,8 @@ class Document:
     notes: tuple[str, ...]
     outline: tuple[OutlineItem, ...] = ()
     clean_up: Mapping[str, int] = field(default_factory=dict, hash=False)
+    recognised_pages: tuple[int, ...] = ()
+    language: str | None = None
 
     @property
     def text(self) -> str:

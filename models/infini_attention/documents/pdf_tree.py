@@ -25,6 +25,8 @@ _MOST_PAGES = 200_000
 _INHERITED = ("/Resources", "/MediaBox", "/CropBox", "/Rotate")
 _RAW_DEFLATE = -15
 _CHUNK = 1 << 20
+# More is no text: what comes behind it is taken for whole.
+_MOST_UNFOLDED = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def page_tree(reader: PdfReader) -> list[Leaf]:
     """
     root = reader.root_object["/Pages"]
     leaves: list[Leaf] = []
-    _walk(reader, root, {}, leaves, frozenset(), 0)
+    reference = reader.root_object.raw_get("/Pages")
+    _walk(reader, root, {}, leaves, {getattr(reference, "idnum", -1)}, 0)
     return leaves
 
 
@@ -90,7 +93,7 @@ def _walk(
     node: Any,
     inherited: dict[str, Any],
     leaves: list[Leaf],
-    path: frozenset[int | None],
+    seen: set[int],
     depth: int,
 ) -> None:
     from pypdf.generic import DictionaryObject, IndirectObject
@@ -101,11 +104,13 @@ def _walk(
     for kid in _kids(node):
         child: Any = attempt(kid.get_object)
         number = kid.idnum if isinstance(kid, IndirectObject) else None
-        known = isinstance(child, DictionaryObject) and (number is None or number not in path) and depth < _DEEPEST_TREE
+        known = isinstance(child, DictionaryObject) and (number is None or number not in seen) and depth < _DEEPEST_TREE
         if len(leaves) >= _MOST_PAGES:
             return
         if known and "/Kids" in child:
-            _walk(reader, child, inherited, leaves, path | {number}, depth + 1)
+            # A branch that hangs on two others would unfold without end.
+            seen |= {number} if number is not None else set()
+            _walk(reader, child, inherited, leaves, seen, depth + 1)
         elif known and child.get("/Type", "/Page") == "/Page":
             page = attempt(partial(_page, reader, kid, child, inherited))
             leaves.append(Leaf(number, page))
@@ -166,9 +171,12 @@ def _stream_is_whole(stream: Any) -> bool:
         return True
     decompressor = zlib.decompressobj(_RAW_DEFLATE)
     rest = data[2:]
+    unfolded = 0
     try:
         while rest and not decompressor.eof:
-            decompressor.decompress(rest, _CHUNK)
+            unfolded += len(decompressor.decompress(rest, _CHUNK))
+            if unfolded > _MOST_UNFOLDED:
+                return True
             rest = decompressor.unconsumed_tail
     except zlib.error:
         return False

@@ -8,17 +8,21 @@ import re
 import stat
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import InputError, UsageFailure
+from .isolation import Isolation
+from .language import language_of, stemmer_of
 from .markup import markup_kind, read_markup, refuse_large
 from .model import Document, Kind
 from .pages import PageSelection
-from .text import decode, looks_like_markdown, markdown_outline, split_blocks
+from .text import decode, looks_like_markdown, markdown_outline, split_blocks, without_control
 
 _HEADER = re.compile(rb"%PDF-[0-9]")
 _HEADER_WITHIN = 1024
+BOUNDS = Isolation()
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -28,8 +32,11 @@ def load_document(
     pages: PageSelection | None = None,
     password: str | None = None,
     ask_password: Callable[[str], str] | None = None,
-    backend: str = "pypdf",
+    backend: str = "pdfium",
+    ocr: str = "auto",
     stdin: BinaryIO | None = None,
+    isolation: Isolation | None = BOUNDS,
+    heard: Callable[[int, int], None] | None = None,
 ) -> Document:
     """Read one document.
 
@@ -38,13 +45,38 @@ def load_document(
         pages: Pages of a PDF to read; all if None.
         password: Password of an encrypted PDF.
         ask_password: Called with the document's name for the password of an encrypted PDF if none was given.
-        backend: What takes the text out of a PDF, `pypdf` or `pdfium`.
+        backend: What is asked first for the text of a PDF, `pdfium` or `pypdf`.
+        ocr: Whether text is recognised in pictures of pages: `auto`, where the extra `ocr` is installed, `off`, or a
+            language as Tesseract names it.
         stdin: Binary stream read for `-`; the process's own if None.
+        isolation: Bounds of the process that a PDF, a book or a web page is parsed in; this process, without bounds, if
+            None.
+        heard: Called after each page of a PDF with how many of how many have been read.
 
     Raises:
         InputError: If the source cannot be read or has no text.
         UsageFailure: If `pages` selects nothing of the document, or it has no pages.
     """
+    document = _load(source, pages, password, ask_password, backend, ocr, stdin, isolation, heard)
+    language = language_of(document.text)
+    notes = document.notes
+    if language is not None and stemmer_of(language) is None:
+        unknown = f"the text seems to be in the language '{language}', of which no stems are known"
+        notes = (*notes, f"{unknown}: words are found only as they are written")
+    return replace(document, language=language, notes=notes)
+
+
+def _load(
+    source: str,
+    pages: PageSelection | None,
+    password: str | None,
+    ask_password: Callable[[str], str] | None,
+    backend: str,
+    ocr: str,
+    stdin: BinaryIO | None,
+    isolation: Isolation | None,
+    heard: Callable[[int, int], None] | None,
+) -> Document:
     if source == "-":
         name, data = "stdin", (sys.stdin.buffer if stdin is None else stdin).read()
     else:
@@ -64,29 +96,35 @@ def load_document(
             password=password,
             ask_password=ask_password,
             backend=backend,
+            ocr=ocr,
+            isolation=isolation,
+            heard=heard,
         )
     kind = markup_kind(data, name)
     if pages is not None:
         raise UsageFailure(f"{name} is not a PDF and has no pages to select", "Leave --pages out.")
-    return _read_text(data, name, digest, source) if kind is None else read_markup(data, name, digest, kind)
+    return _read_text(data, name, digest, source) if kind is None else read_markup(data, name, digest, kind, isolation)
 
 
 def _read_text(data: bytes, name: str, digest: str, source: str) -> Document:
     decoded = decode(data, name)
     if not decoded.text.strip():
         raise InputError(f"{name} has no text, only white space", _empty_hint(source))
-    kind: Kind = "markdown" if looks_like_markdown(decoded.text, name) else "text"
+    text, removed = without_control(decoded.text)
+    kind: Kind = "markdown" if looks_like_markdown(text, name) else "text"
     notes = []
     if decoded.guessed_by is not None:
         notes.append(f"the encoding is a guess: {decoded.encoding}")
     if decoded.replaced:
         places = "1 place is" if decoded.replaced == 1 else f"{decoded.replaced} places are"
         notes.append(f"{places} not valid {decoded.encoding} and read as \N{REPLACEMENT CHARACTER}")
+    if removed:
+        notes.append(f"took out {removed} control {'character' if removed == 1 else 'characters'}")
     return Document(
         name=name,
         kind=kind,
         sha256=digest,
-        blocks=split_blocks(decoded.text, kind),
+        blocks=split_blocks(text, kind),
         pages=None,
         pages_read=None,
         empty_pages=(),
@@ -94,7 +132,7 @@ def _read_text(data: bytes, name: str, digest: str, source: str) -> Document:
         extractor=decoded.guessed_by or "text",
         encoding=decoded.encoding,
         notes=tuple(notes),
-        outline=markdown_outline(decoded.text) if kind == "markdown" else (),
+        outline=markdown_outline(text) if kind == "markdown" else (),
     )
 
 

@@ -20,7 +20,15 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
-_NEVER_GUESSED = ["utf_7", "utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le"]
+# Encodings of seven bits that switch between alphabets by escapes, and an escape that only they have.
+_SWITCHED = (
+    (re.compile(rb"\x1b(?:\$[@B]|\(J|\$\(D)"), "iso2022_jp_2"),
+    (re.compile(rb"\x1b\$\)C"), "iso2022_kr"),
+)
+# Bytes beyond ASCII tell the encoding: so many lines with some are looked at.
+_SAMPLE = 200_000
+_WIDEST = "Windows-1252"
+_LIKELY = 0.85
 _SIGNATURES = (
     (b"PK\x03\x04", "a ZIP archive or an office document", "Save what is inside as PDF or text first."),
     (b"\xd0\xcf\x11\xe0", "an old office document", "Save it as PDF or plain text first."),
@@ -30,7 +38,14 @@ _SIGNATURES = (
 )
 _BINARY_HINT = "Give a PDF, a Markdown file or plain text; save other formats as one of these."
 _MOSTLY_CONTROL = 0.1
-_ATX = re.compile(r" {0,3}(?P<marks>#{1,6})[ \t]+(?P<title>\S.*?)[ \t]*#*[ \t]*")
+_LOW = bytes(set(range(32)) - set(b"\t\n\v\f\r"))
+_ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*)")
+# Sequences that drive a terminal: CSI, OSC and the like with their text, and what else begins with ESC.
+_ESCAPES = re.compile(
+    "\x1b\\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b[\\]PX^_][^\x07\x1b\x9c]{0,4096}(?:\x07|\x1b\\\\|\x9c)?|\x1b[ -/]{0,8}[0-~]?"
+)
+_OVERSTRUCK = re.compile("[^\n\x08]\x08")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 _SETEXT = re.compile(r" {0,3}(?:=+|-+)[ \t]*")
 _FENCE = re.compile(r" {0,3}(?P<fence>`{3,}|~{3,})")
 _MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown", ".mkd")
@@ -65,13 +80,28 @@ def decode(data: bytes, name: str) -> Decoded:
     """
     decoded = _decode_marked(data) or _decode_wide(data)
     if decoded is None:
-        if b"\0" in data:
+        if _low_share(data) > _MOSTLY_CONTROL and b"\x1b" not in data:
             raise _binary(data, name)
-        decoded = _decode_utf8(data) or _guess(data, name)
+        decoded = _decode_switched(data) or _decode_utf8(data) or _guess(data, name)
     text = decoded.text.replace("\r\n", "\n").replace("\r", "\n")
-    if _control_share(text) > _MOSTLY_CONTROL:
+    if _control_share(_ESCAPES.sub("", text)) > _MOSTLY_CONTROL:
         raise _binary(data, name)
     return Decoded(text, decoded.encoding, decoded.guessed_by, decoded.replaced)
+
+
+def without_control(text: str) -> tuple[str, int]:
+    """Text without what drives a terminal or cannot be seen: escape sequences, control characters, overrides of direction.
+
+    Tabs, line ends and form feeds stay.
+
+    Returns:
+        The text, and how many sequences and characters were taken out.
+    """
+    text = re.sub("[\v\x1c-\x1e\x85\u2028\u2029]", "\n", text)
+    text, escapes = _ESCAPES.subn("", text)
+    text, overstruck = _OVERSTRUCK.subn("", text)
+    text, characters = _CONTROL.subn("", text)
+    return text, escapes + overstruck + characters
 
 
 def looks_like_markdown(text: str, name: str) -> bool:
@@ -141,7 +171,11 @@ def _markdown_titles(lines: list[str]) -> list[tuple[str, int]]:
     """The headings in a paragraph, each with its level."""
     if _FENCE.match(lines[0]):
         return []
-    titles = [(match["title"], len(match["marks"])) for line in lines if (match := _ATX.fullmatch(line))]
+    titles = [
+        (title, len(match[1]))
+        for line in lines
+        if (match := _ATX.fullmatch(line)) and (title := match[2].rstrip(" \t").rstrip("#").rstrip(" \t"))
+    ]
     if titles:
         return titles
     underlined = len(lines) >= 2 and _SETEXT.fullmatch(lines[1]) is not None
@@ -193,23 +227,43 @@ def _decode_utf8(data: bytes) -> Decoded | None:
     return Decoded(text, "utf-8", replaced=wrong) if right >= 10 * wrong else None
 
 
-def _guess(data: bytes, name: str) -> Decoded:
-    import charset_normalizer
+def _decode_switched(data: bytes) -> Decoded | None:
+    for escape, codec in _SWITCHED:
+        if escape.search(data):
+            try:
+                return Decoded(data.decode(codec), codec)
+            except UnicodeDecodeError:
+                continue
+    return None
 
-    matches = charset_normalizer.from_bytes(data, cp_exclusion=_NEVER_GUESSED)
-    best = matches.best()
-    if best is None:
+
+def _guess(data: bytes, name: str) -> Decoded:
+    import chardet
+
+    telling = b"\n".join(line for line in data.split(b"\n") if not line.isascii())[:_SAMPLE]
+    found = [
+        (answer["encoding"], answer["confidence"])
+        for answer in chardet.detect_all(telling)
+        if answer["encoding"] is not None and not _has_upper_control(telling, answer["encoding"])
+    ]
+    if not found:
         raise _binary(data, name)
-    encoding = best.encoding
-    # Short Western texts fit several code pages equally well; the one in widest use is the best bet then.
-    for match in matches:
-        equal = match.chaos <= best.chaos and match.coherence >= best.coherence
-        if equal and "cp1252" in match.could_be_from_charset:
-            encoding = "cp1252"
-            break
-    text = data.decode(encoding, errors="replace")
-    guesser = f"charset-normalizer {charset_normalizer.__version__}"
-    return Decoded(text, encoding.replace("_", "-"), guesser, text.count("\ufffd"))
+    # Short Western texts fit several code pages about equally well; the one in widest use is the best bet then.
+    likely = [encoding for encoding, confidence in found if confidence >= _LIKELY * found[0][1]]
+    encoding = _WIDEST if _WIDEST in likely else likely[0]
+    codec = codecs.lookup(encoding).name
+    text = data.decode(codec, errors="replace")
+    return Decoded(text, codec, f"chardet {chardet.__version__}", text.count("\ufffd"))
+
+
+def _has_upper_control(data: bytes, encoding: str) -> bool:
+    """Whether bytes read so have control characters that nobody writes: then they are letters in another code page."""
+    return any("\x80" <= letter <= "\x9f" and letter != "\x85" for letter in data.decode(encoding, errors="replace"))
+
+
+def _low_share(data: bytes) -> float:
+    low = len(data) - len(data.translate(None, _LOW))
+    return low / len(data) if data else 0.0
 
 
 def _control_share(text: str) -> float:

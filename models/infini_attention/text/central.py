@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..documents.language import language_of
 from .search import stems
 from .telling import telling
 
@@ -35,13 +36,14 @@ def ranked(sentences: Sequence[str], focus: str | None = None) -> list[int]:
     """
     import numpy as np
 
-    words = stems(sentences)
+    language = language_of(" ".join(sentences))
+    words = stems(sentences, language)
     if not any(words):
         return list(range(len(sentences)))
     short = np.array([len(sentence.split()) < LEAST_WORDS for sentence in sentences])
     weights = np.array(telling(sentences))
     scores = centrality(words) * weights * (1 + LEAD * np.exp(-np.arange(len(sentences)) / LEAD_SENTENCES))
-    near = weights * _asked_for(words, focus)
+    near = weights * _asked_for(words, focus, language)
     return sorted(range(len(sentences)), key=lambda n: (bool(short[n]), -float(near[n]), -float(scores[n]), n))
 
 
@@ -81,12 +83,12 @@ def centrality(words: Sequence[Sequence[str]]) -> NDArray[np.float64]:
     return visits
 
 
-def _asked_for(words: Sequence[Sequence[str]], focus: str | None) -> NDArray[np.float64]:
+def _asked_for(words: Sequence[Sequence[str]], focus: str | None, language: str | None) -> NDArray[np.float64]:
     """How well each sentence is found by what the reader asks about."""
     import bm25s
     import numpy as np
 
-    wanted = stems([focus])[0] if focus else []
+    wanted = stems([focus], language)[0] if focus else []
     if not wanted:
         return np.zeros(len(words))
     index = bm25s.BM25()

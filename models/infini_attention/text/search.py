@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..documents.language import language_of, stemmer_of, stop_words_of
 from .passages import Passage, Sentence
 
 
@@ -29,7 +30,9 @@ class Search:
 
         self.passages = passages
         # The heading's words help to find what stands under it.
-        corpus = stems([f"{passage.heading or ''} {passage.text}" for passage in passages])
+        texts = [f"{passage.heading or ''} {passage.text}" for passage in passages]
+        self._language = language_of(" ".join(texts))
+        corpus = stems(texts, self._language)
         self._index = bm25s.BM25()
         self._usable = any(corpus)
         if self._usable:
@@ -43,21 +46,31 @@ class Search:
 
     def scores(self, question: str) -> list[float]:
         """How well each passage's words match; 0 for one that shares none."""
-        (words,) = stems([question])
+        (words,) = stems([question], self._language)
         if not self._usable or not words:
             return [0.0] * len(self.passages)
         return [float(score) for score in self._index.get_scores(words)]
 
 
-def stems(texts: Sequence[str]) -> list[list[str]]:
-    """The stems of the words of texts, without those that say little, as they are searched for."""
+def stems(texts: Sequence[str], language: str | None = None) -> list[list[str]]:
+    """The stems of the words of texts, without those that say little, as they are searched for.
+
+    Args:
+        texts: In any number.
+        language: Theirs, as an ISO 639-1 code; English if None. Words of a language without a stemmer stay as they are.
+    """
     import bm25s
     import Stemmer
 
+    algorithm = stemmer_of(language)
     # It tells of every index that it builds, wherever another package has made logging loud.
     logging.getLogger("bm25s").setLevel(logging.WARNING)
     tokens: list[list[str]] = bm25s.tokenize(
-        list(texts), stopwords="en", stemmer=Stemmer.Stemmer("english"), return_ids=False, show_progress=False
+        list(texts),
+        stopwords=stop_words_of(language) or [],
+        stemmer=None if algorithm is None else Stemmer.Stemmer(algorithm),
+        return_ids=False,
+        show_progress=False,
     )
     return tokens
 
