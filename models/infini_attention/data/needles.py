@@ -59,7 +59,7 @@ def draw(kind: str, rng: np.random.Generator, distractors: int = 3) -> Hidden:
     Args:
         kind: one of ``KINDS``.
         rng: the only source of chance.
-        distractors: needles of the multikey kinds that are not asked for; the others have none.
+        distractors: needles of the kinds in ``KEYED`` that are not asked for; the others have none.
 
     Raises:
         ValueError: there is no such kind, or there are fewer keys than that many distractors take.
@@ -69,7 +69,7 @@ def draw(kind: str, rng: np.random.Generator, distractors: int = 3) -> Hidden:
 
 
 def draw_all(kind: str, rng: np.random.Generator, distractors: int = 3) -> list[Hidden]:
-    """Needles of a kind with every question that can be asked about them: one for each key of the multikey kinds.
+    """Needles of a kind with every question that can be asked about them: one for each key of the kinds in ``KEYED``.
 
     Args:
         kind: as for ``draw``.
