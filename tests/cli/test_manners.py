@@ -32,7 +32,18 @@ LEAVES = [
 MODEL = ("--model", "--device", "--dtype")
 OPTIONS = {
     "read": (
-        *(*MODEL, "--memory", "--pages", "--pdf-backend", "--ocr", "--dump-text", "--batch", "--jobs", "--shard", "--ray"),
+        *(
+            *MODEL,
+            "--memory",
+            "--pages",
+            "--pdf-backend",
+            "--ocr",
+            "--dump-text",
+            "--batch",
+            "--jobs",
+            "--shard",
+            "--ray",
+        ),
     ),
     "summarize": (
         *(*MODEL, "--memory", "--pages", "--pdf-backend", "--ocr", "--length", "--style", "--per-chapter", "--focus"),
