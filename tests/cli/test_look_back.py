@@ -11,8 +11,9 @@ import pytest
 import torch
 from cli_helpers import OTHER, STORY, Infini, write_recipe
 from infini_attention import Engine, MemoryState, load_model
+from infini_attention.model.recipe import AnswerSettings
 from infini_attention.qa.evidence import REFUSAL, without_refusal
-from infini_attention.qa.retrieve import CHOSEN, Retriever
+from infini_attention.qa.retrieve import Retriever
 from infini_attention.qa.turn import Turn
 from infini_attention.text.kept import KeptText
 from pdf_kinds import manual
@@ -38,7 +39,7 @@ def test_an_answer_names_its_place_and_shows_its_sentences(infini: Infini, state
     assert " (One" in outcome.out or " (Two" in outcome.out
     assert any("Marta found a letter under the bridge" in line for line in outcome.out.splitlines()[1:])
     value = json.loads(infini(*ask, "--format", "json").out)
-    assert value["looked_back"] and 1 <= len(value["sources"]) <= CHOSEN
+    assert value["looked_back"] and 1 <= len(value["sources"]) <= AnswerSettings().in_view
     best = value["sources"][0]
     assert best["source"] == "book.md" and best["heading"] in ("One", "Two") and best["pages"] is None
     assert "letter" in best["text"] and best["words"] > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelUnavailable
@@ -108,26 +109,14 @@ def load_model(
         raise ModelUnavailable(f"the weights of {recipe.name} are not here", f"run: infini models pull {recipe.name}")
     if not fetch:
         check(path)
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    # What has faded from a memory ends in denormal numbers, with which a processor is ten times slower. Set before the
-    # first work in parallel: threads take it over from the one that starts them.
-    torch.set_flush_denormal(True)
-    try:
-        base = AutoModelForCausalLM.from_pretrained(path, dtype=placement.dtype).eval()
-        base.to(device=placement.device)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelUnavailable(
-            f"the model in {path} cannot be loaded: {str(error).splitlines()[0]}",
-            "it must be a decoder-only language model in transformers' format with its tokenizer",
-        ) from error
+    base, tokenizer = _loaded(path, placement)
     base_fingerprint = fingerprint_base(base)
     chosen = recipe.config if config is None else config
+    memory = recipe.memory or config is not None
+    if not memory:
+        # Its one segment is what it has in view.
+        room = getattr(base.config.get_text_config(), "max_position_embeddings", None) or recipe.answers.view_tokens
+        chosen = dataclasses.replace(chosen, segment_length=min(recipe.answers.view_tokens, room))
     if rule is not None:
         chosen = chosen.with_rule(rule)
     try:
@@ -145,4 +134,26 @@ def load_model(
     weights = fingerprint(dict(memory_parameters(base)))
     formerly = recipe.former_names(weights, chosen)
     origin = Origin(recipe.address, base_fingerprint, weights, chosen.digest(), formerly)
-    return Loaded(base, tokenizer, recipe, placement, origin, recipe.memory or config is not None)
+    return Loaded(base, tokenizer, recipe, placement, origin, memory)
+
+
+def _loaded(path: Path, placement: Placement) -> tuple[PreTrainedModel, Any]:
+    """The base in a folder, on its device, and its tokenizer."""
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    # What has faded from a memory ends in denormal numbers, with which a processor is ten times slower. Set before the
+    # first work in parallel: threads take it over from the one that starts them.
+    torch.set_flush_denormal(True)
+    try:
+        base = AutoModelForCausalLM.from_pretrained(path, dtype=placement.dtype).eval()
+        base.to(device=placement.device)
+        return base, AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelUnavailable(
+            f"the model in {path} cannot be loaded: {str(error).splitlines()[0]}",
+            "it must be a decoder-only language model in transformers' format with its tokenizer",
+        ) from error

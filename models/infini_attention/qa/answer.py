@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from ..memory.engine import Engine
 from ..model import prompts
@@ -58,6 +59,14 @@ class Answer:
     def sentences(self) -> list[tuple[Found, Sentence]]:
         """The sentence of each passage that comes nearest to the question and the answer, the best passage's first."""
         return [(one, best_sentence(one.passage, f"{self.question} {self.text}")) for one in self.found]
+
+
+class _View(NamedTuple):
+    """What is read again for an answer: its token ids, its text, and the only possible answers, if there are such."""
+
+    ids: Sequence[int]
+    text: str
+    options: Sequence[str] = ()
 
 
 class AnswerStream:
@@ -145,6 +154,12 @@ class Answerer:
         """Tokens of passages that a segment has room for, beside an instruction and its answer."""
         return self.loaded.config.segment_length - len(turn.prompt) - max_tokens - GRACE
 
+    def _view(self, question: str, found: Sequence[Found]) -> _View:
+        assert self.retriever is not None
+        chosen = in_view(question, found, by_reader=self.reader is not None)
+        text = "\n\n".join(one.passage.text for one in self.retriever.ordered(chosen.found))
+        return _View(self.retriever.view(chosen.found), text, chosen.numbers)
+
     def _pieces(
         self, question: str, remembered: Callable[[], Engine], max_tokens: int, shown: str | None
     ) -> Iterator[str | Answer]:
@@ -153,10 +168,10 @@ class Answerer:
         turn = Turn(self.loaded, prompts.fill("ask", question=question), max_tokens, prompt=prompt)
         turn.one_sentence = from_memory
         found: Sequence[Found] = ()
-        engine: Generates | None = None
+        view: _View | None = None
         if shown is not None:
-            view = self.loaded.encode(shown + "\n\n")[: self._room(turn, max_tokens)]
-            engine = from_passages(self.loaded, [view], remembered, reader=self.reader)
+            ids = self.loaded.encode(shown + "\n\n")[: self._room(turn, max_tokens)]
+            view = _View(ids, self.loaded.tokenizer.decode(ids).strip())
         elif self.retriever is not None:
             found = self.retriever.find(question, self._room(turn, max_tokens), by_words=self.by_words)
             refused = not self.by_words and refuses(self.loaded, question, found)
@@ -165,10 +180,14 @@ class Answerer:
                 yield TOLD
                 yield Answer(question, TOLD, (), True, True, None, False, tuple(turn.transcript(TOLD)))
                 return
-            if found:
-                chosen = in_view(question, found, by_reader=self.reader is not None)
-                view = self.retriever.view(chosen.found)
-                engine = from_passages(self.loaded, [view], remembered, reader=self.reader, options=chosen.numbers)
+            view = self._view(question, found) if found else None
+        engine: Generates | None = None
+        if view is not None and self.reader is None and not self.loaded.memory:
+            # An untrained base heeds what stands in its own turn of the chat.
+            turn = Turn(self.loaded, prompts.fill("ask-passages", text=view.text, question=question), max_tokens)
+            engine = self.loaded.engine(use_memory=False)
+        elif view is not None:
+            engine = from_passages(self.loaded, [view.ids], remembered, reader=self.reader, options=view.options)
         if engine is not None:
             turn.in_view, turn.may_refuse = True, False
         said = []

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from .. import Loaded
     from .reranker import Reranker
 
-# Passages that are read again to see what they say for the question, and those that stay in view for the answer.
-CANDIDATES = 12
-CHOSEN = 4
 # What a nat of evidence weighs beside a point of the search, for a model without a reranker. Over 40 questions on stories
 # (FairytaleQA's training split) the best passage was of the right section for 55% with the search alone, 70% with this
 # weight, 68% with evidence alone; for 83% one of the best three was.
@@ -52,7 +49,8 @@ class Retriever:
 
     def __init__(self, loaded: Loaded, texts: Sequence[KeptText], reranker: Reranker | None = None) -> None:
         self.loaded, self.texts, self.reranker = loaded, texts, reranker
-        self.passages = passages(texts)
+        self.settings = loaded.recipe.answers
+        self.passages = passages(texts, self.settings.passage_words)
         self.search = Search(self.passages)
         self._ids: dict[int, list[int]] = {}
 
@@ -67,8 +65,10 @@ class Retriever:
             room: Tokens that passages may fill together.
             by_words: By the search alone; nothing is read again to judge it.
         """
-        candidates = self.search.find(question, CANDIDATES) or [Hit(one, 0.0) for one in self.passages[:CHOSEN]]
-        if by_words:
+        candidates = self.search.find(question, self.settings.candidates) or [
+            Hit(one, 0.0) for one in self.passages[: self.settings.in_view]
+        ]
+        if by_words or self.settings.by_words:
             return [Found(hit.passage, hit.score, 0.0) for hit in self._fitting(candidates, room)]
         question_ids = asked(self.loaded, question)
         most = min(room, self.loaded.config.segment_length - len(question_ids))
@@ -109,7 +109,7 @@ class Retriever:
         chosen: list[T] = []
         for one in found:
             size = len(self.ids(one.passage))
-            if len(chosen) < CHOSEN and size <= room:
+            if len(chosen) < self.settings.in_view and size <= room:
                 chosen.append(one)
                 room -= size
         return chosen
