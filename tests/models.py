@@ -14,8 +14,9 @@ from infini_attention.memory.config import InfiniConfig, UpdateRule
 from infini_attention.memory.inject import inject, memory_parameters, new_cache
 from infini_attention.memory.state import Origin
 from infini_attention.model.adapters import SCALE, LoraAdapter
+from infini_attention.train.rollout import Learner
 from infini_attention.train.segments import Segment
-from infini_attention.train.tasks import BatchShape
+from infini_attention.train.tasks import BatchShape, TrainingTask
 from infini_attention.train.training_plan import Phase, TrainingPlan
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig
@@ -185,6 +186,19 @@ def memory_tensors(cache: InfiniCache) -> list[Tensor]:
         for tensor in layer.memory
         if tensor is not None
     ]
+
+
+def losses_of(learner: Learner, task: TrainingTask, shape: BatchShape, steps: int) -> list[float]:
+    """The loss of each step while a learner learns a task."""
+    optimiser = torch.optim.Adam(learner.trained().values(), 0.02)
+    losses = []
+    for step in range(steps):
+        loss = learner(task.sample(shape, np.random.default_rng(step))).loss
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
 
 
 def short_plan(steps: int, **changes: Any) -> TrainingPlan:

@@ -21,7 +21,7 @@ from infini_attention.train.tasks import BatchShape
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models import FAMILIES, VOCABULARY, Model, base_model, lora_of, merged, small_config, stir
+from models import FAMILIES, VOCABULARY, Model, base_model, lora_of, losses_of, merged, small_config, stir
 
 PLAN = BatchShape(2, 2, 8, 2)
 
@@ -133,14 +133,7 @@ def test_the_loss_is_that_of_one_row_at_a_time() -> None:
 def test_it_learns() -> None:
     model = model_of()
     task, learner = PassageReading([readable()]), ReaderRollout(LoraAdapter(model, "reader", rank=4))
-    optimiser = torch.optim.Adam(learner.trained().values(), 0.02)
-    losses = []
-    for step in range(60):
-        loss = learner(task.sample(PLAN, np.random.default_rng(step))).loss
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        optimiser.step()
-        losses.append(loss.item())
+    losses = losses_of(learner, task, PLAN, 60)
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
     assert all(parameter.requires_grad == (".lora_" in name) for name, parameter in model.named_parameters())
 

@@ -18,7 +18,7 @@ from infini_attention.train.tasks import BatchShape
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models import FAMILIES, VOCABULARY, Model, base_model, merged, small_config, stir
+from models import FAMILIES, VOCABULARY, Model, base_model, losses_of, merged, small_config, stir
 
 PLAN = BatchShape(1, 2, 8, 2)
 
@@ -121,15 +121,7 @@ def test_it_learns() -> None:
         PassageChoice([choosable()]),
         RerankerRollout(Reranker(model, LoraAdapter(model, "reranker", 1, rank=4))),
     )
-    weights = learner.trained()
-    optimiser = torch.optim.Adam(weights.values(), 0.02)
-    losses = []
-    for step in range(60):
-        loss = learner(task.sample(PLAN, np.random.default_rng(step))).loss
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+    losses = losses_of(learner, task, PLAN, 60)
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
     assert all(p.requires_grad == (".lora_" in name) for name, p in learner.model.named_parameters())
 

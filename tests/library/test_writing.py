@@ -11,7 +11,7 @@ from infini_attention.model.adapters import LoraAdapter
 from infini_attention.train.note_writing import Writable, WriterRollout, Writing
 from infini_attention.train.tasks import BatchShape
 
-from models import Model, base_model, lora_of, small_config, stir
+from models import Model, base_model, lora_of, losses_of, small_config, stir
 
 PARTS = [
     Writable([10, 11, 12, 13], [[14, 9], [15, 16, 9]]),
@@ -73,13 +73,6 @@ def test_changes_may_be_in_force_while_an_engine_answers_from_memory() -> None:
 def test_it_learns() -> None:
     model = model_of()
     learner = WriterRollout(LoraAdapter(model, "reader", rank=4))
-    optimiser = torch.optim.Adam(learner.trained().values(), 0.02)
-    losses = []
-    for step in range(50):
-        loss = learner(Writing(PARTS).sample(BatchShape(2, 2, 8, 2), np.random.default_rng(step))).loss
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        optimiser.step()
-        losses.append(loss.item())
+    losses = losses_of(learner, Writing(PARTS), BatchShape(2, 2, 8, 2), 50)
     # Two notes on the same part keep it from zero.
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])

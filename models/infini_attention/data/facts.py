@@ -63,7 +63,7 @@ class World:
         rng: draws who does what.
 
     Attributes:
-        told: the facts so far, in time order.
+        sentences: the facts so far, in time order.
         places: where each person is who has moved.
         trails: where each thing that was touched has been, in time order; no place twice in a row.
         holders: who holds each thing that is held.
@@ -73,7 +73,7 @@ class World:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
         self.company = shuffled(PEOPLE, rng)[:COMPANY]
-        self.told: list[str] = []
+        self.sentences: list[str] = []
         self.places: dict[str, str] = {}
         self.trails: dict[str, list[str]] = {}
         self.holders: dict[str, str] = {}
@@ -136,7 +136,7 @@ class World:
 
     def tell(self, templates: Sequence[str], *words: str, **named: str) -> bool:
         """Says what has been done, in one of several ways."""
-        self.told.append(pick(templates, self.rng).format(*words, **named))
+        self.sentences.append(pick(templates, self.rng).format(*words, **named))
         return True
 
 
@@ -144,21 +144,21 @@ def one_fact(rng: np.random.Generator, count: int) -> tuple[list[str], Questions
     """Where is a person?"""
     world = World(rng)
     world.act(count, World.move)
-    return world.told, [(f"Where is {person}?", place) for person, place in world.places.items()]
+    return world.sentences, [(f"Where is {person}?", place) for person, place in world.places.items()]
 
 
 def two_facts(rng: np.random.Generator, count: int) -> tuple[list[str], Questions]:
     """Where is a thing? Where the person is who holds it, or was who put it down last."""
     world = World(rng)
     world.act(count, World.move, World.take, World.drop)
-    return world.told, [(f"Where is the {thing}?", trail[-1]) for thing, trail in world.trails.items()]
+    return world.sentences, [(f"Where is the {thing}?", trail[-1]) for thing, trail in world.trails.items()]
 
 
 def three_facts(rng: np.random.Generator, count: int) -> tuple[list[str], Questions]:
     """Where was a thing before? Asked of a place that it always came to from the same one, and was not first in."""
     world = World(rng)
     world.act(count, World.move, World.take, World.drop)
-    return world.told, unambiguous(
+    return world.sentences, unambiguous(
         (f"Where was the {thing} before it was in the {place}?", before)
         for thing, trail in world.trails.items()
         for before, place in pairwise(trail)
@@ -169,7 +169,7 @@ def three_facts(rng: np.random.Generator, count: int) -> tuple[list[str], Questi
 def two_arguments(rng: np.random.Generator, count: int) -> tuple[list[str], Questions]:
     """What is in a direction of a place? Asked where one place alone is on that side, and next to it."""
     first, *others = shuffled(PLACES, rng)[: count + 1]
-    cells, told, beside = {first: (0, 0)}, [], []
+    cells, sentences, beside = {first: (0, 0)}, [], []
     for new in others:
         free = [
             (old, direction, cell)
@@ -179,21 +179,21 @@ def two_arguments(rng: np.random.Generator, count: int) -> tuple[list[str], Ques
         ]
         old, direction, cells[new] = pick(free, rng)
         beside += [(new, direction, old), (old, BACK[direction], new)]
-        told.append(pick(RELATIONS, rng).format(*pick(beside[-2:], rng)))
+        sentences.append(pick(RELATIONS, rng).format(*pick(beside[-2:], rng)))
     questions = []
     for answer, direction, place in beside:
         (right, up), (x, y) = DIRECTIONS[direction], cells[place]
         if sum((i - x) * right + (j - y) * up > 0 for i, j in cells.values()) == 1:
             questions.append((f"What is {direction} of the {place}?", answer))
             questions.append((f"What is the {place} {BACK[direction]} of?", answer))
-    return told, questions
+    return sentences, questions
 
 
 def three_arguments(rng: np.random.Generator, count: int) -> tuple[list[str], Questions]:
     """Who gave what to whom? Asked where all gifts that may be meant have the same answer."""
     world = World(rng)
     world.act(count, World.give, World.take, World.join, World.move, World.drop)
-    return world.told, unambiguous(
+    return world.sentences, unambiguous(
         (text.format(**gift), gift[part]) for gift in world.gifts for text, part in GIFT_QUESTIONS
     )
 
@@ -253,9 +253,9 @@ def draw_all(task: str, rng: np.random.Generator, facts: tuple[int, int] | None 
         raise ValueError(f"{task} tells {fewest} to {limit} facts, not {least} to {most}")
     count = int(rng.integers(least, most + 1))
     for _ in range(MOST_TRIES):
-        told, questions = kind.story(rng, count)
+        sentences, questions = kind.story(rng, count)
         if questions:
-            return [Hidden(tuple(told), PROMPT.format(question), (answer,)) for question, answer in questions]
+            return [Hidden(tuple(sentences), PROMPT.format(question), (answer,)) for question, answer in questions]
     raise RuntimeError(f"no question about {count} facts of {task} in {MOST_TRIES} stories")
 
 

@@ -23,8 +23,8 @@ class Journal:
     """
 
     def __init__(self, folder: Path, origin: Origin, about: Mapping[str, Any]) -> None:
-        told = json.dumps([__version__, repr(origin), dict(about)], sort_keys=True)
-        self.path = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:24]}.jsonl"
+        described = json.dumps([__version__, repr(origin), dict(about)], sort_keys=True)
+        self.path = folder / f"{hashlib.sha256(described.encode()).hexdigest()[:24]}.jsonl"
         self.scores: dict[tuple[int, int], dict[str, float]] = {}
         if self.path.exists():
             # The last line may have been cut by what stopped the run; the next one begins anew.

@@ -172,10 +172,10 @@ class Engine:
         for option in options:
             # Each goes on from the prompt by itself.
             rest, _ = self._answering(list(option), shared_copy(cache), len(option))
-            told = torch.cat([first, rest], 1)[0].float().log_softmax(-1)
-            nats = [float(told[place, token]) for place, token in enumerate(option)]
+            logprobs = torch.cat([first, rest], 1)[0].float().log_softmax(-1)
+            nats = [float(logprobs[place, token]) for place, token in enumerate(option)]
             if stop:
-                nats.append(float(told[-1, list(stop)].logsumexp(0)))
+                nats.append(float(logprobs[-1, list(stop)].logsumexp(0)))
             found.append(sum(nats) / len(nats))
         put_in_force(self.model, None)
         return found

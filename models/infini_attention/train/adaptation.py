@@ -99,8 +99,8 @@ def adapt(
         ``out``.
     """
     weights = FILES[type(learner)]
-    told = "" if weights == ADAPTER else weights
-    identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}{told}".encode()).hexdigest()
+    part = "" if weights == ADAPTER else weights
+    identity = hashlib.sha256(f"{loaded.origin}{plan.digest()}{part}".encode()).hexdigest()
 
     def write() -> None:
         # The folder is a whole model: the one that it was trained from, with another part.

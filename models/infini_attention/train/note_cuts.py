@@ -35,8 +35,8 @@ def writable(loaded: Loaded, story: Story) -> Iterator[Writable]:
             view = writer.shown(own, ranked(own))
             support = Support.of_view(view)
             # A note stands alone.
-            told = (itertools.dropwhile(leans, filter(support.holds, sentence_texts(note))) for note in notes)
-            kept = [" ".join(note) for note in told]
+            supported = (itertools.dropwhile(leans, filter(support.holds, sentence_texts(note))) for note in notes)
+            kept = [" ".join(note) for note in supported]
             kept = [note for note in kept if LEAST_WORDS <= len(note.split()) <= MOST_WORDS]
             if kept:
                 size = sum(len(note.split()) for note in kept) // len(kept)

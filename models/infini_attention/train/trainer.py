@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from .checkpoint import load_checkpoint, save_checkpoint
 from .graph_replay import GraphReplays
-from .rollout import Learner, Part, Rollout
+from .rollout import Learner, Part, Rollout, RolloutOutcome
 from .segments import Segment
 from .tasks import BatchShape, TrainingTask
 from .training_plan import TrainingPlan
@@ -90,13 +90,11 @@ def train(
     parameters = learner.trained()
     # Dropout belongs to the base's pretraining; a frozen base is used as it will be used.
     learner.model.eval()
-    fused = next(iter(parameters.values())).device.type == "cuda"
-    optimiser = torch.optim.AdamW(_groups(parameters, plan), betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
+    kind = next(iter(parameters.values())).device.type
+    optimiser = torch.optim.AdamW(_groups(parameters, plan), betas=(0.9, 0.95), weight_decay=0.0, fused=kind == "cuda")
     # Which parameters a step reaches depends on its roll-out (a decay needs two writes).
-    accelerator = Accelerator(
-        cpu=next(iter(parameters.values())).device.type == "cpu",
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
+    reached = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(cpu=kind == "cpu", kwargs_handlers=[reached])
     path = out / CHECKPOINT
     done = load_checkpoint(path, parameters, optimiser, identity) if path.exists() else 0
     rollout, optimiser = accelerator.prepare(learner, optimiser)
@@ -105,47 +103,17 @@ def train(
     if done == plan.steps and accelerator.is_main_process:
         # Cut between its last checkpoint and what was to follow it, perhaps.
         on_checkpoint()
-    # What several processes do to each other's gradients is not recorded.
-    alone = accelerator.device.type == "cuda" and accelerator.num_processes == 1 and isinstance(learner, Rollout)
-    replays = GraphReplays(learner, parameters) if alone else None
+    take = _Step(learner, rollout, parameters, optimiser, accelerator, plan)
     with quick_products(accelerator.device):
         began = time.monotonic()
         for step, batch in enumerate(_batches(tasks, plan, done, accelerator), done):
-            number, name, shape, segments = batch.phase, batch.task, batch.shape, batch.parts
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * plan.lr_ratio(step)
-            if replays is not None and shape.bucket is not None:
-                outcome = replays(cast(Sequence[Segment], segments))
-            else:
-                outcome = rollout([segment.to(accelerator.device) for segment in segments])
-                optimiser.zero_grad()
-                accelerator.backward(outcome.loss)
-            norm = accelerator.clip_grad_norm_(list(parameters.values()), plan.clip)
-            if bool(torch.isfinite(norm)):
-                optimiser.step()
-            counts = torch.stack([outcome.loss.detach().float(), outcome.correct.float(), outcome.labelled.float()]).to(
-                accelerator.device
-            )
-            counts = accelerator.gather(counts[None])
+            counts, norm = take(step, batch)
             if accelerator.is_main_process:
-                tokens = sum(segment.ids.numel() for segment in segments) * accelerator.num_processes
+                tokens = sum(segment.ids.numel() for segment in batch.parts) * accelerator.num_processes
                 read += tokens
-                progress = Progress(
-                    step + 1,
-                    plan.steps,
-                    name,
-                    round(float(counts[:, 0].mean()), 4),
-                    round(float(counts[:, 1].sum() / counts[:, 2].sum()), 4),
-                    read,
-                    round(tokens / (time.monotonic() - began), 1),
-                    optimiser.param_groups[0]["lr"],
-                    round(float(norm), 4),
-                    shape.segments,
-                    shape.length,
-                    shape.batch,
-                )
-                with (out / LOG).open("a") as log:
-                    log.write(json.dumps({**dataclasses.asdict(progress), "phase": number}) + "\n")
+                speed, lr = tokens / (time.monotonic() - began), optimiser.param_groups[0]["lr"]
+                progress = _progress(step + 1, plan.steps, batch, counts, read, speed, lr, norm)
+                _log(out / LOG, progress, batch.phase)
                 if (step + 1) % every == 0 or step + 1 == plan.steps:
                     save_checkpoint(path, step + 1, parameters, optimiser, identity)
                     on_checkpoint()
@@ -153,6 +121,67 @@ def train(
                 began = time.monotonic()
     accelerator.wait_for_everyone()
     return plan.steps - done
+
+
+class _Step:
+    """An optimiser step on a batch: replayed where a recording of its shape can be."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        rollout: Callable[[Sequence[Part]], RolloutOutcome],
+        parameters: Mapping[str, nn.Parameter],
+        optimiser: torch.optim.Optimizer,
+        accelerator: Accelerator,
+        plan: TrainingPlan,
+    ) -> None:
+        self.rollout, self.optimiser, self.accelerator, self.plan = rollout, optimiser, accelerator, plan
+        self.parameters = list(parameters.values())
+        # What several processes do to each other's gradients is not recorded.
+        alone = accelerator.device.type == "cuda" and accelerator.num_processes == 1 and isinstance(learner, Rollout)
+        self.replays = GraphReplays(learner, parameters) if alone else None
+
+    def __call__(self, step: int, batch: _Batch) -> tuple[Tensor, Tensor]:
+        """Takes it; returns loss, hits and labels of each process, ``[processes, 3]``, and the gradient's norm."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * self.plan.lr_ratio(step)
+        if self.replays is not None and batch.shape.bucket is not None:
+            outcome = self.replays(cast(Sequence[Segment], batch.parts))
+        else:
+            outcome = self.rollout([segment.to(self.accelerator.device) for segment in batch.parts])
+            self.optimiser.zero_grad()
+            self.accelerator.backward(outcome.loss)
+        norm: Tensor = self.accelerator.clip_grad_norm_(self.parameters, self.plan.clip)
+        if bool(torch.isfinite(norm)):
+            self.optimiser.step()
+        figures = (outcome.loss.detach().float(), outcome.correct.float(), outcome.labelled.float())
+        counts: Tensor = self.accelerator.gather(torch.stack(figures).to(self.accelerator.device)[None])
+        return counts, norm
+
+
+def _log(log: Path, progress: Progress, phase: int) -> None:
+    with log.open("a") as file:
+        file.write(json.dumps({**dataclasses.asdict(progress), "phase": phase}) + "\n")
+
+
+def _progress(
+    step: int, steps: int, batch: _Batch, counts: Tensor, tokens: int, speed: float, lr: float, norm: Tensor
+) -> Progress:
+    shape = batch.shape
+    return Progress(
+        step,
+        steps,
+        batch.task,
+        round(float(counts[:, 0].mean()), 4),
+        round(float(counts[:, 1].sum() / counts[:, 2].sum()), 4),
+        tokens,
+        round(speed, 1),
+        lr,
+        round(float(norm), 4),
+        shape.segments,
+        shape.length,
+        shape.batch,
+    )
 
 
 @contextlib.contextmanager
