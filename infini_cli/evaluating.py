@@ -14,10 +14,11 @@ from infini_attention.errors import InfiniError, InputError, UsageFailure
 
 from infini_cli import options
 from infini_cli.output import answer_file, emit_json, figure, write_table
-from infini_cli.session import load_model, model_of_state, open_state, require_memory
+from infini_cli.session import load_model, model_of_state, open_documents, open_state, require_memory
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
+    from infini_attention.documents import Document
     from infini_attention.evaluate.journal import Journal
     from infini_attention.evaluate.measuring import Report
     from infini_attention.evaluate.task import Task
@@ -36,7 +37,7 @@ class System(StrEnum):
 
 
 @dataclass(frozen=True)
-class Measuring(options.Settings):
+class Measuring(options.Reading):
     """Options that all tasks share."""
 
     system: Annotated[
@@ -82,7 +83,10 @@ def evaluate(settings: Measuring, task: Task, memory: Path | None = None, model:
     from infini_attention.evaluate.measuring import describe, measure
     from infini_attention.evaluate.task import Bench
 
-    bench = Bench(loaded, settings.system.value, settings.seed, state, reporter=settings.console)
+    def opened(source: str) -> Document:
+        return open_documents([source], None, settings.console, settings.pdf_backend, settings.ocr)[0]
+
+    bench = Bench(loaded, settings.system.value, settings.seed, state, reporter=settings.console, open=opened)
     with _journal(settings, loaded, describe(task, bench)) as record:
         _write(settings, measure(task, replace(bench, record=record)))
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from cli_helpers import SENTENCES, STORY, Infini, assert_error, write_recipe
+from document_helpers import encrypt, make_pdf
+from infini_attention.data.facts import TASKS
 from infini_attention.errors import UsageFailure
 
 from infini_cli.lists import parse_depths, parse_lengths
@@ -69,11 +71,12 @@ def test_passkey_test_is_the_same_under_another_name(infini: Infini, texts: Path
 
 
 def test_keys_are_hidden_in_any_document_and_after_what_a_state_has_read(
-    infini: Infini, texts: Path, tmp_path: Path
+    infini: Infini, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page, state, shape = tmp_path / "page.html", tmp_path / "s.pt", ("--length", "120", "--depth", "0", "--limit", "1")
-    page.write_text(f"<p>{STORY}</p>")
-    assert measured(infini, "passkey", *shape, "--hay", page)["texts"] == "page.html"
+    page, state, shape = tmp_path / "book.pdf", tmp_path / "s.pt", ("--length", "120", "--depth", "0", "--limit", "1")
+    page.write_bytes(encrypt(make_pdf([[one[:60] for one in SENTENCES]] * 4), "river"))
+    monkeypatch.setenv("INFINI_PDF_PASSWORD", "river")
+    assert measured(infini, "passkey", *shape, "--hay", page)["texts"] == "book.pdf"
     assert infini("read", texts, "-o", state, "-q").code == 0
     value = measured(infini, "passkey", *shape, "--memory", state)
     assert value["tokens_before"] > 0
@@ -121,7 +124,7 @@ def test_needles_in_filler_and_in_texts(infini: Infini, texts: Path, tmp_path: P
 
 def test_facts_with_and_without_hay(infini: Infini, texts: Path) -> None:
     value = measured(infini, "facts", "--length", "0,900", "--limit", "2", "--hay", texts)
-    assert labels(value, "kind", "length") == [(f"qa{n}", length) for n in range(1, 6) for length in (0, 900)]
+    assert labels(value, "kind", "length") == [(kind, length) for kind in TASKS for length in (0, 900)]
     assert set(value["summary"]) == {"mean_at_0", "mean_at_900"}
     assert_error(infini("eval", "facts", "--hay", texts, "--length", "64k"), 1, "haystack", "fewer")
     assert_error(infini("eval", "facts", "--hay", texts.parent / "none.txt"), 3, "does not exist")

@@ -1,6 +1,6 @@
 """Needles: sentences hidden in hay, and questions about what they said.
 
-What the kinds are made of is like the tasks of RULER (Hsieh et al. 2024, arXiv 2404.06654), which ``evaluate.published``
+The kinds are modelled on the tasks of RULER (Hsieh et al. 2024, arXiv 2404.06654), which ``evaluate.published``
 reads as they are. Sentences, questions and keys here are our own, so scores compare between models read here alone.
 
 ==================  ==============================  =====  ======  ===========================================

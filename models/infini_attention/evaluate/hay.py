@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ..data.corpus import TEXT_SUFFIXES, Corpus, load_corpus
-from ..documents import load_document
 from ..model.weights import cache_dir
 from .task import Bench
 
@@ -23,4 +22,4 @@ def hay_of(bench: Bench, path: Path) -> Tensor:
     """``[N]`` token ids of such texts, or of a document of another kind, such as a PDF."""
     if path.is_dir() or path.name.endswith(TEXT_SUFFIXES):
         return torch.from_numpy(corpus_of(bench, path).tokens.astype("int64"))
-    return torch.tensor(bench.loaded.encode(load_document(str(path)).text))
+    return torch.tensor(bench.loaded.encode(bench.open(str(path)).text))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..data.corpus import text_files
+from ..documents import Document, load_document
 from ..errors import UsageFailure
 from ..memory.engine import Engine
 from ..memory.state import MemoryState
@@ -30,6 +31,7 @@ class Bench:
         state: what the system has read before; for the system ``memory``.
         record: scores of an earlier, interrupted run, and where to note new ones.
         reporter: where notes and progress go.
+        open: reads a document that things are hidden in.
     """
 
     loaded: Loaded
@@ -38,6 +40,7 @@ class Bench:
     state: MemoryState | None = None
     record: Record | None = None
     reporter: Reporter = SILENT
+    open: Callable[[str], Document] = load_document
 
     def start(self) -> probes.System:
         """The system, with what it has read before."""
