@@ -9,6 +9,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, cast
@@ -20,6 +21,8 @@ from .text import markdown_outline, split_blocks, without_control
 
 # Bytes that an archive may have: more is no document.
 MOST_PACKED = 512 * 2**20
+# A book may take as long as so many pages of a PDF.
+_PAGES = 6
 # Members that tell what an archive is.
 _MEMBERS: tuple[tuple[str, Kind], ...] = (
     ("META-INF/container.xml", "epub"),
@@ -58,8 +61,10 @@ def read_markup(data: bytes, name: str, sha256: str, kind: Kind, isolation: Isol
             "Install it: pip install 'infini[documents]', or save the file as PDF or text.",
         )
     request = {"name": name, "kind": kind}
+    # A book is converted in one go.
+    bounds = None if isolation is None else replace(isolation, seconds=_PAGES * isolation.seconds)
     try:
-        (answer,) = convert(data, request) if isolation is None else run("markup", request, data, isolation)
+        (answer,) = convert(data, request) if bounds is None else run("markup", request, data, bounds)
     except Stopped as stop:
         raise InputError(
             f"{name} cannot be read as {kind}: it {stop}", "If it is meant to be so large, save its text as PDF."

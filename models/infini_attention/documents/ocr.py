@@ -18,6 +18,8 @@ _LANGUAGE = re.compile(r"[A-Za-z_]{2,20}(?:\+[A-Za-z_]{2,20})*")
 # Less sure lines are spots and pictures, not words.
 _LEAST_CONFIDENCE = 40
 _DEFAULT = "eng"
+# Languages whose data there are wheels of, called tessdata-fast-LANG.
+_WHEELS = ("deu", "eng", "jpn")
 
 
 def languages() -> list[str]:
@@ -50,9 +52,11 @@ def chosen_language(option: str, name: str) -> str | None:
     if not _LANGUAGE.fullmatch(option):
         raise UsageFailure(f"'{option}' is no language to recognise text in", "Write --ocr auto, off, eng or deu+eng.")
     if missing := [language for language in option.split("+") if language not in there]:
+        package = "'infini[ocr]'" if missing[0] == _DEFAULT else f"'infini[ocr]' tessdata-fast-{missing[0]}"
+        put = f"Put {missing[0]}.traineddata of Tesseract's tessdata_fast into {_folder()}, or use --ocr auto."
         raise InputError(
             f"text of {name} cannot be recognised in the language {missing[0]}: its data is not installed",
-            f"Install it: pip install 'infini[ocr]' tessdata-fast-{missing[0]}, or use --ocr auto.",
+            f"Install it: pip install {package}, or use --ocr auto." if missing[0] in _WHEELS else put,
         )
     return option
 
