@@ -74,6 +74,7 @@ def rows(sample: Path, both: Path) -> list[list[str]]:
         ["qa", "--limit", "6", "--data", str(sample)],
         ["qa", "--limit", "6", "--data", str(sample), "--view", "memory"],
         ["refusal", "--limit", "4", "--data", str(both)],
+        ["summary", "--data", str(sample)],
     ]
 
 
