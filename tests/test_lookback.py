@@ -143,3 +143,13 @@ def test_pages_are_cited_as_they_are_printed() -> None:
     assert [record["labels"] for record in records] == [["iii", "iii"], ["iv", "iv"], None]
     across = Found(passages(texts, 7)[0], 1.0, -2.0)
     assert citations.line([across], texts) == "(pp. iii-iv)"
+
+
+def test_an_answer_cites_the_passages_that_it_rests_on() -> None:
+    texts = one_text("The ferry sailed at noon.", "Ann hid the letters under a bridge.", "The clock struck noon twice.")
+    found = [Found(one, 1.0, 0.0) for one in passages(texts, 5)]
+    assert citations.resting(found, "Where are the letters?", "Under a bridge.") == (found[1],)
+    assert citations.resting(found, "When?", "At noon.") == (found[0], found[2])
+    # No passage has the answer's words: the one that is nearest to the question is named.
+    assert citations.resting(found, "Who hid the letters?", "The miller's wife.") == (found[1],)
+    assert citations.resting([], "Who?", "Ann.") == ()

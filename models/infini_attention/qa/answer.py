@@ -14,6 +14,7 @@ from ..text.kept import KeptText
 from ..text.passages import Sentence
 from ..text.search import best_sentence
 from .choosing import Generates, from_passages
+from .cite import resting
 from .evidence import REFUSAL
 from .memory_question import memory_prompt
 from .refuse import TOLD, refuses
@@ -196,6 +197,9 @@ class Answerer:
             yield piece
         text = "".join(said).strip()
         refused = text.startswith(REFUSAL)
+        if self.loaded.recipe.answers.by_words and not refused:
+            # Many passages were in view, and the answer rests on few of them.
+            found = resting(found, question, text)
         yield Answer(
             question,
             text,

@@ -8,7 +8,13 @@ from typing import Any
 from ..documents.span import Span
 from ..text.kept import KeptText
 from ..text.passages import Passage
+from ..text.search import Search, stems
 from .retrieve import Found
+
+# Of an answer's words that carry meaning, the share that a passage has to have for the answer to rest on it, and the most
+# passages that are cited for one.
+RESTS = 0.6
+MOST_CITED = 3
 
 
 def place(passage: Passage, texts: Sequence[KeptText]) -> str:
@@ -48,3 +54,24 @@ def place_record(span: Span | None) -> dict[str, Any]:
         "pages": None if span is None else list(span.pages),
         "labels": None if span is None or span.labels is None else list(span.labels),
     }
+
+
+def resting(found: Sequence[Found], question: str, answer: str) -> tuple[Found, ...]:
+    """Of the passages in view, those that an answer rests on, the best one first: not all that were there.
+
+    They have most of the answer's words; where none has, the one whose words match the question and the answer best.
+
+    Args:
+        found: The passages, the best one first.
+        question: As the person put it.
+        answer: What was answered.
+    """
+    if len(found) < 2:
+        return tuple(found)
+    own, wanted = stems([one.passage.text for one in found]), set(stems([answer])[0])
+    shared = [len(wanted.intersection(words)) for words in own]
+    if wanted and max(shared) >= RESTS * len(wanted):
+        most = max(shared)
+        return tuple(one for one, count in zip(found, shared, strict=True) if count == most)[:MOST_CITED]
+    scores = Search([one.passage for one in found]).scores(f"{question} {answer}")
+    return (found[max(range(len(found)), key=lambda number: scores[number])],)
