@@ -6,13 +6,16 @@ import shutil
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from cli_helpers import SENTENCES, Infini, assert_error, write_recipe
 from infini_attention import Engine, load_model
+from infini_attention.data import facts, needles
 from infini_attention.model.recipe import find
 from infini_attention.qa.turn import Turn
 from infini_attention.summary.notes import OPENINGS
+from infini_attention.train.chat_questions import ChatQuestions
 from infini_attention.train.training_plan import Phase, TrainingPlan
 from safetensors.torch import load_file, save_file
 
@@ -147,6 +150,20 @@ def test_trains_on_needles_and_facts(infini: Infini, data: Path, tmp_path: Path,
     assert_error(infini(*command), 1, "delta rule cannot write a segment again", "replayed_tokens")
     recipe.write_text(paper)
     assert infini(*command).code == 0
+
+
+def test_what_was_hidden_is_asked_as_a_person_asks(infini: Infini, data: Path, tmp_path: Path, model: str) -> None:
+    loaded = load_model(model, device="cpu", dtype="fp32")
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        for hidden in (facts.draw("person_place", rng), needles.draw("number_of_four", rng)):
+            prompt, answer = (loaded.tokenizer.decode(ids) for ids in ChatQuestions(loaded)(hidden, rng))
+            assert hidden.question in prompt and prompt.endswith("<|im_end|>\n<|im_start|>assistant\n")
+            assert hidden.answers[0] not in prompt.split("assistant")[-1] and hidden.question.endswith("?")
+            assert answer.startswith(hidden.answers[0]) and answer.endswith("<|im_end|>")
+    folder = with_tasks(model, tmp_path / "plan", chat_keys=1)
+    outcome = infini("adapt", "-o", tmp_path / "out", "--recipe", folder, "--steps", "1", "--data", data)
+    assert outcome.code == 0 and "chat_keys: loss" in outcome.err, outcome.err
 
 
 PARTS = [f"{sentence} {'So it went. ' * 11}" for sentence in SENTENCES[:5]]

@@ -27,6 +27,11 @@ class Hidden:
     answers: tuple[str, ...]
 
     @property
+    def question(self) -> str:
+        """The question alone, as a person puts it."""
+        return f"{self.prompt.strip().removeprefix('Question: ').partition('?')[0]}?"
+
+    @property
     def answer(self) -> str:
         """How the prompt goes on: the answers with commas between them and a full stop."""
         return f" {', '.join(self.answers)}."

@@ -13,6 +13,7 @@ from ..errors import InfiniError
 from ..evaluate.baselines.recurrent import NAME
 from ..model.loading import Loaded
 from ..model.weights import cache_dir
+from .chat_questions import ChatQuestions
 from .distant_passkeys import DistantRecall
 from .hidden_recall import FACT_QUESTIONS, KEY_QUESTIONS, HiddenRecall, fact_draws, key_draws, needle_draws
 from .note_cuts import writable
@@ -28,6 +29,8 @@ from .training_plan import Phase, TrainingPlan
 MEMORY, RERANKER, READER, WRITER = "memory", "reranker", "reader", "writer"
 SYSTEMS = (MEMORY, RERANKER, READER, WRITER, NAME)
 NEEDLES, KEYS, FACTS = "needles", "keys", "facts"
+# The same, with questions as a person puts them.
+CHAT = "chat_"
 # The only ones that these systems learn from, and that only they do.
 OWN = {RERANKER: (PassageChoice.name,), READER: (PassageReading.name, ReadingNumbers.name), WRITER: (Writing.name,)}
 OWNED = tuple(name for names in OWN.values() for name in names)
@@ -35,7 +38,7 @@ OWNED = tuple(name for names in OWN.values() for name in names)
 TEXTS = (LanguageModelling.name, ContextDistillation.name, ReadingNumbers.name)
 # Tasks that need texts with what was asked about them, or with summaries.
 ASKED = (Instructions.name, PassageChoice.name, PassageReading.name, Writing.name)
-TASKS = (*TEXTS, DistantRecall.name, NEEDLES, KEYS, FACTS, *ASKED)
+TASKS = (*TEXTS, DistantRecall.name, NEEDLES, KEYS, FACTS, *(CHAT + name for name in (NEEDLES, KEYS, FACTS)), *ASKED)
 
 
 def lacking(plan: TrainingPlan, data: Path | None, questions: Path | None) -> frozenset[str]:
@@ -106,9 +109,10 @@ def _task(name: str, loaded: Loaded, corpus: Corpus | None, stories: Sequence[St
         NEEDLES: (needle_draws, 1),
         KEYS: (key_draws, KEY_QUESTIONS),
         FACTS: (fact_draws, FACT_QUESTIONS),
-    }[name]
+    }[name.removeprefix(CHAT)]
     planter = Planter(loaded.encode, sentence_ends(loaded.tokenizer))
-    return HiddenRecall(name, draws(), questions, planter, passkey, corpus)
+    put = ChatQuestions(loaded) if name.startswith(CHAT) else None
+    return HiddenRecall(name, draws(), questions, planter, passkey, corpus, put)
 
 
 def _asked(name: str, loaded: Loaded, stories: Sequence[Story]) -> TrainingTask:

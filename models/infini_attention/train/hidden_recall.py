@@ -52,6 +52,8 @@ class HiddenRecall:
         planter: puts sentences into hay.
         passkey: the filler.
         corpus: long texts to hide in; ``None`` hides in the filler only.
+        put: what was hidden to the token ids of its question and of its answer; by default as tests put it, with the answer
+            begun.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class HiddenRecall:
         planter: Planter,
         passkey: Passkey,
         corpus: Corpus | None,
+        put: Callable[[Hidden, np.random.Generator], tuple[list[int], list[int]]] | None = None,
     ) -> None:
+        self.put = self._as_tested if put is None else put
         self.name, self.draws, self.questions = name, draws, questions
         self.planter, self.passkey, self.corpus = planter, passkey, corpus
 
@@ -171,12 +175,13 @@ class HiddenRecall:
         most: int = MOST_REST,
     ) -> Segment:
         rest = draw_hay(self.passkey, corpus, int((most + 1) ** shapes.random()) if most else 0, rng)
-        encode = self.planter.encode
+        turns = (self.put(hidden, rng) for asked in rows for hidden in self._chosen(asked, rng))
         return question_segment(
-            (torch.cat([rest, torch.tensor(encode(hidden.prompt))]), torch.tensor(encode(hidden.answer)))
-            for asked in rows
-            for hidden in self._chosen(asked, rng)
+            (torch.cat([rest, torch.tensor(prompt)]), torch.tensor(answer)) for prompt, answer in turns
         )
+
+    def _as_tested(self, hidden: Hidden, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+        return self.planter.encode(hidden.prompt), self.planter.encode(hidden.answer)
 
     def _chosen(self, asked: Sequence[Hidden], rng: np.random.Generator) -> list[Hidden]:
         order = rng.permutation(len(asked)).tolist()
