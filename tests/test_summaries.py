@@ -218,7 +218,7 @@ def test_places_are_those_that_a_search_of_all_would_find(own: list[list[str]]) 
 class Silent:
     """A writer that finds nothing to say."""
 
-    focus = changes = None
+    focus = adapter = None
 
     def shown(self, own: list[str], order: list[int]) -> list[str]:
         return own
@@ -244,7 +244,7 @@ def test_every_chapter_has_a_sentence_in_the_whole_as_far_as_there_is_room() -> 
 class Trained(Silent):
     """A writer whose notes are told in its own words."""
 
-    changes = object()  # type: ignore[assignment]
+    adapter = object()  # type: ignore[assignment]
 
 
 def test_what_trained_notes_leave_room_for_is_filled_with_the_text() -> None:

@@ -51,7 +51,7 @@ def test_styles(infini: Infini, book: Path) -> None:
     heads = [line for line in outline if not line.startswith("  - ")]
     assert heads == ["Chapter 1", "Chapter 2", "Chapter 3"]
     assert all(before != after or before.startswith("  ") for before, after in itertools.pairwise(outline))
-    assert_error(infini("summarize", book, "--style", "poem"), 2, "not a style")
+    assert_error(infini("summarize", book, "--style", "poem"), 2, "poem", "outline")
 
 
 def test_focus_chooses_what_is_told(infini: Infini, book: Path) -> None:

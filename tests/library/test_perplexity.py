@@ -30,6 +30,7 @@ class Tiny:
     """As much of a loaded model as is needed."""
 
     model: Any
+    memory = True
     tokenizer: Words = dataclasses.field(default_factory=Words)
     placement: torch.nn.Parameter | Any = dataclasses.field(
         default_factory=lambda: type("Placement", (), {"device": torch.device("cpu")})

@@ -20,6 +20,7 @@ class Tiny:
     """As much of a loaded model as is needed."""
 
     model: Any
+    memory = True
 
     @property
     def config(self) -> InfiniConfig:
