@@ -1,4 +1,4 @@
-"""The systems of the paper's Table 2 on the same base, side by side: the README's table.
+"""The systems of the paper's Table 2 on the same base, side by side: the table of docs/evaluation.md.
 
     python -m benchmarks.systems --texts books.jsonl.gz --runs runs > benchmarks/systems.json
     python -m benchmarks.systems --write
@@ -7,7 +7,7 @@ Systems that need training are trained alike, for a short while; the default mod
 The folder ``runs`` holds what ``infini adapt --fresh --recipe benchmarks/systems.toml`` trained: ``linear`` and ``delta``
 (with ``--rule``), ``deltanet``, and ``rmt`` (with ``--system``); a system whose folder is missing is left out. Each text
 is read by all systems before the next one is begun, so that their speeds belong to the same minutes. A run that was
-stopped goes on. The second command puts the table into the README.
+stopped goes on. The second command puts the table into that page.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from benchmarks.shared import put_between
 from infini_cli.output import emit_json
 
 HERE = Path(__file__).resolve().parent
-REPORT, README = HERE / "systems.json", HERE.parent / "README.md"
+REPORT, PAGE = HERE / "systems.json", HERE.parent / "docs" / "evaluation.md"
 BEGIN, END = "<!-- systems: written by benchmarks.systems -->", "<!-- systems: end -->"
 PLAIN = ("local", "full", "window", "sinks", "knn")
 TRAINED = {"rmt": "rmt", "linear": "memory", "delta": "memory", "deltanet": "memory"}
@@ -147,13 +147,13 @@ def table(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def written(readme: str, report: Mapping[str, Any]) -> str:
-    """The README with its table written anew.
+def written(page: str, report: Mapping[str, Any]) -> str:
+    """The page with its table written anew.
 
     Raises:
         ValueError: It has no place for one.
     """
-    return put_between(readme, BEGIN, END, lambda: table(report))
+    return put_between(page, BEGIN, END, lambda: table(report))
 
 
 def _steps(loaded: Loaded) -> int:
@@ -171,11 +171,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=99)
     parser.add_argument("--keyless", default="", help="names, with commas, of systems that are not asked for passkeys")
     parser.add_argument("--model", default="smollm2-135m", help="whose base the systems without training have")
-    parser.add_argument("--write", action="store_true", help="put the table of benchmarks/systems.json into the README")
+    parser.add_argument(
+        "--write", action="store_true", help="put the table of benchmarks/systems.json into docs/evaluation.md"
+    )
     options = parser.parse_args()
     if options.write:
         report = json.loads(REPORT.read_text(encoding="utf-8"))
-        README.write_text(written(README.read_text(encoding="utf-8"), report), encoding="utf-8")
+        PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), report), encoding="utf-8")
         return
     if options.texts is None or options.runs is None:
         parser.error("--texts and --runs are needed")

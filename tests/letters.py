@@ -36,5 +36,11 @@ class Letters:
         chat_template = None
 
     @staticmethod
-    def encode(text: str, *, special: bool = False) -> list[int]:
+    def encode(text: str) -> list[int]:
         return encode(text)
+
+    marks = encode
+
+    @staticmethod
+    def turn(instruction: str) -> list[int]:
+        return encode(f"{instruction}\n\n")

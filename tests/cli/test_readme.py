@@ -1,4 +1,4 @@
-"""Every command of the README runs as it stands there, on a tiny model; its tree names what exists."""
+"""Every command of the README and of docs/ runs as it stands there, on a tiny model; what they name exists."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if "infini " in line]
+PAGES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+BLOCKS = [block for text in PAGES.values() for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
+COMMANDS = list(dict.fromkeys(line for block in BLOCKS for line in block.splitlines() if "infini " in line))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_command_runs(command: str, workplace: tuple[Path, dict[str, str]]) -> N
 def test_the_python_example_runs(workplace: tuple[Path, dict[str, str]]) -> None:
     folder, environment = workplace
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
-    code = code.replace('"smollm2-135m"', repr(environment["INFINI_MODEL"]))
+    code = code.replace("load()", f"load({environment['INFINI_MODEL']!r})")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -72,7 +73,7 @@ def test_make_targets_exist() -> None:
 
 
 def test_the_tree_names_what_exists() -> None:
-    tree = README.split("## The tree")[1]
+    tree = PAGES[ROOT / "docs" / "how-it-works.md"].split("## The tree")[1]
     folder = ROOT
     for line in re.findall(r"```text\n(.*?)```", tree, re.DOTALL)[0].splitlines():
         names = list(itertools.takewhile(re.compile(r"[\w./-]+(\.py|/)$").match, line.split()))
@@ -90,3 +91,9 @@ def _run(command: str, folder: Path, environment: dict[str, str]) -> subprocess.
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def test_links_lead_to_what_exists() -> None:
+    for page, text in PAGES.items():
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert link.startswith("https://") or (page.parent / link).exists(), (page.name, link)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
@@ -65,7 +66,9 @@ class LoraAdapter:
             target_modules=list(projections),
             layers_to_transform=list(range(self.layers)),
         )
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # Several adapters of one model are what is wanted here.
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
             torch.manual_seed(seed)
             model.add_adapter(config, name)
         for weight in self.weights().values():

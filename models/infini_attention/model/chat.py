@@ -1,4 +1,4 @@
-"""Instructions in the base's chat template, as text that ``Loaded.encode(..., special=True)`` takes."""
+"""The parts of the base's chat template, as text that ``Loaded.marks`` encodes; what stands between them never is."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ if TYPE_CHECKING:
 _MARK = "infini-answer-mark"
 
 
-def turn_start(tokenizer: Any, instruction: str) -> str:
-    """An instruction, up to where its answer begins; a blank line ends it where the base has no chat template."""
+def turn_parts(tokenizer: Any) -> tuple[str, str]:
+    """What the chat template puts before an instruction, and between it and its answer.
+
+    A blank line ends an instruction where the base has no chat template.
+    """
     if not tokenizer.chat_template:
-        return f"{instruction}\n\n"
-    messages = [{"role": "user", "content": instruction}]
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return "", "\n\n"
+    messages = [{"role": "user", "content": _MARK}]
+    text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    before, _, after = text.partition(_MARK)
+    return before, after
 
 
 def turn_end(tokenizer: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from ..memory.config import InfiniConfig, UpdateRule
 from ..memory.engine import Engine
 from ..memory.inject import inject, injection, load_adapter, memory_parameters
 from ..memory.state import Origin, fingerprint
+from .chat import turn_parts
 from .device import Placement, choose
 from .fetch import Progress, ignore
 from .integrity import check
@@ -57,18 +59,51 @@ class Loaded:
         """
         return Engine(self.model, use_memory=self.memory if use_memory is None else use_memory)
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids of a text; none are added.
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, which nobody need trust: a document, a question, an instruction. No ids are added.
+
+        The name of an added token, such as an end of turn, never becomes that token. A document that happens to contain one,
+        or was made to, opens no turn of a chat.
+        """
+        return [token for part in _apart(text, self._added_names()) for token in self._ids(part, special=False)]
+
+    def marks(self, text: str) -> list[int]:
+        """Token ids of a part of the chat template, whose added tokens are meant (see ``chat``)."""
+        return self._ids(text, special=True)
+
+    def turn(self, instruction: str) -> list[int]:
+        """Token ids of an instruction in the chat template, up to where its answer begins.
 
         Args:
-            text: any text.
-            special: whether the names of special tokens in it, such as an end of turn, become those tokens. A document
-                that happens to contain them, or was made to, must not; a chat template's output must.
+            instruction: what to do, with the texts that it is about; nobody need trust any of it.
         """
+        before, after = turn_parts(self.tokenizer)
+        if not before:
+            return self.encode(instruction + after)
+        return [*self.marks(before), *self.encode(instruction), *self.marks(after)]
+
+    def _ids(self, text: str, *, special: bool) -> list[int]:
         ids: list[int] = self.tokenizer(
             text, add_special_tokens=False, split_special_tokens=not special, verbose=False
         )["input_ids"]
         return ids
+
+    def _added_names(self) -> frozenset[str]:
+        """Names of all added tokens. A tokenizer splits those that it calls special; there are others."""
+        return frozenset(str(token) for token in self.tokenizer.added_tokens_decoder.values())
+
+
+def _apart(text: str, names: frozenset[str]) -> list[str]:
+    """A text cut inside every name that occurs in it; most texts stay whole."""
+    found = sorted((name for name in names if len(name) > 1 and name in text), key=len, reverse=True)
+    if not found:
+        return [text]
+    pattern = re.compile("|".join(map(re.escape, found)))
+    parts, start = [], 0
+    for match in pattern.finditer(text):
+        parts.append(text[start : match.start() + 1])
+        start = match.start() + 1
+    return [part for part in (*parts, text[start:]) if part]
 
 
 def load_model(

@@ -45,8 +45,6 @@ class Turn:
     def __init__(
         self, loaded: Loaded, instruction: str, limit: int, *, least: int = 0, prompt: Sequence[int] | None = None
     ) -> None:
-        from infini_attention.model.chat import turn_start
-
         self.loaded = loaded
         self.limit = limit
         self.least = least
@@ -54,7 +52,7 @@ class Turn:
         self.may_refuse = True
         self.unsaid: tuple[str, ...] = ()
         if prompt is None:
-            prompt = loaded.encode(turn_start(loaded.tokenizer, instruction), special=True)
+            prompt = loaded.turn(instruction)
         self.prompt = list(prompt)
         self.one_sentence = False
         self.ids: list[int] = []
@@ -115,7 +113,7 @@ class Turn:
         from infini_attention.model.chat import turn_end
 
         ids = self.ids if text is None else self.loaded.encode(text)
-        return [*self.prompt, *ids, *self.loaded.encode(turn_end(self.loaded.tokenizer), special=True)]
+        return [*self.prompt, *ids, *self.loaded.marks(turn_end(self.loaded.tokenizer))]
 
 
 class TokenDecoder:

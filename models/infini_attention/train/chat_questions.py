@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..data.hiding import Hidden
-from ..model.chat import answer_end, turn_start
 from ..model.loading import Loaded
+from .questions import answered
 
 WORDINGS = (
     "{}",
@@ -38,7 +38,5 @@ class ChatQuestions:
 
     def __call__(self, hidden: Hidden, rng: np.random.Generator) -> tuple[list[int], list[int]]:
         """Token ids of a turn with the question, and of its answer with the end of its turn."""
-        tokenizer, encode = self.loaded.tokenizer, self.loaded.encode
         asked = WORDINGS[int(rng.integers(len(WORDINGS)))].format(hidden.question)
-        answer = f"{hidden.answer.strip()}{answer_end(tokenizer)}"
-        return encode(turn_start(tokenizer, asked), special=True), encode(answer, special=True)
+        return self.loaded.turn(asked), answered(self.loaded, hidden.answer.strip())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..data.stories import Story
 from ..model import prompts
-from ..model.chat import answer_end, turn_start
+from ..model.chat import answer_end
 from ..model.loading import Loaded
 from .segments import Segment
 from .tasks import BatchShape, question_segment
@@ -139,11 +139,12 @@ def asked_turn(loaded: Loaded, instruction: str, answers: Sequence[str]) -> Aske
         instruction: as a person would put it.
         answers: right ones.
     """
-    end = answer_end(loaded.tokenizer)
-    return AskedTurn(
-        loaded.encode(turn_start(loaded.tokenizer, instruction), special=True),
-        tuple(loaded.encode(answer.strip() + end, special=True) for answer in answers),
-    )
+    return AskedTurn(loaded.turn(instruction), tuple(answered(loaded, answer.strip()) for answer in answers))
+
+
+def answered(loaded: Loaded, answer: str) -> list[int]:
+    """Token ids of an answer and of the end of its turn."""
+    return [*loaded.encode(answer), *loaded.marks(answer_end(loaded.tokenizer))]
 
 
 def question_task(loaded: Loaded, stories: Sequence[Story]) -> Instructions:
