@@ -63,7 +63,11 @@ def read_pdf(
         }
         return extract(data, request, isolation, heard)
 
-    extracted = _unlocked(read, name, password, ask_password)
+    return _document(_unlocked(read, name, password, ask_password), name, sha256, selection)
+
+
+def _document(extracted: Extracted, name: str, sha256: str, selection: PageSelection | None) -> Document:
+    """What was extracted, cleaned up."""
     texts = [
         (number, () if page.garbled else page.lines)
         for number in extracted.chosen

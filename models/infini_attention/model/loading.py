@@ -154,11 +154,20 @@ def load_model(
         chosen = dataclasses.replace(chosen, segment_length=min(recipe.answers.view_tokens, room))
     if rule is not None:
         chosen = chosen.with_rule(rule)
+    _put_in(base, recipe, chosen, untrained)
+    weights = fingerprint(dict(memory_parameters(base)))
+    formerly = recipe.former_names(weights, chosen)
+    origin = Origin(recipe.address, base_fingerprint, weights, chosen.digest(), formerly)
+    return Loaded(base, tokenizer, recipe, placement, origin, memory)
+
+
+def _put_in(base: PreTrainedModel, recipe: Recipe, config: InfiniConfig, untrained: bool) -> None:
+    """Puts a memory path into a base, and as much of the recipe's adapter into that as it has a use for."""
     try:
-        inject(base, chosen)
+        inject(base, config)
         adapter = None if untrained else recipe.adapter()
         if adapter is not None:
-            if chosen != recipe.config:
+            if config != recipe.config:
                 own = {name: parameter.detach() for name, parameter in memory_parameters(base).items()}
                 adapter = {name: adapter.get(name, tensor) for name, tensor in own.items()}
             load_adapter(base, adapter)
@@ -166,10 +175,6 @@ def load_model(
         raise ModelUnavailable(
             f"{recipe.name} cannot carry this memory path: {error}", "use another model, or adapt this one anew"
         ) from error
-    weights = fingerprint(dict(memory_parameters(base)))
-    formerly = recipe.former_names(weights, chosen)
-    origin = Origin(recipe.address, base_fingerprint, weights, chosen.digest(), formerly)
-    return Loaded(base, tokenizer, recipe, placement, origin, memory)
 
 
 def _loaded(path: Path, placement: Placement) -> tuple[PreTrainedModel, Any]:
