@@ -1,7 +1,7 @@
 """Numbers as answers: a question for one (in English) is answered by one of those that stand in view.
 
 A small model that may write anything makes numbers up, or takes the first that comes. Told to choose, it finds the right one
-more often: of 17 questions for numbers on the sample book, the reader of its time answered 3 rightly freely, 11 so.
+more often: of 30 questions on the sample book 16 are answered rightly so, 12 freely.
 """
 
 from __future__ import annotations
