@@ -13,7 +13,7 @@ from infini_attention.errors import UsageFailure
 from typer.main import get_command
 
 from infini_cli.completion import COMPLETE, words_to_complete
-from infini_cli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of, report
+from infini_cli.exits import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of, report
 from infini_cli.options import Flags, help_and_exit
 from infini_cli.output import closed_pipe_ends_quietly
 from infini_cli.user_file import config_path, take_defaults

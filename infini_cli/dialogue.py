@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from infini_cli.asking import Asker
-from infini_cli.errors import one_line
+from infini_cli.exits import one_line
 from infini_cli.output import Console
 
 HELP = "/sources shows the sentences that the last answer rests on; /quit or Ctrl-D leaves"

@@ -13,8 +13,8 @@ import typer
 from infini_attention.errors import InfiniError, InputError, UsageFailure
 
 from infini_cli import options
+from infini_cli.opening import load_model, model_of_state, open_documents, open_state, require_memory
 from infini_cli.output import answer_file, emit_json, figure, write_table
-from infini_cli.session import load_model, model_of_state, open_documents, open_state, require_memory
 
 if TYPE_CHECKING:
     from infini_attention import Loaded

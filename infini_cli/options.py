@@ -18,7 +18,7 @@ import typer
 from infini_attention.errors import UsageFailure
 
 from infini_cli import completion
-from infini_cli.errors import EXIT_USAGE
+from infini_cli.exits import EXIT_USAGE
 from infini_cli.output import Console, answer_file, emit_json
 from infini_cli.user_file import UserFile
 

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 from infini_attention.files import atomic_writer
 from infini_attention.reporting import Advance
 
-from infini_cli.errors import one_line
+from infini_cli.exits import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole

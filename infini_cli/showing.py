@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from infini_cli.errors import one_line
+from infini_cli.exits import one_line
+from infini_cli.opening import open_state
 from infini_cli.output import is_terminal
-from infini_cli.session import open_state
 
 if TYPE_CHECKING:
     from infini_attention import MemoryState

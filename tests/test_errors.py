@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.errors import InfiniError, InputError, UsageFailure
 
-from infini_cli.errors import exit_code_of, report
+from infini_cli.exits import exit_code_of, report
 
 
 class LibraryError(Exception):

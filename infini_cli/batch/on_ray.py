@@ -20,7 +20,7 @@ from infini_attention.errors import InfiniError
 
 from infini_cli.batch.plan import Task, content_hash
 from infini_cli.batch.worker import Job, NoModel, Outcome, Reader, failure
-from infini_cli.session import PASSWORD_VARIABLE
+from infini_cli.opening import PASSWORD_VARIABLE
 
 # More would only make Ray plan for longer.
 _MOST_BLOCKS = 2000

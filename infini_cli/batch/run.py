@@ -14,7 +14,7 @@ from infini_attention.errors import InfiniError
 from infini_cli.batch.manifest import Manifest, Record, read_folder
 from infini_cli.batch.plan import Shard, Task, Wanted, manifest_name, plan
 from infini_cli.batch.worker import Job, Outcome, Reader
-from infini_cli.errors import EXIT_PARTIAL
+from infini_cli.exits import EXIT_PARTIAL
 from infini_cli.fetching import fetch
 from infini_cli.interrupt import deferred_interrupt
 from infini_cli.output import Console

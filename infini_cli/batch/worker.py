@@ -17,10 +17,10 @@ from infini_attention.text.kept import ATTACHMENT
 
 from infini_cli.batch.manifest import Record
 from infini_cli.batch.plan import Task, content_hash
-from infini_cli.errors import exit_code_of, explanation
+from infini_cli.exits import exit_code_of, explanation
+from infini_cli.opening import load_model, open_documents
 from infini_cli.options import Reading
 from infini_cli.output import Console
-from infini_cli.session import load_model, open_documents
 
 if TYPE_CHECKING:
     from infini_attention import MemoryState

@@ -12,7 +12,7 @@ import typer
 from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli import completion, options
-from infini_cli.session import load_model
+from infini_cli.opening import load_model
 from infini_cli.training import training_progress
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from infini_attention.documents.folder import expand
 from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli import options
+from infini_cli.opening import open_documents, open_session, open_state, require_memory
 from infini_cli.output import answer_file, emit_json
-from infini_cli.session import open_documents, open_session, open_state, require_memory
 
 Question = Annotated[str | None, typer.Argument(help="The question; piped in, one a line, if left out.")]
 File = Annotated[

@@ -11,7 +11,7 @@ from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli import completion, options
 from infini_cli.fetching import fetch
-from infini_cli.session import load_model, open_documents, require_memory
+from infini_cli.opening import load_model, open_documents, require_memory
 
 if TYPE_CHECKING:
     from infini_attention.model.recipe import Recipe

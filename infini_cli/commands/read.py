@@ -14,9 +14,9 @@ from infini_attention.errors import UsageFailure
 
 from infini_cli import options
 from infini_cli.dumping import dump
-from infini_cli.errors import EXIT_INTERRUPTED
+from infini_cli.exits import EXIT_INTERRUPTED
+from infini_cli.opening import check_state_output, open_documents, open_session, open_state, require_memory
 from infini_cli.output import answer_file, emit_json
-from infini_cli.session import check_state_output, open_documents, open_session, open_state, require_memory
 
 if TYPE_CHECKING:
     from infini_attention.documents import Document, PageSelection

@@ -9,8 +9,8 @@ import typer
 from infini_attention.errors import InputError
 
 from infini_cli import completion, options
+from infini_cli.opening import open_state
 from infini_cli.output import answer_file, emit_json
-from infini_cli.session import open_state
 
 File = Annotated[
     Path, typer.Argument(metavar="STATE", help="A state that `infini read` wrote.", autocompletion=completion.states)

@@ -10,8 +10,8 @@ from infini_attention.documents.folder import expand
 from infini_attention.errors import UsageFailure
 
 from infini_cli import options
+from infini_cli.opening import open_documents, open_session, open_state
 from infini_cli.output import answer_file
-from infini_cli.session import open_documents, open_session, open_state
 
 LENGTHS = {"short": 60, "medium": 150, "long": 400}
 

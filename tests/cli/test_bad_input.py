@@ -15,7 +15,7 @@ from cli_helpers import OTHER, STORY, Infini, Outcome, assert_error, write_recip
 from document_helpers import break_page_object, encrypt, make_pdf
 from infini_attention import MemoryState
 
-from infini_cli.session import model_of_state
+from infini_cli.opening import model_of_state
 
 PAGES = [["The miller came to the river", f"and saw a boat with {n} lamps."] for n in range(4)]
 

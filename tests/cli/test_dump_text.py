@@ -9,7 +9,7 @@ from document_helpers import make_pdf
 from infini_attention.documents import load_document
 from pdf_kinds import manual, single_column
 
-from infini_cli import session
+from infini_cli import opening as session
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .chapters import is_chapter_heading
+from .chapter_lines import is_chapter_heading
 from .extracted import Bookmark
 from .footnotes import take_marks
 from .headings import Title, find_titles

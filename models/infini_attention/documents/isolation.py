@@ -20,7 +20,7 @@ from typing import IO, Any
 from ..errors import InputError, UsageFailure
 from .extracted import Locked
 
-_START = "import sys; sys.path[:] = {path!r}; from {package}.worker import main; main()"
+_START = "import sys; sys.path[:] = {path!r}; from {package}.parsing_process import main; main()"
 _ERRORS = {"InputError": InputError, "UsageFailure": UsageFailure}
 
 
@@ -45,7 +45,7 @@ def run(job: str, request: Mapping[str, Any], data: bytes, isolation: Isolation)
     """The answers of a job, as they come.
 
     Args:
-        job: Name of one of the jobs of `worker`.
+        job: Name of one of the jobs of `parsing_process`.
         request: What is asked for, as JSON can hold it.
         data: The document.
         isolation: The bounds.

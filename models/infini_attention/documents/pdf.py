@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import accumulate
 
 from ..errors import InputError
-from .chapters import is_chapter_heading, numeral_headings
+from .chapter_lines import is_chapter_heading, numeral_headings
 from .clean import Cleaned, CleanReport, clean_pages
 from .extracted import REPAIR_HINT, Extracted, Locked
 from .isolation import Isolation

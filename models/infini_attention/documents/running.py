@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from .chapters import is_chapter_heading
+from .chapter_lines import is_chapter_heading
 from .page_lines import PageLine
 
 _NUMBER = re.compile(r"[0-9]+")

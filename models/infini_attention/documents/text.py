@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from ..errors import InputError
-from .chapters import openings
+from .chapter_lines import openings
 from .model import Block, Kind, OutlineItem
 
 _BOMS = (

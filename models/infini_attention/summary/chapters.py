@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..documents import Block
-from ..documents.chapters import openings
+from ..documents.chapter_lines import openings
 from ..documents.reading import DOCUMENT_END
 from ..documents.span import Span, span_of
 from ..text.kept import KeptText
