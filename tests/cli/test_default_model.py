@@ -34,13 +34,13 @@ def _infini(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProce
 
 def test_a_book_is_read_saved_and_asked(tmp_path: Path) -> None:
     state = tmp_path / "state.pt"
-    read = _infini("read", BOOK, "-o", state)
+    read = _infini("read", BOOK, "--pages", "1-18", "-o", state)
     assert read.returncode == 0, read.stderr
     assert read.stdout == b""
-    assert b"38 of 38 pages" in read.stderr
+    assert b"18 of 38 pages" in read.stderr
     shown = json.loads(_infini("state", "show", state, "--format", "json").stdout)
     # Longer than the 8,192 tokens that the base could attend to.
-    assert shown["tokens"] >= 12_000
+    assert shown["tokens"] > 8192
     before = state.read_bytes()
     asked = _infini("ask", "--memory", state, "In which street did Walter Quill keep his grocer's shop?")
     assert asked.returncode == 0, asked.stderr
