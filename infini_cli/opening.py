@@ -141,9 +141,9 @@ def open_state(path: Path) -> MemoryState:
     Raises:
         StateError: If there is none, or it is damaged.
     """
-    from infini_attention import MemoryState
+    from infini_attention.text.kept import load_state
 
-    return MemoryState.load(path)
+    return load_state(path)
 
 
 def open_session(

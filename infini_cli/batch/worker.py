@@ -211,9 +211,9 @@ def _refuse_foreign(path: Path, sha256: str | None) -> None:
 
 
 def _load(path: Path) -> MemoryState:
-    from infini_attention import MemoryState
+    from infini_attention.text.kept import load_state
 
-    return MemoryState.load(path)
+    return load_state(path)
 
 
 def _is_of(state: MemoryState, sha256: str | None) -> bool:

@@ -23,7 +23,7 @@ from .model.loading import Loaded, load_model
 from .qa.answer import MAX_TOKENS, Answer, Answerer, AnswerStream
 from .reporting import SILENT, Advance, Reporter
 from .summary.summarizer import PARAGRAPH, Summarizer, Summary
-from .text.kept import ATTACHMENT, KeptText, pack, unpack
+from .text.kept import ATTACHMENT, KeptText, check_room, load_state, pack, unpack
 
 _LAST_WORDS = 80
 WORDS = 150
@@ -41,7 +41,7 @@ def load(model: str | None = None, *, memory: str | Path | None = None, **option
         ModelUnavailable: the model is unknown or cannot be had.
         StateError: the state is damaged.
     """
-    state = None if memory is None else MemoryState.load(Path(memory))
+    state = None if memory is None else load_state(Path(memory))
     return Session(load_model(model, **options) if model else load_model(**options), state=state)
 
 
@@ -264,6 +264,8 @@ class Session:
                 "ask about files with -f, or use another --model",
             )
         self._answerers.clear()
+        if self.keep_text:
+            check_room([*self.texts, *(KeptText(document.name, document.blocks) for document in documents)])
         ids = [
             torch.tensor(self.loaded.encode(document.text + DOCUMENT_END), dtype=torch.int32) for document in documents
         ]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_helpers import STORY, Infini, assert_error, write_recipe
 from infini_attention import MemoryState
+from infini_attention.text.kept import ATTACHMENT
 
 
 @pytest.fixture
@@ -79,3 +82,34 @@ def test_a_setting_is_the_persons_word(infini: Infini, state: Path, tmp_path: Pa
     # Another one is not the state's, and the state does not bring its own.
     other = write_recipe(tmp_path / "other", base_folder, name="other", segment=16)
     assert_error(infini("ask", "Who?", "--memory", state, "--model", other), 5, "./model")
+
+
+@pytest.mark.parametrize(
+    "text", [b"no text", zlib.compress(b'{"version": 2, "sources": [{"name": "a", "blocks": [[1]]}]}')]
+)
+def test_all_commands_agree_on_what_a_state_is(infini: Infini, state: Path, tmp_path: Path, text: bytes) -> None:
+    loaded = MemoryState.load(state)
+    loaded.attachments[ATTACHMENT] = text
+    loaded.save(state)
+    book, new = tmp_path / "book.txt", tmp_path / "new.pt"
+    for command in (
+        ("state", "verify", state),
+        ("state", "show", state),
+        ("ask", "Who?", "--memory", state),
+        ("ask", "Who?", "--memory", state, "--memory-only"),
+        ("summarize", "--memory", state),
+        ("read", book, "--memory", state, "-o", new),
+    ):
+        assert_error(infini(*command), 5, "text")
+    assert not new.exists()
+
+
+def test_a_name_that_is_no_utf_8_is_read_and_shown(infini: Infini, tmp_path: Path) -> None:
+    name = os.fsdecode(bytes(tmp_path) + b"/b\xff\x1b[31m.txt")
+    try:
+        Path(name).write_text(STORY)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    assert infini("read", name, "-o", tmp_path / "s.pt").code == 0
+    shown = infini("state", "show", tmp_path / "s.pt")
+    assert shown.code == 0 and "b\\xff" in shown.out and "\x1b" not in shown.out

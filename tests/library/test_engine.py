@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import injection, new_cache
-from infini_attention.memory.state import OPEN_IDS, MemoryState
+from infini_attention.memory.state import MemoryState
+from infini_attention.memory.state_tensors import OPEN_IDS
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 

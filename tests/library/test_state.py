@@ -21,7 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from infini_attention.errors import InfiniError, StateError
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.state import HEADER, OPEN_IDS, MemoryState, Origin, Source, fingerprint
+from infini_attention.memory.state import MemoryState, Origin, Source, fingerprint
+from infini_attention.memory.state_file import HEADER
+from infini_attention.memory.state_tensors import OPEN_IDS
 from infini_attention.model.recipe import find, names
 from safetensors.torch import save_file
 

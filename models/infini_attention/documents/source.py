@@ -80,7 +80,7 @@ def _load(
     if source == "-":
         name, data = "stdin", (sys.stdin.buffer if stdin is None else stdin).read()
     else:
-        name, data = Path(source).name or source, _read_file(source)
+        name, data = _shown(Path(source).name or source), _read_file(source)
     if not data:
         raise InputError(f"{name} is empty", _empty_hint(source))
     digest = hashlib.sha256(data).hexdigest()
@@ -104,6 +104,11 @@ def _load(
     if pages is not None:
         raise UsageFailure(f"{name} is not a PDF and has no pages to select", "Leave --pages out.")
     return _read_text(data, name, digest, source) if kind is None else read_markup(data, name, digest, kind, isolation)
+
+
+def _shown(name: str) -> str:
+    """A file's name as text that can be written anywhere; bytes in it that are no UTF-8 are spelled out."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _read_text(data: bytes, name: str, digest: str, source: str) -> Document:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import Cache, LogitsProcessorList, PreTrainedModel
 
+from ..errors import StateError
 from .adapting import Switchable, put_in_force
 from .cache import InfiniCache, shared_copy
 from .config import InfiniConfig
@@ -21,7 +22,8 @@ from .decoding import decode, room_for_answer
 from .inject import injection, memory_off, memory_paths, new_cache
 from .rules import Memory
 from .segment_graph import read_segment
-from .state import BEHIND, OPEN_IDS, MemoryState, Origin
+from .state import MemoryState, Origin
+from .state_tensors import BEHIND, OPEN_IDS, check_fit
 
 
 class Engine:
@@ -296,13 +298,27 @@ class Engine:
             StateError: the state is of another base, adapter or configuration.
         """
         state.require(origin)
+        paths = memory_paths(self.model)
+        try:
+            check_fit(
+                state.tensors,
+                state.tokens,
+                state.segments,
+                config=self.config,
+                heads={index: (paths[index].shape.kv_heads, paths[index].shape.size) for index in self.cache.memories},
+                vocabulary=cast(torch.nn.Embedding, self.model.get_input_embeddings()).num_embeddings,
+            )
+        except ValueError as error:
+            raise StateError(
+                f"the state says that {state.origin.model} wrote it, which cannot be: {error}",
+                "do not use it; read the document again",
+            ) from error
         self.reset()
         self.open_ids = state.tensors[OPEN_IDS].tolist()
         self.cache.segments = state.segments
         self.cache.tokens = state.tokens - len(self.open_ids)
         if BEHIND in state.tensors:
             self.cache.local.behind = state.tensors[BEHIND][None].to(self.device, torch.float32)
-        paths = memory_paths(self.model)
         for index, layer in self.cache.memories.items():
             matrix = state.tensors.get(f"layers.{index}.matrix")
             if matrix is not None:

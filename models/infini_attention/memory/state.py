@@ -10,25 +10,21 @@ import dataclasses
 import hashlib
 import io
 import json
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from ..errors import StateError
 from ..files import atomic_writer
+from .state_file import HEADER, MOST_FILE, damaged, unpack
+from .state_header import MOST_HEADER, kind_of, read_header
+from .state_tensors import ATTACHED, BEHIND, OPEN_IDS, check_tensors
 
 FORMAT = "infini.state"
 VERSION = 1
-OPEN_IDS = "open_ids"
-BEHIND = "behind"
-HEADER = "header"
-ATTACHED = "attached."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -151,95 +147,65 @@ class MemoryState:
             path: ``.safetensors`` gives that format, any other name ``.pt``'s.
 
         Raises:
-            InfiniError: it could not be written; what stood at ``path`` before is intact.
+            InfiniError: it could not be written, or would not be read again; what stood at ``path`` before is intact.
         """
         text = json.dumps(self.header())
         tensors = {name: tensor.contiguous() for name, tensor in self.stored().items()}
+        try:
+            read_header(text)
+            check_tensors(tensors, self.tokens, self.segments)
+        except ValueError as error:
+            raise StateError(f"this cannot be saved as a state: {error}", "read the documents again") from error
         if path.suffix == ".safetensors":
             content = save_safetensors(tensors, {HEADER: text})
         else:
             buffer = io.BytesIO()
             torch.save({HEADER: text, "tensors": tensors}, buffer)
             content = buffer.getvalue()
+        if len(text) > MOST_HEADER or len(content) > MOST_FILE:
+            raise StateError(
+                f"{path} would be larger than a state can be", "read fewer documents into one state, or use --no-text"
+            )
         # What somebody read is nobody else's business.
         with atomic_writer(path, binary=True, private=True) as file:
             file.write(content)
 
     @classmethod
     def load(cls, path: Path) -> MemoryState:
-        """Reads a state and verifies it.
+        """Reads a state and verifies it: that it is whole, and that it holds nothing that no reading gives.
 
         Raises:
             StateError: it is no state, damaged, altered, or of a version that this library does not know.
         """
+        text, tensors = unpack(path)
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise StateError(
-                f"cannot read the state {path}: {error.strerror}", "make one with: infini read FILE -o state.pt"
-            ) from error
-        text, tensors = _unpack(path, content)
-        try:
-            header = json.loads(text)
-            if header.get("format") != FORMAT:
+            form, version = kind_of(text)
+            if form != FORMAT:
                 raise StateError(f"{path} is not a memory state", "make one with: infini read FILE -o state.pt")
-            if header.get("version") != VERSION:
+            if version != VERSION:
                 raise StateError(
-                    f"{path} is a memory state of version {header.get('version')}; this release knows {VERSION}",
+                    f"{path} is a memory state of version {version}; this release knows {VERSION}",
                     "read the document again, or use the release that wrote the state",
                 )
-            digest = header.pop("digest")
-            state = cls(
-                Origin(**header["origin"]),
-                header["tokens"],
-                header["segments"],
-                {name: tensor for name, tensor in tensors.items() if not name.startswith(ATTACHED)},
-                tuple(Source(**source) for source in header["sources"]),
-                {
-                    name.removeprefix(ATTACHED): tensor.numpy().tobytes()
-                    for name, tensor in tensors.items()
-                    if name.startswith(ATTACHED)
-                },
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _damaged(path) from error
-        if digest != _digest(header, tensors) or OPEN_IDS not in tensors:
-            raise _damaged(path)
-        return state
-
-
-def _unpack(path: Path, content: bytes) -> tuple[str, dict[str, Tensor]]:
-    try:
-        if content[:2] == b"PK":
-            # Checks the CRC of every member before anything is unpickled.
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                if archive.testzip() is not None:
-                    raise _damaged(path)
-            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            text, tensors = loaded[HEADER], loaded["tensors"]
-            if not isinstance(text, str) or not all(isinstance(t, Tensor) for t in tensors.values()):
-                raise _damaged(path)
-            return text, tensors
-        if content[8:9] == b"{":
-            with safe_open(str(path), framework="pt") as archive:
-                return (archive.metadata() or {})[HEADER], {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    except pickle.UnpicklingError as error:
-        raise StateError(
-            f"{path} is not a memory state: it holds objects other than tensors, which were not loaded",
-            "do not open files of unknown origin; make a state with: infini read FILE -o state.pt",
-        ) from error
-    except StateError:
-        raise
-    except Exception as error:
-        # What a flipped byte makes zipfile, zlib, torch or safetensors raise has no common type.
-        raise _damaged(path) from error
-    raise StateError(f"{path} is not a memory state", "make one with: infini read FILE -o state.pt")
-
-
-def _damaged(path: Path) -> StateError:
-    return StateError(
-        f"the state {path} is damaged: cut short or altered", "restore it from a copy, or read the document again"
-    )
+            header = read_header(text)
+            check_tensors(tensors, header.tokens, header.segments)
+        except (ValueError, RecursionError) as error:
+            raise damaged(path) from error
+        if header.digest != _digest(header.digested(), tensors):
+            raise damaged(path)
+        fields = header.digested()
+        return cls(
+            Origin(**fields["origin"]),
+            header.tokens,
+            header.segments,
+            {name: tensor for name, tensor in tensors.items() if not name.startswith(ATTACHED)},
+            tuple(Source(**source) for source in fields["sources"]),
+            {
+                name.removeprefix(ATTACHED): tensor.numpy().tobytes()
+                for name, tensor in tensors.items()
+                if name.startswith(ATTACHED)
+            },
+        )
 
 
 def _digest(header: dict[str, Any], tensors: dict[str, Tensor]) -> str:
@@ -254,5 +220,5 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         total.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()

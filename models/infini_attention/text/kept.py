@@ -3,18 +3,53 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
 
 from ..documents import Block
-from ..errors import InfiniError
+from ..errors import InfiniError, StateError
+
+if TYPE_CHECKING:
+    from ..memory.state import MemoryState
 
 # What a state calls it.
 ATTACHMENT = "text"
 # Version 1 has no page labels; it is read as well.
 _VERSION = 2
 _READABLE = (1, 2)
+# Of all text that a state carries: bytes as JSON, and blocks. A shelf of forty long novels.
+MOST_TEXT, MOST_BLOCKS = 24_000_000, 250_000
+_BLOCK_START = re.compile(rb'\[\s*"')
+
+_Number = Annotated[int, Meta(ge=0, le=10**9)]
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+class _Block(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    text: Annotated[str, Meta(min_length=1)]
+    page: _Number | None = None
+    heading: str | None = None
+    label: str | None = None
+
+
+class _Source(msgspec.Struct, forbid_unknown_fields=True):
+    name: Annotated[str, Meta(max_length=4096)]
+    blocks: list[_Block]
+
+
+class _Texts(msgspec.Struct, forbid_unknown_fields=True):
+    version: int
+    sources: list[_Source]
 
 
 @dataclass(frozen=True)
@@ -37,6 +72,10 @@ class KeptText:
 
 def pack(texts: Sequence[KeptText]) -> bytes:
     """Texts as compressed bytes."""
+    return zlib.compress(_encoded(texts), 9)
+
+
+def _encoded(texts: Sequence[KeptText]) -> bytes:
     value = {
         "version": _VERSION,
         "sources": [
@@ -47,19 +86,72 @@ def pack(texts: Sequence[KeptText]) -> bytes:
             for text in texts
         ],
     }
-    return zlib.compress(json.dumps(value, ensure_ascii=False).encode(), 9)
+    return json.dumps(value, ensure_ascii=False).encode(errors="replace")
+
+
+def load_state(path: Path) -> MemoryState:
+    """A saved state, verified, with the text that it carries.
+
+    Raises:
+        StateError: If it is none, damaged, or its text is.
+    """
+    from ..memory.state import MemoryState
+
+    state = MemoryState.load(path)
+    if ATTACHMENT in state.attachments:
+        unpack(state.attachments[ATTACHMENT])
+    return state
+
+
+def check_room(texts: Sequence[KeptText]) -> None:
+    """Refuse more text than a state carries: before a night's reading, not after it.
+
+    Raises:
+        InfiniError: If there is more.
+    """
+    size, blocks = len(_encoded(texts)), sum(len(text.blocks) for text in texts)
+    if size > MOST_TEXT or blocks > MOST_BLOCKS:
+        raise InfiniError(
+            f"{size / 1e6:,.0f} MB of text in {blocks:,} paragraphs is more than a state carries "
+            f"({MOST_TEXT / 1e6:,.0f} MB, {MOST_BLOCKS:,})",
+            "Read fewer documents into one state, or leave the text out with --no-text.",
+        )
 
 
 def unpack(content: bytes) -> list[KeptText]:
     """What `pack` made.
 
     Raises:
-        InfiniError: If another release wrote it.
+        StateError: If it is damaged, larger than any, or of another release.
     """
-    value = json.loads(zlib.decompress(content))
-    if value.get("version") not in _READABLE:
-        raise InfiniError(
-            f"the state carries text of version {value.get('version')}; this release knows {_VERSION}",
-            "Read the document again, or ask with --memory-only.",
-        )
-    return [KeptText(source["name"], tuple(Block(*block) for block in source["blocks"])) for source in value["sources"]]
+    try:
+        text = _inflated(content)
+        version = msgspec.json.decode(text, type=_Version).version
+        if version not in _READABLE:
+            raise StateError(
+                f"the state carries text of version {version}; this release knows {_VERSION}",
+                "Read the document again, or use the release that wrote the state.",
+            )
+        # Many short blocks take far more memory than their letters.
+        if sum(1 for _ in _BLOCK_START.finditer(text)) > 2 * MOST_BLOCKS:
+            raise ValueError("there are more blocks than a state has")
+        sources = msgspec.json.decode(text, type=_Texts).sources
+        if sum(len(source.blocks) for source in sources) > MOST_BLOCKS:
+            raise ValueError("there are more blocks than a state has")
+    except (ValueError, RecursionError, zlib.error) as error:
+        raise StateError(
+            "the text that the state carries is damaged", "Restore the state from a copy, or read the document again."
+        ) from error
+    return [
+        KeptText(source.name, tuple(Block(one.text, one.page, one.heading, one.label) for one in source.blocks))
+        for source in sources
+    ]
+
+
+def _inflated(content: bytes) -> bytes:
+    """Decompressed bytes, never more than a state's text may have."""
+    inflating = zlib.decompressobj()
+    text = inflating.decompress(content, MOST_TEXT)
+    if not inflating.eof or inflating.unused_data:
+        raise ValueError("the text is cut short, or larger than any")
+    return text
