@@ -152,7 +152,9 @@ def test_every_plan_that_ships_can_be_run(file: Path) -> None:
     shipped = read(file.parent)
     came = ("ngrams", "key_state_layers", "value_state_layers")
     same = {name: getattr(shipped.config, name) for name in ("reread_first", *came)}
-    assert dataclasses.replace(recipe.config, **same) == shipped.config
+    # A model whose memory is still to be trained has none to go on with.
+    if shipped.memory:
+        assert dataclasses.replace(recipe.config, **same) == shipped.config
     for name in came:
         assert getattr(recipe.config, name) in ((), getattr(shipped.config, name))
     assert recipe.base == shipped.base
