@@ -155,6 +155,6 @@ def test_every_plan_that_ships_can_be_run(file: Path) -> None:
     # A model whose memory is still to be trained has none to go on with.
     if shipped.memory:
         assert dataclasses.replace(recipe.config, **same) == shipped.config
-    for name in came:
-        assert getattr(recipe.config, name) in ((), getattr(shipped.config, name))
+        for name in came:
+            assert getattr(recipe.config, name) in ((), getattr(shipped.config, name))
     assert recipe.base == shipped.base
