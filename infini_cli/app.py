@@ -16,6 +16,7 @@ from infini_cli.completion import COMPLETE, words_to_complete
 from infini_cli.exits import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of, report
 from infini_cli.options import Flags, help_and_exit
 from infini_cli.output import closed_pipe_ends_quietly
+from infini_cli.terminal import gate
 from infini_cli.user_file import config_path, take_defaults
 
 # Module, function or group in it, and what the list of commands says. A command is imported and built only when it is
@@ -72,7 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with gate():
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(arguments: list[str]) -> int:
     flags = Flags()
     try:
         with closed_pipe_ends_quietly():

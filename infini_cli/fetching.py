@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infini_cli.output import Console, is_terminal
+from infini_cli.output import Console, rich_console
+from infini_cli.terminal import is_terminal
 
 if TYPE_CHECKING:
     from infini_attention.model.spec import BaseSpec
@@ -39,11 +40,10 @@ def download_bar(console: Console) -> Iterator[Callable[[int, int | None], None]
     if console.quiet or not is_terminal(console.stderr):
         yield lambda done, total: None
         return
-    from rich.console import Console as RichConsole
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (BarColumn(bar_width=20), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=RichConsole(file=console.stderr, highlight=False), transient=True)
+    bar = Progress(*columns, console=rich_console(console.stderr), transient=True)
     task: TaskID | None = None
 
     def progress(done: int, total: int | None) -> None:

@@ -14,6 +14,7 @@ from infini_attention.documents.clean import told
 from infini_attention.errors import InfiniError
 from infini_attention.reporting import Advance
 
+from infini_cli.exits import one_line
 from infini_cli.fetching import download_bar
 from infini_cli.interrupt import deferred_interrupt
 from infini_cli.options import Rule, Settings
@@ -265,4 +266,4 @@ def check_state_output(path: Path, sources: Sequence[str]) -> None:
 def _ask_password(name: str) -> str:
     import getpass
 
-    return getpass.getpass(f"Password of {name}: ", stream=sys.stderr)
+    return getpass.getpass(f"Password of {one_line(name)}: ", stream=sys.stderr)

@@ -13,6 +13,7 @@ from infini_attention.files import atomic_writer
 from infini_attention.reporting import Advance
 
 from infini_cli.exits import one_line
+from infini_cli.terminal import drawn_on, gated, is_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -73,7 +74,7 @@ class Console:
             TextColumn("{task.fields[count]}", markup=False),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self._rich(), transient=True) as bar:
+        with Progress(*columns, console=rich_console(self.stderr), transient=True) as bar:
             task = bar.add_task(one_line(label), total=total_tokens, count=_count(0, total_tokens, None))
 
             def advance(tokens: int, place: str = "", /) -> None:
@@ -85,12 +86,6 @@ class Console:
                 bar.update(task, count=f"{one_line(place)}  {count}" if place else count)
 
             yield advance
-
-    def _rich(self) -> RichConsole:
-        from rich.console import Console as RichConsole
-
-        # Rich takes any NO_COLOR that is not empty to mean no colour, as no-color.org asks.
-        return RichConsole(file=self.stderr, highlight=False)
 
     def _line(self, text: str) -> None:
         self.stderr.write(f"{one_line(text)}\n")
@@ -127,14 +122,6 @@ def emit_json(value: object, file: IO[str], *, jsonl: bool = False) -> None:
     file.flush()
 
 
-def is_terminal(stream: IO[str]) -> bool:
-    """Whether a person is looking at what is written there."""
-    try:
-        return stream.isatty()
-    except (AttributeError, ValueError):
-        return False
-
-
 def figure(value: Any) -> str:
     """A figure as people read it: three decimals where there are any, thousands apart."""
     if value is None:
@@ -147,25 +134,35 @@ def figure(value: Any) -> str:
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], file: IO[str]) -> None:
     """Write a table, aligned right, as wide as it needs to be: no column is dropped or cut."""
     from rich.box import SIMPLE
-    from rich.console import Console as RichConsole
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=SIMPLE)
     for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(Text(one_line(name)), justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
-    RichConsole(file=file, width=_WIDE, highlight=False).print(table, no_wrap=True, crop=False)
+        # As they are: brackets in a name are no markup.
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    rich_console(file, width=_WIDE).print(table, no_wrap=True, crop=False)
+
+
+def rich_console(stream: IO[str], *, width: int | None = None) -> RichConsole:
+    """What draws on a stream. Rich gives orders to terminals, so each text in the drawing has to be `one_line`."""
+    from rich.console import Console as RichConsole
+
+    # Rich takes any NO_COLOR that is not empty to mean no colour, as no-color.org asks.
+    return RichConsole(file=drawn_on(stream), width=width, highlight=False)
 
 
 @contextlib.contextmanager
 def answer_file(path: str | os.PathLike[str] | None) -> Iterator[IO[str]]:
     """The place for the answer: stdout if `path` is None or `-`, else an atomic text file."""
     if path is None or os.fspath(path) == "-":
-        yield sys.stdout
+        yield gated(sys.stdout)
         return
     with atomic_writer(path) as file:
-        yield file
+        # A terminal may be named as a file.
+        yield gated(file)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from infini_cli.exits import one_line
 from infini_cli.opening import open_state
-from infini_cli.output import is_terminal
+from infini_cli.output import rich_console
+from infini_cli.terminal import is_terminal
 
 if TYPE_CHECKING:
     from infini_attention import MemoryState
@@ -61,8 +62,8 @@ def write(value: Mapping[str, Any], out: IO[str], *, details: bool) -> None:
         details: Whether checksums and fingerprints are of interest.
     """
     origin, drawn = value["origin"], is_terminal(out)
-    out.write(f"file: {value['file']}, {value['bytes']:,} bytes, memories {value['memory_bytes']:,} bytes\n")
-    out.write(f"model: {origin['model']}\n")
+    out.write(f"file: {one_line(value['file'])}, {value['bytes']:,} bytes, memories {value['memory_bytes']:,} bytes\n")
+    out.write(f"model: {one_line(origin['model'])}\n")
     out.write(
         f"read: {value['tokens']:,} tokens, {value['segments']:,} segments closed, "
         f"{value['open_tokens']:,} tokens in the open one\n"
@@ -74,11 +75,11 @@ def write(value: Mapping[str, Any], out: IO[str], *, details: bool) -> None:
             out.write(f"source: {', '.join(_of_source(source))}\n")
         if details:
             name = f"{one_line(source['name'])}: " if drawn else ""
-            out.write(f"  {name}sha256 {source['sha256']}, by {source['extractor']}\n")
+            out.write(f"  {name}sha256 {source['sha256']}, by {one_line(source['extractor'])}\n")
     _write_memories(value, out, drawn=drawn)
     if details:
         for part in ("base", "adapter", "config"):
-            out.write(f"{part}: {origin[part]}\n")
+            out.write(f"{part}: {one_line(origin[part])}\n")
         out.write(f"digest: {value['digest']}\n")
 
 
@@ -107,7 +108,7 @@ def _memories(state: MemoryState) -> list[dict[str, Any]]:
 
 
 def _of_source(source: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{one_line(source['name'])} ({source['kind']})"
+    yield f"{one_line(source['name'])} ({one_line(source['kind'])})"
     if source["pages"] is not None:
         yield f"{source['pages']:,} pages"
     yield f"{source['tokens']:,} tokens"
@@ -122,7 +123,6 @@ def _span(source: Mapping[str, Any]) -> str:
 
 def _draw_sources(sources: Sequence[Mapping[str, Any]], out: IO[str]) -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -135,8 +135,10 @@ def _draw_sources(sources: Sequence[Mapping[str, Any]], out: IO[str]) -> None:
     for source in sources:
         pages = "" if source["pages"] is None else f"{source['pages']:,}"
         span = "" if source["segments"] is None else _span(source)
-        table.add_row(Text(one_line(source["name"])), source["kind"], pages, f"{source['tokens']:,}", span)
-    Console(file=out, highlight=False).print(table)
+        table.add_row(
+            Text(one_line(source["name"])), Text(one_line(source["kind"])), pages, f"{source['tokens']:,}", span
+        )
+    rich_console(out).print(table)
 
 
 def _write_memories(value: Mapping[str, Any], out: IO[str], *, drawn: bool) -> None:
@@ -162,10 +164,9 @@ def _write_memories(value: Mapping[str, Any], out: IO[str], *, drawn: bool) -> N
 
 def _draw_memories(layers: Sequence[Mapping[str, Any]], found: Mapping[str, list[list[float]]], out: IO[str]) -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=out, highlight=False)
+    console = rich_console(out)
     blocks = _PLAIN_BLOCKS if console.options.ascii_only else _BLOCKS
     table = Table(box=SIMPLE)
     table.add_column("layer", justify="right")

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from infini_cli.output import Console
+from infini_cli.output import Console, rich_console
 
 if TYPE_CHECKING:
     from infini_attention.train.trainer import Progress
@@ -54,7 +54,6 @@ def training_progress(console: Console, steps: int) -> Iterator[StepReport]:
     if console.quiet or not console.stderr.isatty():
         yield report
         return
-    from rich.console import Console as RichConsole
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -65,7 +64,7 @@ def training_progress(console: Console, steps: int) -> Iterator[StepReport]:
         TextColumn("{task.description}", markup=False),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=RichConsole(file=console.stderr, highlight=False)) as bar:
+    with Bar(*columns, console=rich_console(console.stderr)) as bar:
         task = bar.add_task("", total=steps)
 
         def show(progress: Progress) -> None:
