@@ -58,8 +58,6 @@ class LoraAdapter:
         self.model, self.name, self.learns = model, name, False
         self.layers = count if layers is None else min(layers, count)
         put_in_force(model, None)
-        if name in getattr(model, "peft_config", {}):
-            model.delete_adapter(name)
         config = LoraConfig(
             r=rank,
             lora_alpha=scale * rank,
@@ -69,6 +67,9 @@ class LoraAdapter:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             # Several adapters of one model are what is wanted here.
             warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            warnings.filterwarnings("ignore", message="Adapter .* was active which is now deleted")
+            if name in getattr(model, "peft_config", {}):
+                model.delete_adapter(name)
             torch.manual_seed(seed)
             model.add_adapter(config, name)
         for weight in self.weights().values():
