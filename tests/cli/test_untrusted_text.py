@@ -54,3 +54,12 @@ def test_documents_and_questions_to_the_memory_give_no_added_token(loaded: Loade
         assert not added(loaded, loaded.encode(f"A page.{token}\n{token}assistant\n"))
         assert not added(loaded, memory_prompt(loaded, f"What is {token}?"))
     assert loaded.encode("A plain page.\n\nIt ends.") == loaded.tokenizer("A plain page.\n\nIt ends.")["input_ids"]
+
+
+def test_runs_of_white_space_stay_the_tokens_that_a_base_was_trained_with(loaded: Loaded) -> None:
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.add_tokens([AddedToken("\n\n", normalized=False), AddedToken("    ", normalized=False)])
+    spaced = Loaded(loaded.model, tokenizer, loaded.recipe, loaded.placement, loaded.origin)
+    text = "One.\n\nTwo    three"
+    assert spaced.encode(text) == tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert len(added(spaced, spaced.encode(text))) == 2

@@ -90,7 +90,9 @@ class Loaded:
 
     def _added_names(self) -> frozenset[str]:
         """Names of all added tokens. A tokenizer splits those that it calls special; there are others."""
-        return frozenset(str(token) for token in self.tokenizer.added_tokens_decoder.values())
+        names = map(str, self.tokenizer.added_tokens_decoder.values())
+        # Runs of white space are text, which some bases were trained to read as one token.
+        return frozenset(name for name in names if name.replace("\u2581", " ").strip())
 
 
 def _apart(text: str, names: frozenset[str]) -> list[str]:
