@@ -111,12 +111,10 @@ def test_a_reader_answers_from_the_best_passage_and_chooses_numbers_from_all() -
     found = [
         Found(Passage(0, number, (Sentence(text, None, None),)), 1.0, 2.0 - number) for number, text in enumerate(texts)
     ]
-    assert in_view("Who paid?", found, by_reader=True) == InView(found[:1], [])
-    assert in_view("How many crowns did Marta pay?", found, by_reader=True) == InView(
-        found, ["nine crowns", "forty crowns"]
-    )
-    assert in_view("Who paid?", found, by_reader=False) == InView(found, [])
-    assert in_view("Who paid?", [], by_reader=True) == InView([], [])
+    assert in_view("Who paid?", found, 1) == InView(found[:1], [])
+    assert in_view("How many crowns did Marta pay?", found, 1) == InView(found, ["nine crowns", "forty crowns"])
+    assert in_view("Who paid?", found, 4) == InView(found, [])
+    assert in_view("Who paid?", [], 1) == InView([], [])
 
 
 def test_places_are_told_as_far_as_they_are_known() -> None:

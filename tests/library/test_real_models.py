@@ -26,9 +26,9 @@ STORY = (
 
 @pytest.mark.slow
 def test_smollm2_has_the_bits_of_its_base_while_its_memory_is_empty() -> None:
-    loaded = load_model(device="cpu", dtype="bf16", fetch=False)
-    ids = torch.tensor([loaded.encode(STORY * 5)[:300]])
-    assert ids.shape == (1, 300) and loaded.config.segment_length > 300
+    loaded = load_model(device="cpu", fetch=False)
+    ids = torch.tensor([loaded.encode(STORY)])
+    assert 50 < ids.shape[1] < loaded.config.segment_length
     with torch.inference_mode():
         logits = loaded.model(input_ids=ids, past_key_values=new_cache(loaded.model)).logits
         with memory_off(loaded.model):

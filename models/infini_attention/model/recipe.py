@@ -51,6 +51,7 @@ class AnswerSettings:
         passage_words: words of a passage, about.
         candidates: passages that the search gives, to be put in order.
         in_view: the most that stay in view for the answer, the best ones.
+        reader_passages: of these, the most that a reader sees.
         by_words: go by the search alone; otherwise the model puts the passages in order.
         view_tokens: tokens that a model without a memory has in view; one with a memory has a segment.
     """
@@ -58,17 +59,18 @@ class AnswerSettings:
     passage_words: int = 80
     candidates: int = 12
     in_view: int = 4
+    reader_passages: int = 1
     by_words: bool = False
     view_tokens: int = 4096
 
     def __post_init__(self) -> None:
-        if min(self.passage_words, self.candidates, self.in_view, self.view_tokens) < 1:
+        if min(self.passage_words, self.candidates, self.in_view, self.reader_passages, self.view_tokens) < 1:
             raise ValueError("the numbers of [answers] must be at least 1")
 
 
 # Of a model without a memory, whose recipe says nothing of it. Not bound to a segment: over 30 questions on three novels, ten
 # passages of 120 words gave an untrained 0.5B base a token F1 of 0.22, one of 80 words gave the 135M default 0.09.
-WIDE = AnswerSettings(passage_words=120, candidates=10, in_view=10, by_words=True)
+WIDE = AnswerSettings(passage_words=120, candidates=10, in_view=10, reader_passages=10, by_words=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -237,13 +239,20 @@ def _on_hub(name: str) -> BaseSpec:
 
 
 def read(folder: Path, file: str = RECIPE) -> Recipe:
-    """Reads the recipe in a folder; one without a ``[config]`` is of a model without a memory.
+    """Reads a recipe; one without a ``[config]`` is of a model without a memory.
+
+    Args:
+        folder: where it stands.
+        file: its name there; a plan that stands beside ``recipe.toml`` need not say which base it is for.
 
     Raises:
         ModelUnavailable: it cannot be read.
     """
     try:
         values = tomllib.loads((folder / file).read_text(encoding="utf-8"))
+        if "base" not in values and file != RECIPE:
+            own = tomllib.loads((folder / RECIPE).read_text(encoding="utf-8"))
+            values = {"name": own["name"], "base": own["base"], **values}
         usual = AnswerSettings() if "config" in values else WIDE
         return Recipe(
             values["name"],

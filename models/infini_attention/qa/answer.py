@@ -17,6 +17,7 @@ from .choosing import Generates, from_passages
 from .cite import resting
 from .evidence import REFUSAL
 from .memory_question import memory_prompt
+from .passages_turn import passages_turn
 from .refuse import TOLD, refuses
 from .reranker import load_reranker
 from .retrieve import Found, Retriever
@@ -157,7 +158,8 @@ class Answerer:
 
     def _view(self, question: str, found: Sequence[Found]) -> _View:
         assert self.retriever is not None
-        chosen = in_view(question, found, by_reader=self.reader is not None)
+        settings = self.loaded.recipe.answers
+        chosen = in_view(question, found, settings.in_view if self.reader is None else settings.reader_passages)
         text = "\n\n".join(one.passage.text for one in self.retriever.ordered(chosen.found))
         return _View(self.retriever.view(chosen.found), text, chosen.numbers)
 
@@ -183,10 +185,11 @@ class Answerer:
                 return
             view = self._view(question, found) if found else None
         engine: Generates | None = None
-        if view is not None and self.reader is None and not self.loaded.memory:
-            # An untrained base heeds what stands in its own turn of the chat.
-            turn = Turn(self.loaded, prompts.fill("ask-passages", text=view.text, question=question), max_tokens)
+        if view is not None and not self.loaded.memory:
+            before, after = passages_turn(self.loaded, view.text, question)
+            turn = Turn(self.loaded, "", max_tokens, prompt=[*before, *after])
             engine = self.loaded.engine(use_memory=False)
+            engine.adapter = self.reader
         elif view is not None:
             engine = from_passages(self.loaded, [view.ids], remembered, reader=self.reader, options=view.options)
         if engine is not None:

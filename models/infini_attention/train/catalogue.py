@@ -24,6 +24,7 @@ from .questions import Instructions, question_task
 from .reranking import FEWEST_QUESTIONS, PassageChoice
 from .tasks import ContextDistillation, LanguageModelling, TrainingTask
 from .training_plan import Phase, TrainingPlan
+from .view_reading import ViewReading
 
 # What can be trained.
 MEMORY, RERANKER, READER, WRITER = "memory", "reranker", "reader", "writer"
@@ -32,12 +33,16 @@ NEEDLES, KEYS, FACTS = "needles", "keys", "facts"
 # The same, with questions as a person puts them.
 CHAT = "chat_"
 # The only ones that these systems learn from, and that only they do.
-OWN = {RERANKER: (PassageChoice.name,), READER: (PassageReading.name, ReadingNumbers.name), WRITER: (Writing.name,)}
+OWN = {
+    RERANKER: (PassageChoice.name,),
+    READER: (PassageReading.name, ReadingNumbers.name, ViewReading.name),
+    WRITER: (Writing.name,),
+}
 OWNED = tuple(name for names in OWN.values() for name in names)
 # Tasks that need long texts.
 TEXTS = (LanguageModelling.name, ContextDistillation.name, ReadingNumbers.name)
 # Tasks that need texts with what was asked about them, or with summaries.
-ASKED = (Instructions.name, PassageChoice.name, PassageReading.name, Writing.name)
+ASKED = (Instructions.name, PassageChoice.name, PassageReading.name, ViewReading.name, Writing.name)
 TASKS = (*TEXTS, DistantRecall.name, NEEDLES, KEYS, FACTS, *(CHAT + name for name in (NEEDLES, KEYS, FACTS)), *ASKED)
 
 
@@ -128,6 +133,9 @@ def _asked(name: str, loaded: Loaded, stories: Sequence[Story]) -> TrainingTask:
     elif name == PassageChoice.name:
         task = PassageChoice([choosable(loaded, story) for story in stories])
         found, wanted = task.texts, f"at least {FEWEST_QUESTIONS} questions each, and their evidence"
+    elif name == ViewReading.name:
+        task = ViewReading(loaded, stories)
+        found, wanted = task.texts, "questions each"
     else:
         task = PassageReading([readable(loaded, story) for story in stories])
         found, wanted = task.texts, "questions each, and their evidence"
