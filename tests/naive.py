@@ -152,107 +152,113 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([first * cos[:half] - second * sin[:half], second * cos[half:] + first * sin[half:]])
 
 
-def attention_layer(
-    weights: dict[str, Tensor],
-    config: InfiniConfig,
-    hidden: Tensor,
-    cos: Tensor,
-    sin: Tensor,
-    heads: int,
-    kv_heads: int,
-    signs: Tensor | None = None,
-    index: int = 0,
-) -> Tensor:
+class AttentionLayer:
     """One attention layer with its memory over a whole text, a token after the other.
 
     Args:
         weights: of the layer: ``q``, ``k``, ``v`` (``[out, in]``, no bias) and the memory path's parameters by name.
         config: of the memory path.
-        hidden: ``[T, C]``, what the layer's projections see.
         cos, sin: ``[segment_length, D]``, rotary tables.
         heads, kv_heads: how many of each.
         signs: ``[T, kv_heads, D]``, of the tokens, if the path sees n-grams or has a gated key state.
         index: of the layer.
-
-    Returns:
-        ``[T, heads, D]``, what goes into the output projection.
     """
-    size, share, rank = cos.shape[-1], heads // kv_heads, config.rank
-    down = {
-        name: weights["down"][:, i * rank : (i + 1) * rank] for i, name in enumerate(("query", "key", "value", "shift"))
-    }
-    matrices: list[Tensor] = [hidden.new_zeros(size, size) for _ in range(kv_heads)]
-    norms: list[Tensor] = [hidden.new_zeros(size) for _ in range(kv_heads)]
-    outputs: list[Tensor] = []
 
-    def sequence(end: int, g: int) -> Tensor:
-        """What the n-gram of a head adds that ends at a place of the text."""
-        assert signs is not None
-        length = config.ngrams[(index + g) % len(config.ngrams)]
-        return weights["ngram_scale"][g] * ngram(signs[:, g], end, length)
+    def __init__(
+        self,
+        weights: dict[str, Tensor],
+        config: InfiniConfig,
+        cos: Tensor,
+        sin: Tensor,
+        heads: int,
+        kv_heads: int,
+        signs: Tensor | None = None,
+        index: int = 0,
+    ) -> None:
+        self.weights, self.config, self.cos, self.sin, self.index = weights, config, cos, sin, index
+        self.heads, self.kv_heads, self.share, self.size = heads, kv_heads, heads // kv_heads, cos.shape[-1]
+        self.signs = signs
+        parts = weights["down"].split(config.rank, 1)
+        self.down = dict(zip(("query", "key", "value", "shift"), parts, strict=False))
 
-    for start in range(0, len(hidden), config.segment_length):
-        segment = hidden[start : start + config.segment_length]
-        key_states: list[list[Tensor]] = []
-        if index in config.key_state_layers:
-            assert signs is not None
-            logits = segment @ weights["key_state_weight"] + weights["key_state_bias"]
-            seen = signs[start : start + len(segment)]
-            key_states = [gated_state(seen[:, g], logits[:, g]) for g in range(kv_heads)]
-        plain = {name: (segment @ weights[name].T).reshape(len(segment), -1, size) for name in ("q", "k", "v")}
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """What goes into the output projection, ``[T, heads, D]``, for ``[T, C]``, what the layer's projections see."""
+        self.matrices = [hidden.new_zeros(self.size, self.size) for _ in range(self.kv_heads)]
+        self.norms = [hidden.new_zeros(self.size) for _ in range(self.kv_heads)]
+        outputs = []
+        for start in range(0, len(hidden), self.config.segment_length):
+            self.open(start, hidden[start : start + self.config.segment_length])
+            for t in range(len(self.segment)):
+                outputs.append(torch.stack([self.output(t, j) for j in range(self.heads)]))
+            for g in range(self.kv_heads):
+                self.write(g)
+        return torch.stack(outputs)
+
+    def open(self, start: int, segment: Tensor) -> None:
+        """Begins a segment: its plain projections, and what its gated key states hold after each token."""
+        self.start, self.segment = start, segment
+        self.plain = {
+            name: (segment @ self.weights[name].T).reshape(len(segment), -1, self.size) for name in ("q", "k", "v")
+        }
+        self.key_states: list[list[Tensor]] = []
+        if self.index in self.config.key_state_layers:
+            assert self.signs is not None
+            logits = segment @ self.weights["key_state_weight"] + self.weights["key_state_bias"]
+            seen = self.signs[start : start + len(segment)]
+            self.key_states = [gated_state(seen[:, g], logits[:, g]) for g in range(self.kv_heads)]
+
+    def output(self, t: int, j: int) -> Tensor:
+        """What one query head puts out for one token of the segment."""
+        g, w, h = j // self.share, self.weights, self.segment[t]
+        query = rotate(self.plain["q"][t, j], self.cos[t], self.sin[t])
+        keys = [rotate(self.plain["k"][s, g], self.cos[s], self.sin[s]) for s in range(t + 1)]
+        scores = torch.stack([query @ key / math.sqrt(self.size) for key in keys])
+        attended = scores.softmax(0) @ self.plain["v"][: t + 1, g]
+        if self.start == 0:
+            return attended
+        asked = (w["q"] @ h + h @ self.down["query"] @ w["query_up"]).reshape(self.heads, self.size)[j]
+        # A query sees the n-gram and the gated state that end with its own token; a key those before its own.
+        asked = self.bound(asked, g, self.start + t, t + 1)
+        held = read(self.config.update_rule, self.matrices[g], self.norms[g], asked)
+        if self.config.gate == "convex":
+            return convex(w["gate_bias"][j], held, attended)
+        return residual(h @ w["gate_weight"][:, j] + w["gate_bias"][j], held, attended)
+
+    def bound(self, vector: Tensor, g: int, end: int, state: int) -> Tensor:
+        """A key or query with the n-gram that ends at a place of the text, and with what a gated key state holds."""
+        if self.config.ngrams or self.key_states:
+            vector = unit(vector)
+        if self.config.ngrams:
+            assert self.signs is not None
+            length = self.config.ngrams[(self.index + g) % len(self.config.ngrams)]
+            vector = vector + self.weights["ngram_scale"][g] * ngram(self.signs[:, g], end, length)
+        if self.key_states:
+            vector = vector + self.weights["key_state_scale"][g] * unit(self.key_states[g][state])
+        return vector
+
+    def write(self, g: int) -> None:
+        """Writes the segment into one head's memory."""
+        w, segment, span = self.weights, self.segment, slice(g * self.size, (g + 1) * self.size)
+        keys, values = [], []
         for t, h in enumerate(segment):
-            row = []
-            reading = (weights["q"] @ h + h @ down["query"] @ weights["query_up"]).reshape(heads, size)
-            for j in range(heads):
-                query = rotate(plain["q"][t, j], cos[t], sin[t])
-                scores = [
-                    query @ rotate(plain["k"][s, j // share], cos[s], sin[s]) / math.sqrt(size) for s in range(t + 1)
-                ]
-                attended = torch.stack(scores).softmax(0) @ plain["v"][: t + 1, j // share]
-                if start == 0:
-                    row.append(attended)
-                    continue
-                asked = reading[j]
-                if config.ngrams or key_states:
-                    asked = unit(asked)
-                if config.ngrams:
-                    asked = asked + sequence(start + t, j // share)
-                if key_states:
-                    asked = asked + weights["key_state_scale"][j // share] * unit(key_states[j // share][t + 1])
-                held = read(config.update_rule, matrices[j // share], norms[j // share], asked)
-                if config.gate == "convex":
-                    row.append(convex(weights["gate_bias"][j], held, attended))
-                else:
-                    logit = h @ weights["gate_weight"][:, j] + weights["gate_bias"][j]
-                    row.append(residual(logit, held, attended))
-            outputs.append(torch.stack(row))
-        for g in range(kv_heads):
-            span = slice(g * size, (g + 1) * size)
-            keys, values = [], []
-            for t, h in enumerate(segment):
-                key = plain["k"][t, g] + h @ down["key"] @ weights["key_up"][:, span]
-                if config.key_shift and t > 0:
-                    key = key + segment[t - 1] @ down["shift"] @ weights["shift_up"][:, span]
-                if config.ngrams or key_states:
-                    key = unit(key)
-                if config.ngrams:
-                    key = key + sequence(start + t - 1, g)
-                if key_states:
-                    key = key + weights["key_state_scale"][g] * unit(key_states[g][t])
-                keys.append(key)
-                values.append(plain["v"][t, g] + h @ down["value"] @ weights["value_up"][:, span])
-            if index in config.value_state_layers:
-                logits = segment @ weights["value_state_weight"][:, g] + weights["value_state_bias"][g]
-                earlier = gated_state(torch.stack(values), logits)[:-1]
-                values = [v + weights["value_state_scale"][g] * r for v, r in zip(values, earlier, strict=True)]
-            if config.update_rule == "deltanet":
-                beta = torch.sigmoid(segment @ weights["beta_weight"][:, g] + weights["beta_bias"][g])
-                decay = torch.sigmoid(segment @ weights["g_weight"][:, g] + weights["g_bias"][g]).log()
-                matrices[g] = write_deltanet(matrices[g], torch.stack(keys), torch.stack(values), beta, decay)
-            else:
-                step = write_linear if config.update_rule == "linear" else write_delta
-                matrices[g], norms[g] = step(matrices[g], norms[g], torch.stack(keys), torch.stack(values))
-    return torch.stack(outputs)
+            key = self.plain["k"][t, g] + h @ self.down["key"] @ w["key_up"][:, span]
+            if self.config.key_shift and t > 0:
+                key = key + segment[t - 1] @ self.down["shift"] @ w["shift_up"][:, span]
+            keys.append(self.bound(key, g, self.start + t - 1, t))
+            values.append(self.plain["v"][t, g] + h @ self.down["value"] @ w["value_up"][:, span])
+        if self.index in self.config.value_state_layers:
+            logits = segment @ w["value_state_weight"][:, g] + w["value_state_bias"][g]
+            earlier = gated_state(torch.stack(values), logits)[:-1]
+            values = [v + w["value_state_scale"][g] * r for v, r in zip(values, earlier, strict=True)]
+        if self.config.update_rule == "deltanet":
+            beta = torch.sigmoid(segment @ w["beta_weight"][:, g] + w["beta_bias"][g])
+            decay = torch.sigmoid(segment @ w["g_weight"][:, g] + w["g_bias"][g]).log()
+            self.matrices[g] = write_deltanet(self.matrices[g], torch.stack(keys), torch.stack(values), beta, decay)
+        else:
+            step = write_linear if self.config.update_rule == "linear" else write_delta
+            self.matrices[g], self.norms[g] = step(
+                self.matrices[g], self.norms[g], torch.stack(keys), torch.stack(values)
+            )
 
 
 def look_up(

@@ -170,7 +170,7 @@ def test_a_layer_gives_what_the_naive_layer_gives(
     config = small_config(update_rule=rule, gate=gate, key_shift=key_shift, **beside)
     token_signs = decoder.infini.signs
     signs = None if token_signs is None else token_signs(decoder.embed_tokens(ids))[0]
-    wanted = naive.attention_layer(weights, config, hidden, cos[0], sin[0], 4, 2, signs, 1)
+    wanted = naive.AttentionLayer(weights, config, cos[0], sin[0], 4, 2, signs, 1)(hidden)
     # Strengths, decays and gates meet the float32 parameters as float64, so only their rounding to float32 is left.
     torch.testing.assert_close(output, wanted.flatten(1), rtol=1e-6, atol=3e-7)
     weighs = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).reshape(output.shape)
