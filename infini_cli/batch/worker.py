@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from infini_attention.documents import PageSelection
 from infini_attention.errors import InfiniError
+from infini_attention.memory.reading_journal import ReadingJournal
 from infini_attention.session import Session
 from infini_attention.text.kept import ATTACHMENT
 
@@ -111,7 +112,7 @@ class Reader:
             What became of it, errors included.
 
         Raises:
-            ReadingInterrupted: If it stopped; nothing was written then.
+            ReadingInterrupted: If it stopped; what was read is in the state's journal then.
         """
         console = self._notes()
         sha256 = content_hash(task.source)
@@ -147,11 +148,12 @@ class Reader:
     def _read(self, task: Task, console: Console, interrupted: Callable[[], bool]) -> Outcome:
         pages = None if task.pages is None else PageSelection.parse(task.pages)
         settings = self.job.settings
-        documents = open_documents([task.source], pages, console, settings.pdf_backend, settings.ocr, ask=False)
-        session = Session(self._loaded, console, keep_text=self.job.keep_text)
-        session.read_documents(documents, interrupted=interrupted)
-        state = session.snapshot()
-        state.save(self.job.folder / task.state)
+        with ReadingJournal(self.job.folder / task.state, console) as journal:
+            documents = open_documents([task.source], pages, console, settings.pdf_backend, settings.ocr, ask=False)
+            session = Session(self._loaded, console, keep_text=self.job.keep_text)
+            session.read_documents(documents, interrupted=interrupted, journal=journal)
+            state = session.snapshot()
+            journal.finish(state)
         return Outcome(
             Record(
                 source=task.source,

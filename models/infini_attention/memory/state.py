@@ -140,11 +140,12 @@ class MemoryState:
         }
         return {**header, "digest": _digest(header, self.stored())}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, scratch: Path | None = None) -> None:
         """Writes the state, whole or not at all; mode 0600.
 
         Args:
             path: ``.safetensors`` gives that format, any other name ``.pt``'s.
+            scratch: see ``atomic_writer``.
 
         Raises:
             InfiniError: it could not be written, or would not be read again; what stood at ``path`` before is intact.
@@ -167,7 +168,7 @@ class MemoryState:
                 f"{path} would be larger than a state can be", "read fewer documents into one state, or use --no-text"
             )
         # What somebody read is nobody else's business.
-        with atomic_writer(path, binary=True, private=True) as file:
+        with atomic_writer(path, binary=True, private=True, scratch=scratch) as file:
             file.write(content)
 
     @classmethod
