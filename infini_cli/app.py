@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from infini_cli.completion import COMPLETE, words_to_complete
 from infini_cli.exits import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of, report
-from infini_cli.interrupt import requests_interrupt
+from infini_cli.interrupt import cleared_away
 from infini_cli.options import Flags, help_and_exit
 from infini_cli.output import closed_pipe_ends_quietly
 from infini_cli.terminal import gate
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    with gate(), requests_interrupt():
+    with gate(), cleared_away():
         return _run(list(sys.argv[1:] if argv is None else argv))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 # SIGTERM is what a system sends before it goes down, SIGHUP what a terminal does that is closed.
-_REQUESTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
@@ -23,26 +23,27 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked = True
 
-    with _handled(note):
+    with _handled(note, _REQUESTS):
         yield lambda: asked
 
 
-def requests_interrupt() -> contextlib.AbstractContextManager[None]:
-    """Inside, every request to end is a `KeyboardInterrupt`, so that what is half done is cleared away."""
-    return _handled(_interrupt)
+def cleared_away() -> contextlib.AbstractContextManager[None]:
+    """Inside, SIGTERM and SIGHUP end the process as an exception does, so that what is half written is removed."""
+    return _handled(_leave, _REQUESTS[1:])
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _leave(number: int, frame: FrameType | None) -> None:
+    # As a shell tells of a process that a signal has ended.
+    raise SystemExit(128 + number)
 
 
 @contextlib.contextmanager
-def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _handled(handler: Callable[[int, FrameType | None], None], requests: tuple[signal.Signals, ...]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     # What nohup or a shell has put aside stays aside.
-    numbers = [number for number in _REQUESTS if signal.getsignal(number) is not signal.SIG_IGN]
+    numbers = [number for number in requests if signal.getsignal(number) is not signal.SIG_IGN]
     before = [signal.signal(number, handler) for number in numbers]
     try:
         yield

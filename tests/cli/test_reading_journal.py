@@ -267,6 +267,20 @@ def test_another_reading_is_not_lost_at_once(infini: Infini, documents: list[Pat
     assert "going on" in infini("read", *documents, "-o", state).err
 
 
+def test_a_request_to_end_before_anything_is_read_leaves_nothing(
+    infini: Infini, documents: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infini_cli.commands import read
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(read, "open_documents", lambda *_: send(signal.SIGTERM))
+    with pytest.raises(SystemExit) as ended:
+        infini("read", *documents, "-o", tmp_path / "s.pt")
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert names(tmp_path) == set()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_the_same_in_python(infini: Infini, documents: list[Path], tmp_path: Path, model: str) -> None:
     whole, state = tmp_path / "whole.pt", tmp_path / "s.pt"
     assert infini("read", *documents, "-o", whole).code == 0
