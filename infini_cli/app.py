@@ -30,7 +30,7 @@ COMMANDS = {
     "eval": ("evaluation", "app", "Measure what a model still knows of what it has read."),
     "adapt": ("adapt", "adapt", "Train the memory path of a base model."),
     "models": ("models", "app", "List, fetch and show models."),
-    "state": ("state", "app", "Show and verify saved states."),
+    "state": ("state", "app", "Show and verify saved states, and forget their text."),
     "prompts": ("prompts", "app", "List, show and copy the instructions that the model is given."),
     "schema": ("schema", "schema", "List or print the schemas of JSON output."),
 }

@@ -18,6 +18,7 @@ from infini_cli.dumping import dump
 from infini_cli.exits import EXIT_INTERRUPTED
 from infini_cli.opening import check_state_output, open_documents, open_session, open_state, require_memory
 from infini_cli.output import Console, answer_file, emit_json
+from infini_cli.passphrases import new_cipher
 
 if TYPE_CHECKING:
     from infini_attention.documents import Document, PageSelection
@@ -43,6 +44,9 @@ Output = Annotated[
 NoText = Annotated[bool, typer.Option("--no-text", help="Leave the text out of the state: ask cannot look back then.")]
 DumpText = Annotated[
     bool, typer.Option("--dump-text", help="Print the text that the model would see, and stop; json adds the places.")
+]
+Encrypt = Annotated[
+    bool, typer.Option("--encrypt", help="Encrypt the state with a passphrase; so is what goes on from such a state.")
 ]
 Batch = Annotated[
     str | None,
@@ -72,6 +76,7 @@ def read(
     pages: options.Pages = None,
     no_text: NoText = False,
     dump_text: DumpText = False,
+    encrypt: Encrypt = False,
     batch: Batch = None,
     jobs: Jobs = None,
     shard: Part = None,
@@ -92,8 +97,10 @@ def read(
     """
     selection = options.page_selection(pages)
     if dump_text:
-        if output is not None or memory is not None or batch is not None:
-            raise UsageFailure("--dump-text prints text and makes no state", "Leave -o, --memory and --batch out.")
+        if output is not None or memory is not None or batch is not None or encrypt:
+            raise UsageFailure(
+                "--dump-text prints text and makes no state", "Leave -o, --memory, --batch and --encrypt out."
+            )
         sources = options.inputs(ctx, files)
         dump(open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr), settings.format)
         return
@@ -110,9 +117,12 @@ def read(
         state = None if memory is None else open_state(memory)
         from infini_attention.memory.reading_journal import ReadingJournal
 
-        with ReadingJournal(target, settings.console) as journal, _how_to_go_on(journal, settings.console):
+        cipher = new_cipher(target) if encrypt and (state is None or state.cipher is None) else None
+        if cipher is None and state is not None:
+            cipher = state.cipher
+        with ReadingJournal(target, settings.console, cipher) as journal, _how_to_go_on(journal, settings.console):
             documents = open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr)
-            session = open_session(settings, settings.console, state, model, keep_text=not no_text)
+            session = open_session(settings, settings.console, state, model, keep_text=not no_text, cipher=cipher)
             _read_one(settings, session, documents, journal)
         return
     if memory is not None:
@@ -123,7 +133,8 @@ def read(
 
     where = Where(jobs, ray, None if shard is None else Shard.parse(shard))
     wanted = _wanted(ctx, files, batch, selection)
-    _read_many(settings, wanted, Job(Path(output).absolute(), settings, not no_text, settings.debug), where)
+    cipher = new_cipher(Path(output)) if encrypt else None
+    _read_many(settings, wanted, Job(Path(output).absolute(), settings, not no_text, settings.debug, cipher), where)
 
 
 def _read_one(settings: options.Reading, session: Session, documents: list[Document], journal: ReadingJournal) -> None:

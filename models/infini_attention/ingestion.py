@@ -148,6 +148,7 @@ class Ingestion:
         try:
             engine.restore(state, origin)
         except StateError:
+            # Of the same key, and yet not of this model: somebody has made it.
             engine.restore(start, origin)
             return 0
         before = state.tokens - start.tokens

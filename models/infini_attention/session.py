@@ -14,6 +14,7 @@ from .documents import Document, PageSelection, load_document
 from .documents.source import document_of_text
 from .errors import ModelUnavailable, StateError
 from .ingestion import Ingestion
+from .memory.cipher import StateCipher
 from .memory.engine import Engine
 from .memory.reading_journal import ReadingJournal
 from .memory.state import MemoryState, Source
@@ -26,20 +27,28 @@ from .text.kept import ATTACHMENT, KeptText, check_room, load_state, pack, unpac
 WORDS = 150
 
 
-def load(model: str | None = None, *, memory: str | Path | None = None, **options: Any) -> Session:
+def load(
+    model: str | None = None,
+    *,
+    memory: str | Path | None = None,
+    passphrase: str | None = None,
+    **options: Any,
+) -> Session:
     """A session that has read nothing, or what a saved state holds.
 
     Args:
         model: a recipe's name, a folder, or a hub id (see ``recipe.find``); the default model if left out.
         memory: a state that ``Session.save`` or ``infini read`` wrote.
+        passphrase: opens the state, and encrypts what the session saves.
         options: see ``loading.load_model``.
 
     Raises:
         ModelUnavailable: the model is unknown or cannot be had.
         StateError: the state is damaged.
     """
-    state = None if memory is None else load_state(Path(memory))
-    return Session(load_model(model, **options) if model else load_model(**options), state=state)
+    cipher = None if passphrase is None else StateCipher(passphrase)
+    state = None if memory is None else load_state(Path(memory), cipher)
+    return Session(load_model(model, **options) if model else load_model(**options), state=state, cipher=cipher)
 
 
 def never() -> AbstractContextManager[Callable[[], bool]]:
@@ -56,6 +65,7 @@ class Session:
         state: what to start from. Its text serves any model; its memory is checked when it is first used.
         keep_text: whether the text of documents stays beside the memory, so that answers can be looked up in it.
         stoppable: gives a context for reading, and what tells inside whether to stop.
+        cipher: encrypts what is saved; that of the state if left out.
 
     Attributes:
         sources: what was read, in order.
@@ -71,6 +81,7 @@ class Session:
         *,
         keep_text: bool = True,
         stoppable: Callable[[], AbstractContextManager[Callable[[], bool]]] = never,
+        cipher: StateCipher | None = None,
     ) -> None:
         self.loaded, self.reporter = loaded, reporter
         self.keep_text, self.stoppable = keep_text, stoppable
@@ -79,8 +90,10 @@ class Session:
         self.pending: list[Document] = []
         self._state, self._engine = state, loaded.engine()
         self._answerers: dict[bool, Answerer] = {}
+        self.cipher = cipher
         if state is not None:
             self.sources.extend(state.sources)
+            self.cipher = cipher or state.cipher
             if ATTACHMENT in state.attachments:
                 self.texts.extend(unpack(state.attachments[ATTACHMENT]))
 
@@ -147,7 +160,7 @@ class Session:
         with contextlib.ExitStack() as stack:
             journal = None
             if output is not None:
-                journal = stack.enter_context(ReadingJournal(Path(output), self.reporter))
+                journal = stack.enter_context(ReadingJournal(Path(output), self.reporter, self.cipher))
             self.read_documents(
                 [one if isinstance(one, Document) else load_document(str(one), pages=selection) for one in sources],
                 journal=journal,
@@ -234,7 +247,10 @@ class Session:
             self.loaded.recipe.require_memory()
         attachments = {ATTACHMENT: pack(self.texts)} if self.texts else {}
         return dataclasses.replace(
-            self.engine.snapshot(self.loaded.origin), sources=tuple(self.sources), attachments=attachments
+            self.engine.snapshot(self.loaded.origin),
+            sources=tuple(self.sources),
+            attachments=attachments,
+            cipher=self.cipher,
         )
 
     def save(self, path: str | Path) -> None:

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from ..errors import InfiniError, StateError
 from ..files import TEMPORARY
 from ..reporting import SILENT, Reporter
+from .cipher import LockedState, StateCipher
 from .state import MemoryState
 
 # Seconds between two checkpoints: a few hundredths of a second each.
@@ -37,6 +38,7 @@ class ReadingJournal:
     Args:
         target: where the state goes. Beside a device or a pipe nothing is kept.
         reporter: told what becomes of an earlier journal.
+        cipher: encrypts checkpoints, where the state is going to be encrypted.
 
     Attributes:
         folder: where it is.
@@ -46,8 +48,8 @@ class ReadingJournal:
         InfiniError: on entering, another process reads into the state, or its folder cannot be written.
     """
 
-    def __init__(self, target: Path, reporter: Reporter = SILENT) -> None:
-        self.target, self.reporter = target, reporter
+    def __init__(self, target: Path, reporter: Reporter = SILENT, cipher: StateCipher | None = None) -> None:
+        self.target, self.reporter, self._cipher = target, reporter, cipher
         real = Path(os.path.realpath(target))
         self.folder = real.with_name(f"{real.name}.journal")
         self.written = False
@@ -85,14 +87,16 @@ class ReadingJournal:
                 until this reading has one of its own.
 
         Raises:
-            StateError: there is an encrypted checkpoint that this reading's passphrase does not open.
+            LockedState: there is an encrypted checkpoint that the cipher does not open.
         """
         self._key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest().encode()
         self._last = time.monotonic()
         if not self._keeps or not self._checkpoint.exists():
             return None
         try:
-            state = MemoryState.load(self._checkpoint)
+            state = MemoryState.load(self._checkpoint, self._cipher)
+        except LockedState:
+            raise
         except StateError as error:
             self.reporter.note(f"{self.folder} cannot be used ({error.message}): reading begins anew")
             return None
@@ -116,7 +120,7 @@ class ReadingJournal:
         if not self._keeps:
             return
         try:
-            dataclasses.replace(state, attachments={_KEY: self._key}).save(self._checkpoint)
+            dataclasses.replace(state, attachments={_KEY: self._key}, cipher=self._cipher).save(self._checkpoint)
         except InfiniError as error:
             kept = "; the same command goes on from the last checkpoint" if self.written else ""
             raise InfiniError(error.message, f"free some space{kept}") from error
@@ -129,10 +133,18 @@ class ReadingJournal:
         Raises:
             InfiniError: it cannot be written; the last checkpoint is intact.
         """
-        state.save(self.target, scratch=self.folder if self._keeps else None)
+        self.write(state)
         if self._keeps:
             self._checkpoint.unlink(missing_ok=True)
         self.written = False
+
+    def write(self, state: MemoryState) -> None:
+        """Writes the state; what is kept of a reading stays.
+
+        Raises:
+            InfiniError: it cannot be written.
+        """
+        state.save(self.target, scratch=self.folder if self._keeps else None)
 
     def _acquire(self) -> None:
         for again in range(_TRIES):
