@@ -76,7 +76,8 @@ def test_a_state_each_and_a_line_each(infini: Infini, library: Path, tmp_path: P
         alone = MemoryState.load(tmp_path / "alone.pt")
         assert all(torch.equal(tensor, state.tensors[key]) for key, tensor in alone.tensors.items())
         assert (alone.sources, alone.attachments) == (state.sources, state.attachments)
-    assert oct((folder / "manifest.jsonl").stat().st_mode & 0o777) == "0o600"
+    assert oct(folder.stat().st_mode & 0o777) == "0o700"
+    assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"0o600"}
 
 
 def test_what_is_done_is_skipped_and_what_changed_is_read(infini: Infini, library: Path, tmp_path: Path) -> None:
