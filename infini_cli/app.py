@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from infini_cli.completion import COMPLETE, words_to_complete
 from infini_cli.exits import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of, report
+from infini_cli.interrupt import cleared_away
 from infini_cli.options import Flags, help_and_exit
 from infini_cli.output import closed_pipe_ends_quietly
 from infini_cli.terminal import gate
@@ -29,7 +30,7 @@ COMMANDS = {
     "eval": ("evaluation", "app", "Measure what a model still knows of what it has read."),
     "adapt": ("adapt", "adapt", "Train the memory path of a base model."),
     "models": ("models", "app", "List, fetch and show models."),
-    "state": ("state", "app", "Show and verify saved states."),
+    "state": ("state", "app", "Show and verify saved states, and forget their text."),
     "prompts": ("prompts", "app", "List, show and copy the instructions that the model is given."),
     "schema": ("schema", "schema", "List or print the schemas of JSON output."),
 }
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    with gate():
+    with gate(), cleared_away():
         return _run(list(sys.argv[1:] if argv is None else argv))
 
 

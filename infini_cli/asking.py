@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any
 
+from infini_attention.memory.reading_journal import ReadingJournal
 from infini_attention.qa import cite
 from infini_attention.qa.answer import Answer, AnswerStream
 from infini_attention.reporting import Reporter
@@ -24,14 +24,14 @@ class Asker:
         max_tokens: Tokens after which an answer ends.
         look_back: Whether answers are looked up in the text, where there is any.
         show_sources: Whether the sentences that an answer rests on are printed after it.
-        update: The state that documents, questions and answers are written into; None: none.
+        update: The lock on the state that documents, questions and answers are written into; None: none.
 
     Attributes:
         last: The answer given last.
     """
 
     def __init__(
-        self, session: Session, *, max_tokens: int, look_back: bool, show_sources: bool, update: Path | None
+        self, session: Session, *, max_tokens: int, look_back: bool, show_sources: bool, update: ReadingJournal | None
     ) -> None:
         self.session, self.max_tokens, self.show_sources, self.update = session, max_tokens, show_sources, update
         self.last: Answer | None = None
@@ -94,8 +94,8 @@ class Asker:
         tell_limit(answer.limit, answer.mid_sentence, self.session.reporter, "--max-tokens")
         if self.update is not None:
             self.session.remember(answer)
-            self.session.save(self.update)
-            self.session.reporter.note(f"{self.update}: the question and its answer were added")
+            self.update.write(self.session.snapshot())
+            self.session.reporter.note(f"{self.update.target}: the question and its answer were added")
         return answer
 
 

@@ -19,9 +19,11 @@ from infini_cli.fetching import download_bar
 from infini_cli.interrupt import deferred_interrupt
 from infini_cli.options import Rule, Settings
 from infini_cli.output import Console
+from infini_cli.passphrases import cipher_of
 
 if TYPE_CHECKING:
     from infini_attention import Loaded, MemoryState
+    from infini_attention.memory.cipher import StateCipher
     from infini_attention.memory.config import InfiniConfig
     from infini_attention.model.recipe import Recipe
     from infini_attention.session import Session
@@ -137,14 +139,14 @@ def load_model(
 
 
 def open_state(path: Path) -> MemoryState:
-    """Load and verify a saved state.
+    """Load and verify a saved state; one that is encrypted is opened with the person's passphrase.
 
     Raises:
-        StateError: If there is none, or it is damaged.
+        StateError: If there is none, or it is damaged, or another passphrase opens it.
     """
     from infini_attention.text.kept import load_state
 
-    return load_state(path)
+    return load_state(path, cipher_of(path))
 
 
 def open_session(
@@ -155,6 +157,7 @@ def open_session(
     *,
     keep_text: bool = True,
     by_text: bool = False,
+    cipher: StateCipher | None = None,
 ) -> Session:
     """Load the right model and go on from a state, if there is one.
 
@@ -165,6 +168,7 @@ def open_session(
         model: The model that the person named for this run, if any.
         keep_text: See `Session`.
         by_text: Whether the text that a state carries will do: it serves any model, its memory only its own.
+        cipher: See `Session`.
 
     Raises:
         StateError: If the state belongs to another model than the one named.
@@ -174,7 +178,7 @@ def open_session(
 
     name = None if state is None else model_of_state(state, model, settings.model, by_text=by_text)
     loaded = load_model(settings, console, name)
-    session = Session(loaded, console, state, keep_text=keep_text, stoppable=deferred_interrupt)
+    session = Session(loaded, console, state, keep_text=keep_text, stoppable=deferred_interrupt, cipher=cipher)
     if state is not None and loaded.memory and not session.memory_fits:
         console.note(f"the state's memory is of {state.origin.model}: only its text is used")
     return session

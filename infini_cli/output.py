@@ -88,8 +88,10 @@ class Console:
             yield advance
 
     def _line(self, text: str) -> None:
-        self.stderr.write(f"{one_line(text)}\n")
-        self.stderr.flush()
+        # Where nobody listens any more, as after `2>&1 | head`, or on a terminal that is gone, work goes on.
+        with contextlib.suppress(OSError):
+            self.stderr.write(f"{one_line(text)}\n")
+            self.stderr.flush()
 
 
 def write_answer(pieces: Iterable[str], file: IO[str]) -> str:

@@ -31,6 +31,7 @@ def facts(path: Path) -> dict[str, Any]:
     state = open_state(path)
     header = state.header()
     value = {"file": str(path), "bytes": path.stat().st_size, "memory_bytes": state.memory_bytes}
+    value["encrypted"] = state.cipher is not None
     value |= {key: header[key] for key in ("format", "version", "origin", "tokens", "segments")}
     waiting = len(state.tensors["open_ids"])
     spans = _spans([source.tokens for source in state.sources], state, waiting)
@@ -63,6 +64,8 @@ def write(value: Mapping[str, Any], out: IO[str], *, details: bool) -> None:
     """
     origin, drawn = value["origin"], is_terminal(out)
     out.write(f"file: {one_line(value['file'])}, {value['bytes']:,} bytes, memories {value['memory_bytes']:,} bytes\n")
+    if value["encrypted"]:
+        out.write("encrypted with a passphrase\n")
     out.write(f"model: {one_line(origin['model'])}\n")
     out.write(
         f"read: {value['tokens']:,} tokens, {value['segments']:,} segments closed, "

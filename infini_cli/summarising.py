@@ -29,7 +29,7 @@ def write_summary(session: Session, summarizer: Summarizer, per_chapter: bool, f
             f"{label}\n" + "".join(f"  - {one}\n" for one in note.sentences) if outline else f"{label}: {note.text}\n"
         )
         if not shows_notes:
-            session.reporter.detail(text.rstrip())
+            session.reporter.detail(f"a note of {len(note.text.split())} words was taken")
         elif form == "text":
             out.write(text)
             out.flush()

@@ -37,14 +37,13 @@ def page_of(position: int) -> int:
 def test_page_of_every_character(position: int) -> None:
     pages = Pages(document())
     assert pages.at(position) == page_of(position)
-    assert pages.left(position) == (page_of(position), 9)
     assert pages.place(position) == f"p. {page_of(position)} of 12"
 
 
 def test_after_the_end_and_without_pages() -> None:
     assert Pages(document()).at(10_000) == 9
     plain = Pages(document(tuple(Block(block.text) for block in BLOCKS), None))
-    assert (plain.at(3), plain.place(3), plain.left(3)) == (None, "", None)
+    assert (plain.at(3), plain.place(3)) == (None, "")
     # A block without a page does not hide those that follow.
     assert Pages(document((Block("title"), *BLOCKS))).at(0) == 2
 

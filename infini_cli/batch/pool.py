@@ -162,8 +162,9 @@ def _died(task: Task, model: str, how: str) -> Outcome:
 
 def _serve(pipe: Connection, job: Job, threads: int) -> None:
     """What a process does."""
-    # Ctrl-C reaches all processes of a terminal; what it means is told by the first one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, and the end of a terminal, reach all its processes; what that means is told by the first one.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     try:
         import torch
 

@@ -187,7 +187,7 @@ def _note(notes: str, console: Console) -> None:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(0o700, exist_ok=True)
     except FileNotFoundError:
         raise InfiniError(
             f"the directory {folder.parent} does not exist", f"Make it first: mkdir -p {folder.parent}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from infini_attention.documents import PageSelection
 from infini_attention.errors import InfiniError
+from infini_attention.memory.reading_journal import ReadingJournal
 from infini_attention.session import Session
 from infini_attention.text.kept import ATTACHMENT
 
@@ -24,6 +25,7 @@ from infini_cli.output import Console
 
 if TYPE_CHECKING:
     from infini_attention import MemoryState
+    from infini_attention.memory.cipher import StateCipher
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +37,14 @@ class Job:
         settings: Of the run.
         keep_text: Whether the text of a document stays beside its memory.
         debug: Whether tracebacks of errors are shown.
+        cipher: What states are encrypted with, if they are.
     """
 
     folder: Path
     settings: Reading
     keep_text: bool = True
     debug: bool = False
+    cipher: StateCipher | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Reader:
             What became of it, errors included.
 
         Raises:
-            ReadingInterrupted: If it stopped; nothing was written then.
+            ReadingInterrupted: If it stopped; what was read is in the state's journal then.
         """
         console = self._notes()
         sha256 = content_hash(task.source)
@@ -126,19 +130,26 @@ class Reader:
 
     def _done(self, task: Task, sha256: str | None) -> Outcome | None:
         from infini_attention import StateError
+        from infini_attention.memory.cipher import LockedState
+        from infini_attention.text.kept import load_state
 
         path, earlier = self.job.folder / task.state, task.earlier
         if not path.exists():
             return None
         if earlier is None:
-            _refuse_foreign(path, sha256)
+            self._refuse_foreign(path, sha256)
+            return None
+        try:
+            state = load_state(path, self.job.cipher)
+            state.require(self._loaded.origin)
+        except LockedState:
+            # Nothing that was encrypted is replaced by what is not, or is so with another passphrase.
+            raise
+        except StateError:
             return None
         if earlier.status != "ok" or earlier.sha256 != sha256 or earlier.pages != task.pages:
             return None
-        try:
-            state = _load(path)
-            state.require(self._loaded.origin)
-        except StateError:
+        if (state.cipher is None) != (self.job.cipher is None):
             return None
         if not _is_of(state, sha256) or (ATTACHMENT in state.attachments) != self.job.keep_text:
             return None
@@ -147,11 +158,12 @@ class Reader:
     def _read(self, task: Task, console: Console, interrupted: Callable[[], bool]) -> Outcome:
         pages = None if task.pages is None else PageSelection.parse(task.pages)
         settings = self.job.settings
-        documents = open_documents([task.source], pages, console, settings.pdf_backend, settings.ocr, ask=False)
-        session = Session(self._loaded, console, keep_text=self.job.keep_text)
-        session.read_documents(documents, interrupted=interrupted)
-        state = session.snapshot()
-        state.save(self.job.folder / task.state)
+        with ReadingJournal(self.job.folder / task.state, console, self.job.cipher) as journal:
+            documents = open_documents([task.source], pages, console, settings.pdf_backend, settings.ocr, ask=False)
+            session = Session(self._loaded, console, keep_text=self.job.keep_text, cipher=self.job.cipher)
+            session.read_documents(documents, interrupted=interrupted, journal=journal)
+            state = session.snapshot()
+            journal.finish(state)
         return Outcome(
             Record(
                 source=task.source,
@@ -166,6 +178,21 @@ class Reader:
                 hint=None,
                 finished=_now(),
             )
+        )
+
+    def _refuse_foreign(self, path: Path, sha256: str | None) -> None:
+        """A file that no manifest knows is only replaced if it holds the same document: a run may have been cut before it
+        could record it."""
+        from infini_attention import StateError
+        from infini_attention.text.kept import load_state
+
+        try:
+            if _is_of(load_state(path, self.job.cipher), sha256):
+                return
+        except StateError:
+            pass
+        raise InfiniError(
+            f"{path} is there already and was not made from this document", "Move it away, or choose another folder."
         )
 
     def _notes(self) -> Console:
@@ -193,27 +220,6 @@ def failure(task: Task, model: str, sha256: str | None, message: str, hint: str)
         hint=hint,
         finished=_now(),
     )
-
-
-def _refuse_foreign(path: Path, sha256: str | None) -> None:
-    """A file that no manifest knows is only replaced if it holds the same document: a run may have been cut before it
-    could record it."""
-    from infini_attention import StateError
-
-    try:
-        if _is_of(_load(path), sha256):
-            return
-    except StateError:
-        pass
-    raise InfiniError(
-        f"{path} is there already and was not made from this document", "Move it away, or choose another folder."
-    )
-
-
-def _load(path: Path) -> MemoryState:
-    from infini_attention.text.kept import load_state
-
-    return load_state(path)
 
 
 def _is_of(state: MemoryState, sha256: str | None) -> bool:

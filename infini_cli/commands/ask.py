@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from infini_attention.documents.folder import expand
@@ -13,6 +13,9 @@ from infini_attention.errors import InputError, UsageFailure
 from infini_cli import options
 from infini_cli.opening import open_documents, open_session, open_state, require_memory
 from infini_cli.output import answer_file, emit_json
+
+if TYPE_CHECKING:
+    from infini_attention.memory.reading_journal import ReadingJournal
 
 Question = Annotated[str | None, typer.Argument(help="The question; piped in, one a line, if left out.")]
 File = Annotated[
@@ -62,6 +65,7 @@ def ask(
     talking = question is None and options.stdin_is_terminal()
     form = settings.format if question is not None or talking or options.given(ctx, "format") else options.Format.JSONL
     selection = options.page_selection(pages)
+    lock = _lock(ctx, memory) if update and memory is not None else None
     state = None if memory is None else open_state(memory)
     questions = [] if talking else _piped() if question is None else [_checked(question)]
     documents = open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr)
@@ -77,7 +81,7 @@ def ask(
         max_tokens=max_tokens,
         look_back=not memory_only,
         show_sources=show_sources,
-        update=memory if update else None,
+        update=lock,
     )
     with answer_file(output) as out:
         if talking:
@@ -88,6 +92,13 @@ def ask(
         else:
             for asked in questions:
                 asker.answer(asked, form, out)
+
+
+def _lock(ctx: typer.Context, memory: Path) -> ReadingJournal | None:
+    """The lock on a state, until the command ends: from when it is read to when it is written, it is nobody else's."""
+    from infini_attention.memory.reading_journal import ReadingJournal
+
+    return ctx.with_resource(ReadingJournal(memory)) if memory.is_file() else None
 
 
 def _sources(ctx: typer.Context, question: str | None, memory: Path | None, file: list[str] | None) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +17,12 @@ from infini_cli import options
 from infini_cli.dumping import dump
 from infini_cli.exits import EXIT_INTERRUPTED
 from infini_cli.opening import check_state_output, open_documents, open_session, open_state, require_memory
-from infini_cli.output import answer_file, emit_json
+from infini_cli.output import Console, answer_file, emit_json
+from infini_cli.passphrases import new_cipher
 
 if TYPE_CHECKING:
     from infini_attention.documents import Document, PageSelection
+    from infini_attention.memory.reading_journal import ReadingJournal
     from infini_attention.session import Session
 
     from infini_cli.batch.manifest import Record
@@ -41,6 +44,9 @@ Output = Annotated[
 NoText = Annotated[bool, typer.Option("--no-text", help="Leave the text out of the state: ask cannot look back then.")]
 DumpText = Annotated[
     bool, typer.Option("--dump-text", help="Print the text that the model would see, and stop; json adds the places.")
+]
+Encrypt = Annotated[
+    bool, typer.Option("--encrypt", help="Encrypt the state with a passphrase; so is what goes on from such a state.")
 ]
 Batch = Annotated[
     str | None,
@@ -70,6 +76,7 @@ def read(
     pages: options.Pages = None,
     no_text: NoText = False,
     dump_text: DumpText = False,
+    encrypt: Encrypt = False,
     batch: Batch = None,
     jobs: Jobs = None,
     shard: Part = None,
@@ -79,8 +86,8 @@ def read(
 ) -> None:
     """Read documents into a memory state, which `ask` and `summarize` start from.
 
-    Several files are read in order. With --memory, reading goes on from an earlier state. After Ctrl-C the state holds
-    what was read until then, and a note says how to go on.
+    Several files are read in order. With --memory, reading goes on from an earlier state. While it is read, STATE.journal
+    keeps what was read: after Ctrl-C, or whatever else ends reading, the same command goes on from there.
 
     With a folder as STATE, every document gets a state of its own in it, and a line in its manifest.jsonl. What was
     read before, and has not changed, is skipped; documents that fail do not stop the others, and the exit status is 6.
@@ -90,8 +97,10 @@ def read(
     """
     selection = options.page_selection(pages)
     if dump_text:
-        if output is not None or memory is not None or batch is not None:
-            raise UsageFailure("--dump-text prints text and makes no state", "Leave -o, --memory and --batch out.")
+        if output is not None or memory is not None or batch is not None or encrypt:
+            raise UsageFailure(
+                "--dump-text prints text and makes no state", "Leave -o, --memory, --batch and --encrypt out."
+            )
         sources = options.inputs(ctx, files)
         dump(open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr), settings.format)
         return
@@ -106,9 +115,15 @@ def read(
         sources, target = options.inputs(ctx, files), Path(output)
         check_state_output(target, sources)
         state = None if memory is None else open_state(memory)
-        documents = open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr)
-        session = open_session(settings, settings.console, state, model, keep_text=not no_text)
-        _read_one(settings, session, documents, sources, target)
+        from infini_attention.memory.reading_journal import ReadingJournal
+
+        cipher = new_cipher(target) if encrypt and (state is None or state.cipher is None) else None
+        if cipher is None and state is not None:
+            cipher = state.cipher
+        with ReadingJournal(target, settings.console, cipher) as journal, _how_to_go_on(journal, settings.console):
+            documents = open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr)
+            session = open_session(settings, settings.console, state, model, keep_text=not no_text, cipher=cipher)
+            _read_one(settings, session, documents, journal)
         return
     if memory is not None:
         raise UsageFailure("--memory goes on from one state, and a folder has many", "Name a file with -o.")
@@ -118,27 +133,14 @@ def read(
 
     where = Where(jobs, ray, None if shard is None else Shard.parse(shard))
     wanted = _wanted(ctx, files, batch, selection)
-    _read_many(settings, wanted, Job(Path(output).absolute(), settings, not no_text, settings.debug), where)
+    cipher = new_cipher(Path(output)) if encrypt else None
+    _read_many(settings, wanted, Job(Path(output).absolute(), settings, not no_text, settings.debug, cipher), where)
 
 
-def _read_one(
-    settings: options.Reading, session: Session, documents: list[Document], sources: list[str], output: Path
-) -> None:
-    try:
-        session.read_documents(documents)
-    except ReadingInterrupted as interruption:
-        if not interruption.tokens:
-            settings.console.note("interrupted before anything was read: no state was written")
-            raise
-        session.snapshot().save(output)
-        for note in _how_to_go_on(interruption, sources, output):
-            settings.console.note(note)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    except KeyboardInterrupt:
-        settings.console.note("interrupted: no state was written")
-        raise
-    saved = session.snapshot()
-    saved.save(output)
+def _read_one(settings: options.Reading, session: Session, documents: list[Document], journal: ReadingJournal) -> None:
+    session.read_documents(documents, journal=journal)
+    saved, output = session.snapshot(), journal.target
+    journal.finish(saved)
     size = output.stat().st_size / 1e6
     settings.console.note(
         f"{output}: {saved.tokens:,} tokens, {saved.segments:,} segments closed and one open; {size:.1f} MB"
@@ -147,6 +149,23 @@ def _read_one(
         header = saved.header()
         value = {"schema": "infini.read/1", "state": str(output), "model": saved.origin.model}
         settings.answer(None, [], value | {key: header[key] for key in ("tokens", "segments", "sources")})
+
+
+@contextlib.contextmanager
+def _how_to_go_on(journal: ReadingJournal, console: Console) -> Iterator[None]:
+    """Say it where reading is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        read = "interrupted"
+        if isinstance(interruption, ReadingInterrupted) and interruption.tokens:
+            place = f", into {interruption.place}"
+            read += f": read {interruption.tokens:,} of {interruption.total:,} tokens{place}"
+        kept = f"what was read is in {journal.folder}" if journal.written else "nothing was kept"
+        console.note(f"{read}; {kept}")
+        if journal.written:
+            console.note("to go on, give the same command again")
+        raise
 
 
 def _wanted(
@@ -183,21 +202,3 @@ def _read_many(settings: options.Reading, wanted: list[Wanted], job: Job, where:
     if tally.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     tally.require_all()
-
-
-def _how_to_go_on(interruption: ReadingInterrupted, sources: list[str], output: Path) -> list[str]:
-    tokens = f"read {interruption.tokens:,} of {interruption.total:,} tokens"
-    left = sources[len(sources) - interruption.left :]
-    stopped = sources[len(sources) - interruption.left - 1]
-    go_on = f"--memory {output} -o {output}"
-    notes = []
-    if interruption.pages is not None:
-        first, last = interruption.pages
-        tokens += f", into page {first} of {stopped}"
-        notes.append(f"to go on: infini read {shlex.quote(stopped)} --pages {first}-{last} {go_on}")
-    elif interruption.last_words is not None:
-        tokens += f", into {stopped}; the last words read are: {interruption.last_words}"
-        notes.append(f"to go on: save what follows them as a file, then: infini read FILE {go_on}")
-    if left:
-        notes.append(f"not begun: infini read {shlex.join(left)} {go_on}")
-    return [f"interrupted: {tokens}; state in {output}", *notes]

@@ -1,4 +1,4 @@
-"""`infini state`: what is in a saved state, and whether it is whole."""
+"""`infini state`: what is in a saved state, whether it is whole, and how its text is forgotten."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from infini_attention.errors import InputError
 from infini_cli import completion, options
 from infini_cli.opening import open_state
 from infini_cli.output import answer_file, emit_json
+from infini_cli.passphrases import cipher_of
 
 File = Annotated[
     Path, typer.Argument(metavar="STATE", help="A state that `infini read` wrote.", autocompletion=completion.states)
 ]
 
-app = typer.Typer(help="Show and verify saved states.", rich_markup_mode=None)
+app = typer.Typer(help="Show and verify saved states, and forget their text.", rich_markup_mode=None)
 
 
 app.callback(invoke_without_command=True)(options.help_without_command)
@@ -75,3 +76,25 @@ def verify(
     digest = open_state(file).header()["digest"]
     value = {"schema": "infini.verify/1", "file": str(file), "verified": True, "digest": digest}
     settings.answer(output, [f"{file}: whole and unaltered"], value)
+
+
+@app.command()
+@options.expanded
+def forget(
+    file: File,
+    output: options.Answer = None,
+    *,
+    settings: options.Talk,
+) -> None:
+    """Take the text of what was read out of a state, and notes with it; the memory stays.
+
+    The names of documents, and the tokens of the open segment, are a part of the memory. A disk may keep the old file's
+    bytes until it needs the room.
+    """
+    from infini_attention.text.kept import forget as forget_text
+
+    state, size = forget_text(file, cipher_of(file))
+    waiting = len(state.tensors["open_ids"])
+    value = {"schema": "infini.forget/1", "file": str(file), "forgotten_bytes": size, "open_tokens": waiting}
+    took = f"{size:,} bytes of text were taken out" if size else "there was no text in it"
+    settings.answer(output, [f"{file}: {took}; {waiting:,} tokens wait in the open segment and stay"], value)

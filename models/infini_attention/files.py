@@ -12,11 +12,15 @@ from typing import IO, Any
 
 from .errors import InfiniError
 
+# What the names of files that are still being written end with.
+TEMPORARY = ".tmp"
 _UNWRITABLE_HINT = "Free some space or choose another place with -o; a file that was there before is unchanged."
 
 
 @contextlib.contextmanager
-def atomic_writer(path: str | os.PathLike[str], *, binary: bool = False, private: bool = False) -> Iterator[IO[Any]]:
+def atomic_writer(
+    path: str | os.PathLike[str], *, binary: bool = False, private: bool = False, scratch: Path | None = None
+) -> Iterator[IO[Any]]:
     """Write a file that appears whole or not at all.
 
     It is written under a temporary name in the same directory, fsynced and renamed. If anything fails, what
@@ -27,6 +31,7 @@ def atomic_writer(path: str | os.PathLike[str], *, binary: bool = False, private
         path: Where to.
         binary: Bytes are written, not text.
         private: Nobody but the owner may read the file, whoever could read the one that it replaces (mode 0600).
+        scratch: The folder for the temporary file, on the same file system; the file's own if None.
 
     Raises:
         InfiniError: If it cannot be written (no space, no permission, no such directory).
@@ -36,10 +41,11 @@ def atomic_writer(path: str | os.PathLike[str], *, binary: bool = False, private
         with _explained(path), _opened(os.open(target, os.O_WRONLY), binary) as file:
             yield file
         return
-    with _explained(path):
+    place = target.parent if scratch is None else scratch
+    with _explained(path, place):
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=TEMPORARY, dir=place)
         try:
             with _opened(descriptor, binary) as file:
                 yield file
@@ -54,6 +60,17 @@ def atomic_writer(path: str | os.PathLike[str], *, binary: bool = False, private
         _sync_directory(target.parent)
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it, that nobody but the owner may look into (0700); one that is there stays.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    for each in [*reversed(folder.parents), folder]:
+        if not each.is_dir():
+            each.mkdir(0o700, exist_ok=True)
+
+
 def _opened(descriptor: int, binary: bool) -> IO[Any]:
     if binary:
         return os.fdopen(descriptor, "wb")
@@ -61,13 +78,13 @@ def _opened(descriptor: int, binary: bool) -> IO[Any]:
 
 
 @contextlib.contextmanager
-def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
+def _explained(path: str | os.PathLike[str], place: Path | None = None) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        if error.filename is not None and not _beside(error.filename, path):
+        if error.filename is not None and not _beside(error.filename, path, place):
             raise  # It is about another file that the caller had in hand.
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InfiniError(f"no space left while writing {os.fspath(path)}", _UNWRITABLE_HINT) from error
@@ -75,8 +92,8 @@ def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
         raise InfiniError(f"{os.fspath(path)} cannot be written: {reason}", _UNWRITABLE_HINT) from error
 
 
-def _beside(one: str | bytes | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    return Path(os.path.realpath(os.fsdecode(one))).parent == Path(os.path.realpath(other)).parent
+def _beside(one: str | bytes | os.PathLike[str], other: str | os.PathLike[str], place: Path | None) -> bool:
+    return Path(os.path.realpath(os.fsdecode(one))).parent in (Path(os.path.realpath(other)).parent, place)
 
 
 def _mode_for(target: Path) -> int:

@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-
 from .documents import Document, PageSelection, load_document
-from .documents.reading import DOCUMENT_END, Pages, ReadingInterrupted, blocks_within, what_was_read
 from .documents.source import document_of_text
 from .errors import ModelUnavailable, StateError
+from .ingestion import Ingestion
+from .memory.cipher import StateCipher
 from .memory.engine import Engine
+from .memory.reading_journal import ReadingJournal
 from .memory.state import MemoryState, Source
 from .model.loading import Loaded, load_model
 from .qa.answer import MAX_TOKENS, Answer, Answerer, AnswerStream
-from .reporting import SILENT, Advance, Reporter
+from .reporting import SILENT, Reporter
 from .summary.summarizer import PARAGRAPH, Summarizer, Summary
 from .text.kept import ATTACHMENT, KeptText, check_room, load_state, pack, unpack
 
-_LAST_WORDS = 80
 WORDS = 150
 
 
-def load(model: str | None = None, *, memory: str | Path | None = None, **options: Any) -> Session:
+def load(
+    model: str | None = None,
+    *,
+    memory: str | Path | None = None,
+    passphrase: str | None = None,
+    **options: Any,
+) -> Session:
     """A session that has read nothing, or what a saved state holds.
 
     Args:
         model: a recipe's name, a folder, or a hub id (see ``recipe.find``); the default model if left out.
         memory: a state that ``Session.save`` or ``infini read`` wrote.
+        passphrase: opens the state, and encrypts what the session saves.
         options: see ``loading.load_model``.
 
     Raises:
         ModelUnavailable: the model is unknown or cannot be had.
         StateError: the state is damaged.
     """
-    state = None if memory is None else load_state(Path(memory))
-    return Session(load_model(model, **options) if model else load_model(**options), state=state)
+    cipher = None if passphrase is None else StateCipher(passphrase)
+    state = None if memory is None else load_state(Path(memory), cipher)
+    return Session(load_model(model, **options) if model else load_model(**options), state=state, cipher=cipher)
 
 
 def never() -> AbstractContextManager[Callable[[], bool]]:
@@ -59,6 +65,7 @@ class Session:
         state: what to start from. Its text serves any model; its memory is checked when it is first used.
         keep_text: whether the text of documents stays beside the memory, so that answers can be looked up in it.
         stoppable: gives a context for reading, and what tells inside whether to stop.
+        cipher: encrypts what is saved; that of the state if left out.
 
     Attributes:
         sources: what was read, in order.
@@ -74,6 +81,7 @@ class Session:
         *,
         keep_text: bool = True,
         stoppable: Callable[[], AbstractContextManager[Callable[[], bool]]] = never,
+        cipher: StateCipher | None = None,
     ) -> None:
         self.loaded, self.reporter = loaded, reporter
         self.keep_text, self.stoppable = keep_text, stoppable
@@ -82,8 +90,10 @@ class Session:
         self.pending: list[Document] = []
         self._state, self._engine = state, loaded.engine()
         self._answerers: dict[bool, Answerer] = {}
+        self.cipher = cipher
         if state is not None:
             self.sources.extend(state.sources)
+            self.cipher = cipher or state.cipher
             if ATTACHMENT in state.attachments:
                 self.texts.extend(unpack(state.attachments[ATTACHMENT]))
 
@@ -130,23 +140,33 @@ class Session:
         """The text of all that was read, and of what waits to be read."""
         return [*self.texts, *(KeptText(document.name, document.blocks) for document in self.pending)]
 
-    def read(self, *sources: str | Path | Document, pages: str | None = None) -> Self:
+    def read(self, *sources: str | Path | Document, pages: str | None = None, output: str | Path | None = None) -> Self:
         """Read documents into memory, in this order.
 
         Args:
             sources: files (PDF, Markdown, text and others), or documents.
             pages: of a PDF, such as ``1-40,55``; all if left out.
+            output: where the state goes, if anywhere. A journal stands beside it meanwhile: where reading was stopped,
+                however that was, the same call goes on from it.
 
         Returns:
             The session itself.
 
         Raises:
             InputError: one cannot be read or has no text.
+            InfiniError: the state cannot be written, or another process reads into it.
         """
         selection = None if pages is None else PageSelection.parse(pages)
-        self.read_documents(
-            [one if isinstance(one, Document) else load_document(str(one), pages=selection) for one in sources]
-        )
+        with contextlib.ExitStack() as stack:
+            journal = None
+            if output is not None:
+                journal = stack.enter_context(ReadingJournal(Path(output), self.reporter, self.cipher))
+            self.read_documents(
+                [one if isinstance(one, Document) else load_document(str(one), pages=selection) for one in sources],
+                journal=journal,
+            )
+            if journal is not None:
+                journal.finish(self.snapshot())
         return self
 
     def read_text(self, text: str, name: str = "text") -> Self:
@@ -227,7 +247,10 @@ class Session:
             self.loaded.recipe.require_memory()
         attachments = {ATTACHMENT: pack(self.texts)} if self.texts else {}
         return dataclasses.replace(
-            self.engine.snapshot(self.loaded.origin), sources=tuple(self.sources), attachments=attachments
+            self.engine.snapshot(self.loaded.origin),
+            sources=tuple(self.sources),
+            attachments=attachments,
+            cipher=self.cipher,
         )
 
     def save(self, path: str | Path) -> None:
@@ -245,6 +268,7 @@ class Session:
         *,
         heard: Callable[[int, int], None] | None = None,
         interrupted: Callable[[], bool] | None = None,
+        journal: ReadingJournal | None = None,
     ) -> None:
         """Read documents, one after the other, each encoded by itself and followed by a blank line.
 
@@ -253,10 +277,12 @@ class Session:
             heard: Called after each segment with the number of the document, from 0, and how many of its characters
                 have been read.
             interrupted: Asked before every segment whether to stop; what `stoppable` gives if None.
+            journal: Where checkpoints are kept, entered; what it has of this very reading is gone on from.
 
         Raises:
             ReadingInterrupted: It was told to stop.
             ModelUnavailable: The model has no memory.
+            InfiniError: The journal cannot be written.
         """
         if not self.loaded.memory:
             raise ModelUnavailable(
@@ -266,64 +292,20 @@ class Session:
         self._answerers.clear()
         if self.keep_text:
             check_room([*self.texts, *(KeptText(document.name, document.blocks) for document in documents)])
-        ids = [
-            torch.tensor(self.loaded.encode(document.text + DOCUMENT_END), dtype=torch.int32) for document in documents
-        ]
-        total = sum(len(each) for each in ids)
-        read = 0
-        self.reporter.detail(f"reading {total:,} tokens")
+        reading = Ingestion(self.loaded, self.engine, documents, self.reporter, heard=heard, journal=journal)
         asked = self.stoppable() if interrupted is None else contextlib.nullcontext(interrupted)
-        with asked as stopped, self.reporter.progress(total, "reading") as advance:
-            for number, (document, tokens) in enumerate(zip(documents, ids, strict=True)):
-                hear = None if heard is None else functools.partial(heard, number)
-                done = self._read(document, tokens, advance, stopped, hear)
-                read += done
-                left = len(documents) - number - 1
-                if done < len(tokens):
-                    text = self._decode(tokens[:done])
-                    pages = Pages(document).left(len(text))
-                    raise ReadingInterrupted(read, total, pages, None if pages else text[-_LAST_WORDS:], left)
-                if left and stopped():
-                    raise ReadingInterrupted(read, total, None, None, left)
+        with asked as stopped:
+            for part in reading.parts(stopped):
+                self.sources.append(_source(part.document, part.tokens))
+                if self.keep_text:
+                    self.texts.append(KeptText(part.document.name, part.blocks))
+        reading.require_all()
 
     def leave_unread(self) -> None:
         """Name the documents that wait as sources: what is told of them is told from their text."""
         for document in self.pending:
             self.sources.append(_source(document, 0))
             self.reporter.note(f"{document.name}: gone through chapter by chapter, not read into memory")
-
-    def _read(
-        self,
-        document: Document,
-        ids: Any,
-        advance: Advance,
-        interrupted: Callable[[], bool],
-        heard: Callable[[int], None] | None,
-    ) -> int:
-        engine, segments, done = self.engine, self.engine.cache.segments, 0
-        pages, characters = Pages(document), 0
-        while done < len(ids) and not interrupted():
-            # Up to the end of the open segment: between two segments the engine can be stopped and saved.
-            piece = ids[done : done + engine.config.segment_length - len(engine.open_ids)]
-            engine.read(piece)
-            done += len(piece)
-            if heard is not None or document.pages is not None:
-                # Piece by piece, which is near enough; decoding everything again each time would not be quick.
-                characters += len(self._decode(piece))
-            advance(len(piece), pages.place(characters))
-            if heard is not None:
-                heard(characters)
-        if done:
-            self.sources.append(_source(document, done))
-            if self.keep_text:
-                whole = done == len(ids)
-                blocks = document.blocks if whole else blocks_within(document, len(self._decode(ids[:done])))
-                self.texts.append(KeptText(document.name, blocks))
-        self.reporter.note(what_was_read(document, done, engine.cache.segments - segments, len(engine.open_ids)))
-        return done
-
-    def _decode(self, ids: Any) -> str:
-        return str(self.loaded.tokenizer.decode(ids.tolist(), clean_up_tokenization_spaces=False))
 
 
 def _source(document: Document, tokens: int) -> Source:

@@ -2,20 +2,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from cli_helpers import OTHER, STORY, Infini, assert_error
 from document_helpers import encrypt, make_pdf
 from infini_attention import MemoryState
-from infini_attention.documents import Document
 from infini_attention.reporting import Advance
-from infini_attention.session import Session
 
 from infini_cli import options
 from infini_cli.output import Console
@@ -94,37 +89,6 @@ def test_password_from_the_environment(infini: Infini, tmp_path: Path, monkeypat
     book.write_bytes(encrypt(make_pdf(PAGES), "sesame"))
     monkeypatch.setenv("INFINI_PDF_PASSWORD", "sesame")
     assert infini("read", book, "-o", tmp_path / "s.pt").code == 0
-
-
-def test_interrupted_reading_leaves_a_state_to_go_on_from(
-    infini: Infini, tmp_path: Path, texts: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    book, state = tmp_path / "book.pdf", tmp_path / "s.pt"
-    book.write_bytes(make_pdf(PAGES))
-    read = Session._read
-
-    def read_a_little(
-        session: Session, document: Document, ids: Any, advance: Advance, interrupted: Callable[[], bool], heard: None
-    ) -> int:
-        def advance_and_interrupt(tokens: int, place: str = "", /) -> None:
-            advance(tokens, place)
-            if session.engine.cache.segments == 2:
-                os.kill(os.getpid(), signal.SIGINT)
-
-        return read(session, document, ids, advance_and_interrupt, interrupted, heard)
-
-    monkeypatch.setattr(Session, "_read", read_a_little)
-    outcome = infini("read", book, texts[0], "-o", state)
-    assert (outcome.code, outcome.out) == (130, "")
-    saved = MemoryState.load(state)
-    assert (saved.tokens, saved.segments, saved.sources[0].tokens) == (64, 2, 64)
-    assert "interrupted: read 64 of" in outcome.err
-    page = outcome.err.partition("--pages ")[2][0]
-    assert f"infini read {book} --pages {page}-6 --memory {state} -o {state}" in outcome.err
-    assert f"not begun: infini read {texts[0]} --memory {state}" in outcome.err
-    outcome = infini("read", texts[0], "-o", state)
-    assert outcome.code == 130
-    assert "the last words read are" in outcome.err
 
 
 def test_where_the_state_must_not_go(infini: Infini, texts: tuple[Path, Path], tmp_path: Path) -> None:

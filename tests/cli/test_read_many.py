@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ import torch
 from cli_helpers import OTHER, SEGMENT, STORY, Infini, Outcome, assert_error, write_recipe
 from document_helpers import make_pdf
 from infini_attention import MemoryState
-from infini_attention.documents import Document
-from infini_attention.reporting import Advance
+from infini_attention.memory.engine import Engine
 from infini_attention.session import Session
 from infini_attention.text.kept import ATTACHMENT
 
@@ -78,7 +76,8 @@ def test_a_state_each_and_a_line_each(infini: Infini, library: Path, tmp_path: P
         alone = MemoryState.load(tmp_path / "alone.pt")
         assert all(torch.equal(tensor, state.tensors[key]) for key, tensor in alone.tensors.items())
         assert (alone.sources, alone.attachments) == (state.sources, state.attachments)
-    assert oct((folder / "manifest.jsonl").stat().st_mode & 0o777) == "0o600"
+    assert oct(folder.stat().st_mode & 0o777) == "0o700"
+    assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"0o600"}
 
 
 def test_what_is_done_is_skipped_and_what_changed_is_read(infini: Infini, library: Path, tmp_path: Path) -> None:
@@ -331,27 +330,27 @@ def test_named_twice_is_read_once(infini: Infini, library: Path, tmp_path: Path)
 
 def test_interrupted(infini: Infini, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "states"
-    read = Session._read
+    read = Engine.read
 
-    def interrupt(
-        session: Session, document: Document, ids: Any, advance: Advance, interrupted: Callable[[], bool], heard: None
-    ) -> int:
-        def advance_and_interrupt(tokens: int, place: str = "", /) -> None:
-            advance(tokens, place)
-            if document.name == "x.txt" and session.engine.cache.segments == 2:
-                os.kill(os.getpid(), signal.SIGINT)
-
-        return read(session, document, ids, advance_and_interrupt, interrupted, heard)
+    def interrupt(engine: Engine, ids: Any, on_segment: None = None) -> None:
+        read(engine, ids, on_segment)
+        if list(folder.glob("x*.journal")) and engine.cache.segments == 2:
+            os.kill(os.getpid(), signal.SIGINT)
 
     command = ("read", library / "b" / "y.txt", library / "b" / "x.txt", library / "b" / "x.md", "-o", f"{folder}/")
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "_read", interrupt)
+        patch.setattr(Engine, "read", interrupt)
         outcome = infini(*command)
     assert (outcome.code, outcome.out) == (130, "")
     assert outcome.err.splitlines()[-1].startswith("interrupted: 1 read, 0 skipped as done before, 0 failed, 2 left")
     assert [*records(folder)] == ["b/y.txt"]
-    assert sorted(path.name for path in folder.iterdir()) == ["manifest.jsonl", "y.pt"]
-    assert counts(infini(*command)) == "2 read, 1 skipped as done before, 0 failed"
+    (journal,) = folder.glob("x*.pt.journal")
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.jsonl", journal.name, "y.pt"]
+    again = infini(*command)
+    assert counts(again) == "2 read, 1 skipped as done before, 0 failed"
+    # The document that was not read to its end is gone on with.
+    assert "going on from" in again.err and "64 of" in again.err
+    assert not list(folder.glob("*.journal"))
 
 
 def test_two_runs_do_not_write_one_manifest(

@@ -47,7 +47,7 @@ def test_the_readme_has_commands() -> None:
 def test_command_runs(command: str, workplace: tuple[Path, dict[str, str]]) -> None:
     folder, environment = workplace
     # Each test may run alone, in any order: what an earlier example leaves behind is made here, once.
-    if "--memory" in command and not (folder / "state.pt").exists():
+    if re.search("(--memory|state [a-z]+) state.pt", command) and not (folder / "state.pt").exists():
         _run("infini read book.pdf --pages 2 -o state.pt", folder, environment)
     if "--model adapted" in command and not (folder / "adapted" / "adapter.safetensors").exists():
         _run("infini adapt --data texts/ --steps 2 -o adapted", folder, environment)

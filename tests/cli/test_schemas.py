@@ -23,6 +23,7 @@ COMMANDS = {
     "infini.batch-summary/1": ["read FILES -o FOLDER"],
     "infini.batch/1": ["read ONE -o FOLDER --format jsonl"],
     "infini.eval/1": ["passkey-test --length 120 --depth 0 --trials 1", "eval ppl --data FILES --length 64 --limit 1"],
+    "infini.forget/1": ["state forget STATE"],
     "infini.model/1": ["models show", "models show smollm2-135m"],
     "infini.models/1": ["models list"],
     "infini.plan/1": ["adapt --data FILES -o OUT --dry-run", "adapt -o OUT --dry-run"],

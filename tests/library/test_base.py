@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -246,6 +247,16 @@ def test_two_fetches_at_once_are_one(cache: Path, index: Index, monkeypatch: pyt
     assert folders[0] == folders[1] and check(folders[0], full=True) == 1
     assert len(index.calls) == 3
     assert any("another process" in line for line in told)
+
+
+def test_only_the_owner_may_look_into_what_was_fetched(cache: Path, index: Index) -> None:
+    old = os.umask(0)
+    try:
+        pull(SPEC)
+    finally:
+        os.umask(old)
+    modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in [cache, *cache.rglob("*")]}
+    assert modes == {(True, 0o700), (False, 0o600)}
 
 
 def test_a_fetch_that_was_killed_is_gone_on_from(cache: Path, index: Index) -> None:

@@ -20,7 +20,7 @@ LAYERS = (
     ("model",),
     ("text", "documents", "data"),
     ("qa", "summary"),
-    ("session",),
+    ("ingestion", "session"),
     ("train", "evaluate"),
 )
 LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 from infini_attention.evaluate.journal import Journal
@@ -19,6 +21,17 @@ def test_figures_are_found_again_by_what_they_depend_on(tmp_path: Path) -> None:
     assert len(Journal(tmp_path / "kept", ORIGIN, {**about, "seed": 2})) == 0
     again.remove()
     assert len(Journal(tmp_path / "kept", ORIGIN, about)) == 0
+
+
+def test_only_the_owner_may_look_into_it(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        journal = Journal(tmp_path / "a" / "b", ORIGIN, {})
+        journal.put(0, 0, {"exact": 1.0})
+    finally:
+        os.umask(old)
+    kept = [tmp_path / "a", tmp_path / "a" / "b", journal.path]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in kept] == [0o700, 0o700, 0o600]
 
 
 def test_a_cut_line_is_dropped_and_the_next_one_kept(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InfiniError
-from ..files import atomic_writer
+from ..files import atomic_writer, make_private
 
 TEXT_SUFFIXES = (".txt", ".md", ".jsonl", ".jsonl.gz")
 
@@ -108,7 +108,7 @@ def load_corpus(
         ends = np.cumsum([len(piece) for piece in pieces])
         if not pieces or not ends[-1]:
             raise InfiniError(f"no texts at {path}", "the files are empty")
-        cache_dir.mkdir(parents=True, exist_ok=True)
+        make_private(cache_dir)
         _save(tokens_file, np.concatenate(pieces))
         _save(ends_file, ends.astype(np.int64))
     return Corpus(np.load(tokens_file, mmap_mode="r"), np.load(ends_file))
@@ -130,7 +130,7 @@ def digest(files: Sequence[Path]) -> str:
 
 def _save(path: Path, values: np.ndarray[Any, Any]) -> None:
     """Whole or not at all: several processes of a run may tokenise the same texts."""
-    with atomic_writer(path, binary=True) as file:
+    with atomic_writer(path, binary=True, private=True) as file:
         np.save(file, values)
 
 

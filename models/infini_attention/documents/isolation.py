@@ -60,6 +60,8 @@ def run(job: str, request: Mapping[str, Any], data: bytes, isolation: Isolation)
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        # Passwords are not for what a stranger's document may make of a parser.
+        env={name: value for name, value in os.environ.items() if not name.startswith("INFINI_")},
         start_new_session=True,  # Ctrl-C is for this process, which then ends the other.
     )
     assert process.stdin is not None and process.stdout is not None

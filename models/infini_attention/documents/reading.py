@@ -13,22 +13,17 @@ DOCUMENT_END = "\n\n"
 
 
 class ReadingInterrupted(KeyboardInterrupt):
-    """Ctrl-C while documents were read; what was read until then is in the session, whole and usable.
+    """Somebody stopped the reading of documents; what was read until then is in the session, whole and usable.
 
     Attributes:
         tokens: Tokens of the documents that were read.
         total: Tokens that the documents have.
-        pages: The page in which reading stopped, and the last one that was to be read; None if it stopped between two
-            documents, or where there are no pages.
-        last_words: The end of what was read of a document without pages.
-        left: How many documents, at the end, were not begun.
+        place: Where reading stopped, for people, such as `p. 3 of 12 of a book.pdf`.
     """
 
-    def __init__(
-        self, tokens: int, total: int, pages: tuple[int, int] | None, last_words: str | None, left: int
-    ) -> None:
+    def __init__(self, tokens: int, total: int, place: str) -> None:
         super().__init__(f"read {tokens} of {total} tokens")
-        self.tokens, self.total, self.pages, self.last_words, self.left = tokens, total, pages, last_words, left
+        self.tokens, self.total, self.place = tokens, total, place
 
 
 class Pages:
@@ -58,11 +53,6 @@ class Pages:
         """The same for people, such as `p. 112 of 400`; empty where there are no pages."""
         page = self.at(characters)
         return "" if page is None else f"p. {page:,} of {self.count:,}" if self.count else f"p. {page:,}"
-
-    def left(self, characters: int) -> tuple[int, int] | None:
-        """The page where reading goes on after so many characters, and the last one with text."""
-        page, last = self.at(characters), self.last
-        return None if page is None or last is None else (page, last)
 
 
 def blocks_within(document: Document, characters: int) -> tuple[Block, ...]:

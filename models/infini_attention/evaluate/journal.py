@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..files import make_private
 from ..memory.state import Origin
 
 
@@ -46,8 +48,10 @@ class Journal:
     def put(self, series: int, trial: int, scores: Mapping[str, float]) -> None:
         """Notes the scores of a trial, by measure."""
         self.scores[series, trial] = dict(scores)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
+        make_private(self.path.parent)
+        with os.fdopen(
+            os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w", encoding="utf-8"
+        ) as file:
             file.write(json.dumps([series, trial, dict(scores)]) + "\n")
 
     def remove(self) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import StateError
 from ..files import atomic_writer
+from .cipher import StateCipher
 from .state_file import HEADER, MOST_FILE, damaged, unpack
 from .state_header import MOST_HEADER, kind_of, read_header
 from .state_tensors import ATTACHED, BEHIND, OPEN_IDS, check_tensors
@@ -85,6 +86,7 @@ class MemoryState:
             signs of the tokens just before them.
         sources: documents read, in order.
         attachments: bytes that travel along by name, none of them empty, such as the text that was read.
+        cipher: encrypts it when it is saved; no part of what is written.
     """
 
     origin: Origin
@@ -93,6 +95,7 @@ class MemoryState:
     tensors: dict[str, Tensor]
     sources: tuple[Source, ...] = ()
     attachments: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    cipher: StateCipher | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def require(self, origin: Origin) -> None:
         """Refuses a model that the state does not belong to.
@@ -140,11 +143,12 @@ class MemoryState:
         }
         return {**header, "digest": _digest(header, self.stored())}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, scratch: Path | None = None) -> None:
         """Writes the state, whole or not at all; mode 0600.
 
         Args:
-            path: ``.safetensors`` gives that format, any other name ``.pt``'s.
+            path: ``.safetensors`` gives that format, any other name ``.pt``'s. What is encrypted has a form of its own.
+            scratch: see ``atomic_writer``.
 
         Raises:
             InfiniError: it could not be written, or would not be read again; what stood at ``path`` before is intact.
@@ -156,28 +160,33 @@ class MemoryState:
             check_tensors(tensors, self.tokens, self.segments)
         except ValueError as error:
             raise StateError(f"this cannot be saved as a state: {error}", "read the documents again") from error
-        if path.suffix == ".safetensors":
+        if path.suffix == ".safetensors" and self.cipher is None:
             content = save_safetensors(tensors, {HEADER: text})
         else:
             buffer = io.BytesIO()
             torch.save({HEADER: text, "tensors": tensors}, buffer)
-            content = buffer.getvalue()
+            content = buffer.getvalue() if self.cipher is None else self.cipher.encrypt(buffer.getvalue())
         if len(text) > MOST_HEADER or len(content) > MOST_FILE:
             raise StateError(
                 f"{path} would be larger than a state can be", "read fewer documents into one state, or use --no-text"
             )
         # What somebody read is nobody else's business.
-        with atomic_writer(path, binary=True, private=True) as file:
+        with atomic_writer(path, binary=True, private=True, scratch=scratch) as file:
             file.write(content)
 
     @classmethod
-    def load(cls, path: Path) -> MemoryState:
+    def load(cls, path: Path, cipher: StateCipher | None = None) -> MemoryState:
         """Reads a state and verifies it: that it is whole, and that it holds nothing that no reading gives.
 
+        Args:
+            path: the file.
+            cipher: opens it, if it is encrypted; the state is encrypted again when it is saved then.
+
         Raises:
+            LockedState: it is encrypted, and the cipher does not open it.
             StateError: it is no state, damaged, altered, or of a version that this library does not know.
         """
-        text, tensors = unpack(path)
+        text, tensors, encrypted = unpack(path, cipher)
         try:
             form, version = kind_of(text)
             if form != FORMAT:
@@ -205,6 +214,7 @@ class MemoryState:
                 for name, tensor in tensors.items()
                 if name.startswith(ATTACHED)
             },
+            cipher if encrypted else None,
         )
 
 

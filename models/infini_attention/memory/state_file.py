@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import pickletools
 import re
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import StateError
+from .cipher import MAGIC, StateCipher, is_encrypted, opened
 from .state_header import MOST_HEADER
 
 HEADER = "header"
@@ -42,17 +44,30 @@ _MOST_STEPS = 50_000
 _MOST_TUPLES = 12_000
 
 
-def unpack(path: Path) -> tuple[str, dict[str, Tensor]]:
-    """Header and tensors of a state file; which of its two forms it has is told by its content.
+class Unpacked(NamedTuple):
+    """What a state file holds: its header as JSON, its tensors, and whether that was encrypted."""
+
+    header: str
+    tensors: dict[str, Tensor]
+    encrypted: bool
+
+
+def unpack(path: Path, cipher: StateCipher | None = None) -> Unpacked:
+    """Header and tensors of a state file; which of its forms it has is told by its content.
 
     Nothing has been checked then but that these are a text and tensors that the file itself holds.
 
+    Args:
+        path: the file.
+        cipher: opens it, if it is encrypted.
+
     Raises:
+        LockedState: it is encrypted, and the cipher does not open it.
         StateError: it is no state, damaged, or larger than any.
     """
     try:
         with path.open("rb") as file:
-            return _unpacked(path, file)
+            return _unpacked(path, file, cipher)
     except pickle.UnpicklingError as error:
         raise StateError(
             f"{path} is not a memory state: it holds objects other than tensors, which were not loaded",
@@ -67,14 +82,18 @@ def unpack(path: Path) -> tuple[str, dict[str, Tensor]]:
         raise damaged(path) from error
 
 
-def _unpacked(path: Path, file: BinaryIO) -> tuple[str, dict[str, Tensor]]:
-    start, size = file.read(9), file.seek(0, 2)
+def _unpacked(path: Path, file: BinaryIO, cipher: StateCipher | None) -> Unpacked:
+    start, size = file.read(len(MAGIC)), file.seek(0, 2)
     if size > MOST_FILE:
         raise StateError(f"{path} has {size:,} bytes; no state has more than {MOST_FILE:,}", _MAKE)
+    if is_encrypted(start):
+        file.seek(0)
+        content = opened(path, file.read(), cipher)
+        return Unpacked(*_of_zip(io.BytesIO(content), len(content)), True)
     if start[:2] == b"PK":
-        return _of_zip(file, size)
-    if start[8:] == b"{":
-        return _of_safetensors(path, start)
+        return Unpacked(*_of_zip(file, size), False)
+    if start[8:9] == b"{":
+        return Unpacked(*_of_safetensors(path, start), False)
     raise StateError(f"{path} is not a memory state", _MAKE)
 
 

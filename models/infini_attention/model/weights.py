@@ -15,6 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from ..errors import ModelUnavailable
+from ..files import make_private
 from .fetch import Progress, fetch_gguf, ignore, total_size
 from .gguf_weights import convert
 from .hub import snapshot
@@ -68,7 +69,7 @@ def pull(
     try:
         if _is_whole(folder, repair=repair):
             return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_private(folder.parent)
         with _alone(folder, notify):
             # Another process may have fetched them meanwhile.
             if not _is_whole(folder, repair=repair):
@@ -117,7 +118,7 @@ def _is_whole(folder: Path, *, repair: bool) -> bool:
 
 def _alone(folder: Path, notify: Callable[[str], None]) -> contextlib.AbstractContextManager[object]:
     """The lock on a folder, held; it ends with the process, however that ends."""
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), mode=0o600)
     try:
         return lock.acquire(timeout=0)
     except Timeout:
@@ -130,7 +131,7 @@ def _fetch(spec: BaseSpec, folder: Path, notify: Callable[[str], None], progress
     made = coming / "model"
     # What was fetched before a break is gone on with; what was half converted is not.
     shutil.rmtree(made, ignore_errors=True)
-    coming.mkdir(exist_ok=True)
+    make_private(coming)
     require_space(spec, coming)
     for line in what_is_fetched(spec):
         notify(line)
@@ -142,7 +143,7 @@ def _fetch(spec: BaseSpec, folder: Path, notify: Callable[[str], None], progress
         else:
             snapshot(spec, coming / "snapshot", made)
         seal(made)
-        (made / DONE).touch()
+        (made / DONE).touch(0o600)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(made, folder)

@@ -6,7 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,7 @@ from ..documents import Block
 from ..errors import InfiniError, StateError
 
 if TYPE_CHECKING:
+    from ..memory.cipher import StateCipher
     from ..memory.state import MemoryState
 
 # What a state calls it.
@@ -89,18 +90,49 @@ def _encoded(texts: Sequence[KeptText]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode(errors="replace")
 
 
-def load_state(path: Path) -> MemoryState:
+def load_state(path: Path, cipher: StateCipher | None = None) -> MemoryState:
     """A saved state, verified, with the text that it carries.
+
+    Args:
+        path: The file.
+        cipher: Opens it, if it is encrypted.
 
     Raises:
         StateError: If it is none, damaged, or its text is.
     """
     from ..memory.state import MemoryState
 
-    state = MemoryState.load(path)
+    state = MemoryState.load(path, cipher)
     if ATTACHMENT in state.attachments:
         unpack(state.attachments[ATTACHMENT])
     return state
+
+
+def forget(path: Path, cipher: StateCipher | None = None) -> tuple[MemoryState, int]:
+    """Take the text, and whatever else travels along with it, out of a saved state; the memory stays.
+
+    Args:
+        path: The file; it is replaced.
+        cipher: Opens it, if it is encrypted.
+
+    Returns:
+        What is left, and how many bytes were taken out.
+
+    Raises:
+        StateError: If it is no state, or damaged.
+        InfiniError: If it cannot be written, or another process writes it.
+    """
+    from ..memory.reading_journal import ReadingJournal
+    from ..memory.state import MemoryState
+
+    # Text that is damaged can be forgotten as well.
+    MemoryState.load(path, cipher)
+    with ReadingJournal(path) as held:
+        state = MemoryState.load(path, cipher)
+        left = replace(state, attachments={})
+        if state.attachments:
+            held.write(left)
+    return left, sum(map(len, state.attachments.values()))
 
 
 def check_room(texts: Sequence[KeptText]) -> None:
