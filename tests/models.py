@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from infini_attention.memory.cache import InfiniCache
 from infini_attention.memory.config import InfiniConfig, UpdateRule
-from infini_attention.memory.inject import inject, memory_parameters, new_cache
+from infini_attention.memory.inject import inject, new_cache
+from infini_attention.memory.parameters import memory_parameters
 from infini_attention.memory.state import Origin
 from infini_attention.model.adapters import SCALE, LoraAdapter
 from infini_attention.train.rollout import Learner

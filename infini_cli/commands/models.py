@@ -139,7 +139,7 @@ def _draw_heads(settings: options.Reading, name: str | None, plot: Path, text: s
     require_memory(settings, name)
     loaded = load_model(settings, settings.console, name)
     from infini_attention.evaluate.gate_usage import gate_scores, usage
-    from infini_attention.memory.inject import memory_paths
+    from infini_attention.memory.parameters import memory_paths
 
     if document is None:
         shares, unit = gate_scores(loaded), "sigmoid of the gate's bias"

@@ -28,6 +28,13 @@ class UsageFailure(InfiniError):
     exit_code = 2
 
 
+class UseError(UsageFailure, ValueError):
+    """A model, its memory or an input is used in a way that cannot give what is meant. As text it has both lines."""
+
+    def __str__(self) -> str:
+        return f"{self.message}\nhint: {self.hint}"
+
+
 class DeviceUnavailable(InfiniError):
     """An explicitly chosen device or dtype is not there."""
 

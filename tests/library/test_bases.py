@@ -10,7 +10,8 @@ import pytest
 import torch
 from accelerate import cpu_offload
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.inject import eject, inject, memory_parameters, new_cache
+from infini_attention.memory.inject import eject, inject, new_cache
+from infini_attention.memory.parameters import memory_parameters
 from infini_attention.model.weights import fingerprint_base
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM

@@ -15,7 +15,7 @@ import torch
 from infini_attention.memory import kernels, rules
 from infini_attention.memory.config import UpdateRule
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.inject import memory_parameters
+from infini_attention.memory.parameters import memory_parameters
 from infini_attention.memory.rules import Memory, Write
 from infini_attention.memory.state import MemoryState
 from infini_attention.train.rollout import Rollout

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from infini_attention.memory.inject import memory_parameters
+from infini_attention.memory.parameters import memory_parameters
 from infini_attention.train.distillation import divergence
 from infini_attention.train.rollout import Rollout, training_cache
 from infini_attention.train.segments import IGNORED, Segment

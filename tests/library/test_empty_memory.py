@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
-from infini_attention.memory.inject import (
-    eject,
-    inject,
-    injection,
-    load_adapter,
-    memory_off,
-    memory_parameters,
-    new_cache,
-)
+from infini_attention.memory.inject import eject, inject, injection, memory_off, new_cache
+from infini_attention.memory.parameters import copy_weights, memory_parameters
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -136,7 +129,7 @@ def test_a_path_can_be_put_in_again_after_ejecting() -> None:
     eject(model)
     inject(model, small_config())
     assert not torch.equal(logits_of(model, ids), before)
-    load_adapter(model, tensors)
+    copy_weights(tensors, memory_parameters(model), "the adapter")
     assert torch.equal(logits_of(model, ids), before)
 
 
@@ -197,26 +190,13 @@ def test_layers_that_the_base_does_not_have_are_refused_and_leave_it_untouched()
     assert injection(model) is None and hooks(model) == []
 
 
-def test_a_base_without_separate_projections_is_refused_and_left_untouched() -> None:
-    from transformers import AutoModelForCausalLM
-    from transformers.models.phi3 import Phi3Config
-
-    sizes: dict[str, Any] = {"vocab_size": 61, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1}
-    model = cast(Any, AutoModelForCausalLM).from_config(
-        Phi3Config(**sizes, num_attention_heads=4, pad_token_id=0, bos_token_id=None, eos_token_id=None)
-    )
-    with pytest.raises(ValueError, match="separate query, key and value"):
-        inject(model, small_config())
-    assert injection(model) is None and hooks(model) == []
-
-
 def test_an_adapter_of_other_names_or_shapes_is_refused() -> None:
     model = memory_model()
     tensors = {name: parameter.detach().clone() for name, parameter in memory_parameters(model).items()}
     with pytest.raises(ValueError, match="does not fit"):
-        load_adapter(model, {**tensors, "layers.9.down": tensors["layers.0.down"]})
+        copy_weights({**tensors, "layers.9.down": tensors["layers.0.down"]}, memory_parameters(model), "the adapter")
     with pytest.raises(ValueError, match=r"layers\.1\.key_up"):
-        load_adapter(model, {**tensors, "layers.1.key_up": torch.zeros(1, 1)})
+        copy_weights({**tensors, "layers.1.key_up": torch.zeros(1, 1)}, memory_parameters(model), "the adapter")
 
 
 def test_what_needs_a_path_says_so_on_a_plain_base() -> None:

@@ -6,7 +6,7 @@ import naive
 import pytest
 import torch
 from infini_attention.memory.gated_state import CHUNK, hold
-from infini_attention.memory.inject import memory_parameters
+from infini_attention.memory.parameters import memory_parameters
 from torch import Tensor
 
 from models import SEGMENT, decoder_of, memory_model, stream, text

@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import pytest
 import torch
+from infini_attention.errors import UseError
 from infini_attention.memory.cache import InfiniCache
 from infini_attention.memory.decoding import NeverBegins
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import inject, new_cache
 from torch import Tensor
+from transformers import DynamicCache
 
 from models import (
     FAMILIES,
@@ -86,10 +88,20 @@ def test_generate_makes_its_own_infini_cache_from_an_engine_that_has_read() -> N
     assert generate(model, ids, 12)[0, 60:].tolist() == wanted
 
 
-def test_generate_without_a_cache_of_ours_is_refused_rather_than_wrong() -> None:
+@pytest.mark.parametrize("prompt", [4, 2 * SEGMENT + 5])
+def test_generate_makes_the_cache_itself(prompt: int) -> None:
     model = model_of("llama")
-    with pytest.raises(ValueError, match="new_cache"):
-        model.generate(text(4), max_new_tokens=3, do_sample=False)
+    found = model.generate(text(prompt), max_new_tokens=2 * SEGMENT, do_sample=False)
+    assert torch.equal(found, generate(model, text(prompt), 2 * SEGMENT))
+    again = model.generate(text(prompt), max_new_tokens=2 * SEGMENT, do_sample=False, use_cache=False)
+    assert torch.equal(found, again)
+
+
+def test_generate_with_another_cache_is_refused_rather_than_wrong() -> None:
+    model = model_of("llama")
+    for other in ({"past_key_values": DynamicCache()}, {"cache_implementation": "static"}):
+        with pytest.raises(UseError, match="cache"):
+            model.generate(text(4), max_new_tokens=3, do_sample=False, **other)
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral", "gemma3"])

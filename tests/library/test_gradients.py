@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from infini_attention.memory import cache
-from infini_attention.memory.inject import inject, memory_parameters, new_cache
+from infini_attention.memory.inject import inject, new_cache
+from infini_attention.memory.parameters import memory_parameters
 from infini_attention.memory.rules import Write, update
 from infini_attention.train import segment_replay
 from infini_attention.train.rollout import Rollout, training_cache

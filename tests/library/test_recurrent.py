@@ -9,7 +9,7 @@ import pytest
 import torch
 from infini_attention.errors import InfiniError
 from infini_attention.evaluate.baselines.recurrent import FIRST, WEIGHTS, MemoryTokens, Recurrent, load_recurrent
-from infini_attention.memory.inject import inject
+from infini_attention.memory.inject import inject, memory_off
 from infini_attention.train.memory_tokens import RecurrentRollout
 from infini_attention.train.segments import IGNORED, Segment
 from infini_attention.train.trainer import Progress, train
@@ -74,7 +74,8 @@ def test_an_answer_sees_the_memory_tokens_and_the_open_segment() -> None:
     with torch.inference_mode():
         for _ in range(3):
             embedded = torch.cat([reader.memory, model.get_input_embeddings()(torch.tensor([whole]))], 1)
-            hidden = model.get_decoder().forward.__wrapped__(inputs_embeds=embedded).last_hidden_state
+            with memory_off(model):
+                hidden = model.get_decoder()(inputs_embeds=embedded).last_hidden_state
             expected.append(int(model.get_output_embeddings()(hidden[0, -1]).argmax()))
             whole.append(expected[-1])
     for _ in range(2):

@@ -8,7 +8,8 @@ import pytest
 import torch
 from infini_attention.memory import segment_graph as segment_graph_module
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.inject import injection, memory_paths, new_cache
+from infini_attention.memory.inject import injection, new_cache
+from infini_attention.memory.parameters import memory_paths
 from infini_attention.memory.segment_graph import SegmentGraph, read_segment, segment_graph
 
 from models import ORIGIN, RULES, SEGMENT, Again, memory_model, stream, text

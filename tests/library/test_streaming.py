@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from infini_attention.memory.cache import InfiniCache
 from infini_attention.memory.inject import inject, new_cache
+from infini_attention.memory.open_segment import SeenSigns
+from infini_attention.memory.reading import Reading
 from infini_attention.memory.rules import Memory
 from torch import Tensor
 
@@ -384,7 +386,7 @@ def test_another_kind_of_cache_is_refused() -> None:
 def test_a_cache_of_another_path_is_not_closed_over_its_room() -> None:
     cache = new_cache(model_of("llama"))
     with pytest.raises(ValueError, match="do not fit"):
-        cache.advance(SEGMENT + 1)
+        cache.take(Reading(cache.memories, SeenSigns()), text(SEGMENT + 1))
 
 
 def test_embeddings_can_be_given_instead_of_ids() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 from infini_attention.errors import InfiniError
-from infini_attention.memory.inject import inject, memory_parameters
+from infini_attention.memory.inject import inject
+from infini_attention.memory.parameters import memory_parameters
 from infini_attention.train.estimate import estimate, tokens_to_time
 from infini_attention.train.rollout import Rollout, RolloutOutcome
 from infini_attention.train.segments import Segment

@@ -9,7 +9,8 @@ import pytest
 import torch
 from infini_attention.evaluate.gate_usage import gate_scores, usage
 from infini_attention.memory.config import InfiniConfig
-from infini_attention.memory.inject import inject, injection, memory_paths
+from infini_attention.memory.inject import inject, injection
+from infini_attention.memory.parameters import memory_paths
 from infini_attention.model.loading import Loaded
 
 from models import SEGMENT, VOCABULARY, base_model, small_config

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..memory.inject import memory_paths
+from ..memory.parameters import memory_paths
 from ..memory.path import MemoryPath
 from ..model.loading import Loaded
 

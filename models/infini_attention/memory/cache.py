@@ -13,95 +13,18 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
-from transformers import Cache, DynamicCache, PretrainedConfig
+from transformers import Cache, PretrainedConfig
 
+from ..errors import UseError
 from .config import InfiniConfig
-from .ngrams import bind
+from .layer_memory import LayerMemory, Pack
+from .open_segment import OpenSegment
+from .reading import Reading
 from .rules import Memory, Write, empty_memory, update
 
 AnyCache = TypeVar("AnyCache", bound=Cache)
-Pack = TypeVar("Pack", Memory, Write)
-
-
-@dataclasses.dataclass(slots=True)
-class LayerMemory:
-    """What one decoder layer carries from token to token.
-
-    Attributes:
-        memory: what was read up to the last closed segment; ``None`` while nothing was.
-        pending: what the open segment's tokens will write, in pieces as they came.
-        previous: ``[B, 1, rank]``, the last token's part in its successor's memory key.
-        key_state: ``[B, H, D]``, what the layer's gated key state holds (see ``gated_state``).
-        value_state: ``[B, H, V]``, what its gated value state holds.
-        learn_writes: track gradients of what is written even where the network runs without them.
-    """
-
-    memory: Memory | None = None
-    pending: list[Write] = dataclasses.field(default_factory=list)
-    previous: Tensor | None = None
-    key_state: Tensor | None = None
-    value_state: Tensor | None = None
-    learn_writes: bool = False
-
-    def open_write(self) -> Write:
-        """What the open segment will write; it must not be empty."""
-        return _join(self.pending)
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> None:
-        """Replaces every tensor by ``change(tensor)``; the batch is always the first axis."""
-
-        def each(pack: Any) -> Any:
-            return type(pack)(*(None if tensor is None else change(tensor) for tensor in pack))
-
-        self.memory = None if self.memory is None else each(self.memory)
-        self.pending = [each(write) for write in self.pending]
-        self.previous = None if self.previous is None else change(self.previous)
-        self.key_state = None if self.key_state is None else change(self.key_state)
-        self.value_state = None if self.value_state is None else change(self.value_state)
-
-
-class OpenSegment(DynamicCache):
-    """Local keys and values of the open segment; knows the memories that belong to it.
-
-    Attributes:
-        memories: of the layers.
-        signs: ``[B, T, H, D]``, of the tokens that are going through the decoder; ``None`` where no path asks for them.
-        ngrams: of the same tokens (see ``ngrams.bind``), likewise.
-        behind: ``[B, n, H, D]``, signs of the tokens just before those that come next, also of the segment before; ``None``
-            at a text's beginning.
-    """
-
-    def __init__(
-        self, base_config: PretrainedConfig, layers: dict[int, LayerMemory], behind: Tensor | None = None
-    ) -> None:
-        super().__init__(config=base_config)
-        self.memories = layers
-        self.signs: Tensor | None = None
-        self.ngrams: Tensor | None = None
-        self.behind = behind
-
-    def see(self, signs: Tensor, lengths: Sequence[int]) -> None:
-        """Keeps the signs of tokens that come next in the text, ``[B, T, H, D]``, and binds the n-grams of some lengths."""
-        self.signs = signs
-        if not lengths:
-            return
-        longest = max(lengths)
-        if self.behind is None:
-            self.behind = signs.new_zeros(signs.shape[0], longest, *signs.shape[2:])
-        signs = torch.cat([self.behind, signs], 1)
-        self.ngrams, self.behind = bind(signs, lengths), signs[:, -longest:]
-
-    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
-        """Reorders the batch for beam search."""
-        super().reorder_cache(beam_idx)
-        if self.behind is not None:
-            self.behind = self.behind.index_select(0, beam_idx.to(self.behind.device))
-
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """Repeats each sequence of the batch ``repeats`` times."""
-        super().batch_repeat_interleave(repeats)
-        if self.behind is not None:
-            self.behind = self.behind.repeat_interleave(repeats, dim=0)
+# Tokens that can be taken back over a border, at least: no way of decoding drafts more at once.
+REACH = 128
 
 
 class InfiniCache(Cache):
@@ -123,26 +46,49 @@ class InfiniCache(Cache):
         count = base_config.num_hidden_layers
         if config.layers is not None and config.layers[-1] >= count:
             raise ValueError(f"the base has {count} layers, so layer {config.layers[-1]} cannot carry a memory")
-        self.memories = {index: LayerMemory() for index in (range(count) if config.layers is None else config.layers)}
+        self.recording = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        layers = range(self.base_config.num_hidden_layers) if self.config.layers is None else self.config.layers
+        self.memories = {index: LayerMemory() for index in layers}
         self.open_tokens = 0
         self.tokens = 0
         self.segments = 0
-        self.local = OpenSegment(base_config, self.memories)
-        self.beginning: list[Tensor] | None = [] if config.reread_first else None
+        self.local = self._open(None)
+        self.beginning: list[Tensor] | None = [] if self.config.reread_first else None
+        # What it was just before each of the last borders, where tokens may be taken back over them.
+        self.borders: list[InfiniCache] = []
+
+    def _open(self, behind: Tensor | None) -> OpenSegment:
+        local = OpenSegment(self.base_config, behind)
+        if self.recording:
+            local.activate_past_recording()
+        return local
 
     @property
     def room(self) -> int:
         """Tokens that still fit into the open segment; at least 1."""
         return self.config.segment_length - self.open_tokens
 
-    def advance(self, tokens: int) -> None:
-        """Counts tokens that went through the decoder; closes the segment when they fill it.
+    def take(self, reading: Reading, piece: Tensor) -> None:
+        """Takes over what a piece of the text left; closes the segment when it fills it.
+
+        Args:
+            reading: of the piece, which went through all layers.
+            piece: ``[B, T]`` ids or ``[B, T, C]`` embeddings that it was read from.
 
         Raises:
-            ValueError: they are more than the open segment has room for.
+            ValueError: it has more tokens than the open segment has room for.
         """
+        tokens = piece.shape[1]
         if tokens > self.room:
             raise ValueError(f"{tokens} tokens do not fit into the {self.room} left in the open segment")
+        for index, layer in self.memories.items():
+            layer.take(reading.layers[index])
+        if self.beginning is not None:
+            self.beginning = [*self.beginning, piece]
         self.open_tokens += tokens
         self.tokens += tokens
         if self.room == 0:
@@ -152,24 +98,17 @@ class InfiniCache(Cache):
         """Writes the open segment into the memories and opens the next; an empty segment is left as it is."""
         if self.open_tokens == 0:
             return
+        self._note_border()
         layers = list(self.memories.values())
         writes = [layer.open_write() for layer in layers]
         for group in together(writes):
             before = [layers[i].memory or empty_memory(self.config.update_rule, writes[i]) for i in group]
             after = update(self.config.update_rule, stacked(before), stacked([writes[i] for i in group]))
             for i, memory in zip(group, _parts(after, len(group)), strict=True):
-                layers[i].memory = memory
-        for layer in layers:
-            layer.pending = []
-            layer.previous = layer.key_state = layer.value_state = None
+                layers[i].close(memory)
         self.open_tokens = 0
         self.segments += 1
-        self.local = OpenSegment(self.base_config, self.memories, self.local.behind)
-
-    def keep(self, inputs: Tensor) -> None:
-        """Keeps what the decoder is about to read, ``[B, T]`` ids or ``[B, T, C]`` embeddings, if it is to be read again."""
-        if self.beginning is not None:
-            self.beginning.append(inputs)
+        self.local = self._open(self.local.behind)
 
     def begin_again(self) -> Tensor | None:
         """Has the first segment, which was just closed, come next once more, with what it wrote in memory.
@@ -190,13 +129,111 @@ class InfiniCache(Cache):
     def fork(self) -> InfiniCache:
         """A copy that goes on by itself. Tensors are shared: they are replaced, never changed in place."""
         other = copy.copy(self)
-        other.memories = {
-            index: dataclasses.replace(layer, pending=list(layer.pending)) for index, layer in self.memories.items()
-        }
+        other.memories = {index: dataclasses.replace(layer) for index, layer in self.memories.items()}
         other.local = shared_copy(self.local)
-        other.local.memories = other.memories
-        other.beginning = None if self.beginning is None else list(self.beginning)
+        other.borders = list(self.borders)
         return other
+
+    def activate_past_recording(self) -> None:
+        """From here on the last tokens can be taken back, over borders of segments too: assisted decoding asks for it."""
+        self.recording = True
+        self.local.activate_past_recording()
+
+    @property
+    def is_croppable(self) -> bool:
+        """Whether its last tokens can be taken back: over borders once ``activate_past_recording`` was called."""
+        return self.local.is_croppable
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Takes the last tokens back.
+
+        Args:
+            tokens_to_remove: how many, as a negative number, as transformers has it.
+
+        Raises:
+            UseError: the number is positive, or they were written into memory already, and what was there before is not
+                kept. The cache is left as it was.
+        """
+        if tokens_to_remove > 0:
+            raise UseError(
+                f"crop({tokens_to_remove}): a cache is cropped by a negative number of tokens",
+                f"to keep {tokens_to_remove} tokens, crop by that less get_seq_length()",
+            )
+        if not tokens_to_remove and not self.recording:
+            return
+        # Tokens after each border that can be gone back over, from the last one on.
+        source: InfiniCache = self
+        back, behind = -tokens_to_remove, list(self.borders)
+        while back > source.open_tokens and behind:
+            back -= source.open_tokens
+            source = behind.pop()
+        if back > source.open_tokens:
+            raise UseError(
+                f"{-tokens_to_remove} tokens cannot be taken back: their segment is closed, and written into memory",
+                "keep cache.fork() from before they were read, or call cache.activate_past_recording() first",
+            )
+        source.require_keys()
+        other = source.fork()
+        other._keep_first(other.open_tokens - back)
+        other.borders = behind
+        self.__dict__.update(other.__dict__)
+
+    def _keep_first(self, tokens: int) -> None:
+        """Takes back all of the open segment but its first tokens."""
+        taken = self.open_tokens - tokens
+        try:
+            self.local.keep_first(tokens, self.open_tokens)
+        except RuntimeError as error:
+            raise UseError(
+                "tokens cannot be taken back: their layers' windows have moved on",
+                "call cache.activate_past_recording() before they are read",
+            ) from error
+        if not taken:
+            return
+        for layer in self.memories.values():
+            layer.keep_first(tokens)
+        if self.beginning:
+            whole = torch.cat(self.beginning, 1)
+            self.beginning = [whole[:, :-taken]] if taken < whole.shape[1] else []
+        self.open_tokens = tokens
+        self.tokens -= taken
+
+    def _note_border(self) -> None:
+        # A text's first segment that is read again closes twice: to go back is to go back before the first time.
+        again = self.config.reread_first and self.beginning is None and self.segments == 0
+        if not self.recording or again:
+            return
+        before = self.fork()
+        before.borders = []
+        self.borders.append(before)
+        while sum(border.open_tokens for border in self.borders[1:]) >= REACH:
+            del self.borders[0]
+
+    def require_keys(self) -> None:
+        """Refuses to go on in an open segment whose keys are not all there.
+
+        Raises:
+            UseError: it was read with gradient checkpointing, which keeps none.
+        """
+        if self.local.get_seq_length() != self.open_tokens:
+            raise UseError(
+                "the open segment was read with gradient checkpointing, which keeps no keys of it",
+                "read whole segments in training, or close the segment: cache.close_segment()",
+            )
+
+    def update(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Refused: a model with a memory path never asks for it."""
+        raise self._of_no_plain_model()
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Refused: a model with a memory path never asks for it."""
+        raise self._of_no_plain_model()
+
+    def _of_no_plain_model(self) -> UseError:
+        return UseError(
+            "an InfiniCache was given to a model without a memory path",
+            "inject the path into that model, or pass it another cache",
+        )
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """All tokens seen, in every segment: what ``generate`` needs to know which tokens are new."""
@@ -209,16 +246,24 @@ class InfiniCache(Cache):
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
         """Reorders the batch for beam search."""
         self.local.reorder_cache(beam_idx)
-        for layer in self.memories.values():
-            layer.map(lambda tensor: tensor.index_select(0, beam_idx.to(tensor.device)))
-        self.beginning = self.beginning and [one.index_select(0, beam_idx.to(one.device)) for one in self.beginning]
+        self._map(lambda tensor: tensor.index_select(0, beam_idx.to(tensor.device)))
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeats each sequence of the batch ``repeats`` times."""
         self.local.batch_repeat_interleave(repeats)
+        self._map(lambda tensor: tensor.repeat_interleave(repeats, dim=0))
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keeps the sequences of these numbers, or those that a mask marks."""
+        self.local.batch_select_indices(indices)
+        self._map(lambda tensor: tensor[indices.to(tensor.device)])
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> None:
         for layer in self.memories.values():
-            layer.map(lambda tensor: tensor.repeat_interleave(repeats, dim=0))
-        self.beginning = self.beginning and [one.repeat_interleave(repeats, dim=0) for one in self.beginning]
+            layer.map(change)
+        self.beginning = self.beginning and [change(one) for one in self.beginning]
+        # What other sequences left before a border is not theirs.
+        self.borders = []
 
 
 def shared_copy(cache: AnyCache) -> AnyCache:
@@ -257,16 +302,3 @@ def _parts(memory: Memory, count: int) -> list[Memory]:
         return [memory]
     norms = [None] * count if memory.norm is None else memory.norm.chunk(count)
     return [Memory(matrix, norm) for matrix, norm in zip(memory.matrix.chunk(count), norms, strict=True)]
-
-
-def _join(pieces: list[Write]) -> Write:
-    if len(pieces) == 1:
-        return pieces[0]
-    betas = [piece.beta for piece in pieces if piece.beta is not None]
-    gs = [piece.g for piece in pieces if piece.g is not None]
-    return Write(
-        torch.cat([piece.keys for piece in pieces], 2),
-        torch.cat([piece.values for piece in pieces], 2),
-        torch.cat(betas, 2) if betas else None,
-        torch.cat(gs, 2) if gs else None,
-    )

@@ -14,16 +14,18 @@ import torch
 from torch import Tensor
 from transformers import Cache, LogitsProcessorList, PreTrainedModel
 
-from ..errors import StateError
+from ..errors import StateError, UseError
 from .adapting import Switchable, put_in_force
 from .cache import InfiniCache, shared_copy
 from .config import InfiniConfig
 from .decoding import decode, room_for_answer
-from .inject import injection, memory_off, memory_paths, new_cache
+from .inject import memory_off, new_cache, require_injection
+from .parameters import memory_paths
 from .rules import Memory
 from .segment_graph import read_segment
 from .state import MemoryState, Origin
 from .state_tensors import BEHIND, OPEN_IDS, check_fit
+from .token_ids import token_ids
 
 
 class Engine:
@@ -38,10 +40,8 @@ class Engine:
     """
 
     def __init__(self, model: PreTrainedModel, *, use_memory: bool = True) -> None:
-        record = injection(model)
-        if record is None:
-            raise ValueError("the engine needs a model with a memory path; inject one first")
-        self.model = model
+        record = require_injection(model)
+        self.model, self.lock = model, record.lock
         self.config: InfiniConfig = record.config
         self.use_memory = use_memory
         self.adapter: Switchable | None = None
@@ -67,17 +67,26 @@ class Engine:
 
         Args:
             ids: token ids, any number of them.
-            on_segment: called after each closed segment with the number of its tokens.
+            on_segment: called after each closed segment with the number of its tokens. What it raises ends the reading;
+                what was closed before stays read, and what was not waits in the open segment.
+
+        Raises:
+            UseError: these are no token ids of one text.
         """
-        self.open_ids += ids.tolist() if isinstance(ids, Tensor) else ids
+        self.open_ids += self._ids(ids)
         length = self.config.segment_length
         start = 0
-        while len(self.open_ids) - start >= length:
-            self._write(torch.tensor([self.open_ids[start : start + length]]))
-            start += length
-            if on_segment is not None:
-                on_segment(length)
-        del self.open_ids[:start]
+        try:
+            while len(self.open_ids) - start >= length:
+                self._write(torch.tensor([self.open_ids[start : start + length]]))
+                start += length
+                if on_segment is not None:
+                    on_segment(length)
+        finally:
+            del self.open_ids[:start]
+
+    def _ids(self, ids: Sequence[int] | Tensor) -> list[int]:
+        return token_ids(ids, cast(torch.nn.Embedding, self.model.get_input_embeddings()).num_embeddings)
 
     def read_each(self, documents: Sequence[Tensor]) -> list[Engine]:
         """Engines that have each read one of several documents after what was read; this one stays as it is.
@@ -89,7 +98,7 @@ class Engine:
             documents: ``[n]`` token ids each, at least one document.
         """
         waiting = torch.tensor(self.open_ids, dtype=torch.long)
-        texts = [torch.cat([waiting, document.to("cpu")]) for document in documents]
+        texts = [torch.cat([waiting, torch.tensor(self._ids(one), dtype=torch.long)]) for one in documents]
         length = self.config.segment_length
         shared = min(map(len, texts)) // length * length
         together = self.fork()
@@ -140,6 +149,7 @@ class Engine:
         """
         if max_new_tokens < 1:
             return
+        prompt = self._ids(prompt)
         view, cache = self._before_answer(prompt, max_new_tokens)
 
         def logits_of(ids: list[int]) -> Tensor:
@@ -152,7 +162,7 @@ class Engine:
                 logits_of, view, len(prompt), max_new_tokens, stop=stop, processors=processors, choose=choose
             )
         finally:
-            put_in_force(self.model, None)
+            self._set_apart()
 
     @torch.inference_mode()
     def likelihoods(
@@ -168,7 +178,8 @@ class Engine:
         Returns:
             The mean log-likelihood of a token, nats, of each answer.
         """
-        view, cache = self._before_answer(prompt, max(map(len, options)))
+        options = [self._ids(option) for option in options]
+        view, cache = self._before_answer(self._ids(prompt), max(map(len, options)))
         first, cache = self._answering(view, cache, 1)
         found = []
         for option in options:
@@ -179,7 +190,7 @@ class Engine:
             if stop:
                 nats.append(float(logprobs[-1, list(stop)].logsumexp(0)))
             found.append(sum(nats) / len(nats))
-        put_in_force(self.model, None)
+        self._set_apart()
         return found
 
     def _before_answer(self, prompt: Sequence[int], most: int) -> tuple[list[int], Cache | None]:
@@ -190,13 +201,16 @@ class Engine:
             other.close()
         view = other.open_ids + list(prompt)
         if not view:
-            raise ValueError("there is nothing to continue: the prompt is empty and so is the open segment")
+            raise UseError(
+                "there is nothing to continue: the prompt is empty and so is the open segment",
+                "give a prompt of at least one token",
+            )
         return view, other.cache if self.use_memory else None
 
     def _answering(self, ids: list[int], cache: Cache | None, logits: int) -> tuple[Tensor, Cache]:
         """Logits of the last ids, ``[1, logits, V]``, with all in force that is to be in answers."""
-        put_in_force(self.model, self.adapter)
-        with contextlib.nullcontext() if self.use_memory else memory_off(self.model):
+        with self.lock, contextlib.nullcontext() if self.use_memory else memory_off(self.model):
+            put_in_force(self.model, self.adapter)
             outputs = self.model(
                 input_ids=torch.tensor([ids], device=self.device),
                 past_key_values=cache,
@@ -204,6 +218,11 @@ class Engine:
                 logits_to_keep=logits,
             )
         return outputs.logits, outputs.past_key_values
+
+    def _set_apart(self) -> None:
+        """Leaves the model without an adapter: another engine may be next."""
+        with self.lock:
+            put_in_force(self.model, None)
 
     @torch.inference_mode()
     def step(self, ids: Tensor) -> Tensor:
@@ -216,15 +235,19 @@ class Engine:
             ``[1, T, C]``, the last hidden states.
         """
         if self.open_ids:
-            raise ValueError("tokens wait in the open segment; a step reads a segment from its beginning")
+            raise UseError(
+                "tokens wait in the open segment; a step reads a segment from its beginning",
+                "close the open segment first: engine.close()",
+            )
         ids = ids.to(self.device)
-        put_in_force(self.model, None)
-        if not self.use_memory:
+        with self.lock:
+            put_in_force(self.model, None)
+            if self.use_memory:
+                return read_segment(self.model, self.cache, ids)
             with memory_off(self.model):
                 outputs = self.model.get_decoder()(input_ids=ids, past_key_values=None)
-            self._count(ids.shape[1])
-            return cast(Tensor, outputs.last_hidden_state)
-        return read_segment(self.model, self.cache, ids)
+        self._count(ids.shape[1])
+        return cast(Tensor, outputs.last_hidden_state)
 
     @torch.inference_mode()
     def _write(self, ids: Tensor) -> None:
@@ -241,9 +264,10 @@ class Engine:
 
     def _close(self, ids: Tensor) -> None:
         """Reads a segment, and closes it though it may not be full."""
-        put_in_force(self.model, None)
-        read_segment(self.model, self.cache, ids)
-        self.cache.close_segment()
+        with self.lock:
+            put_in_force(self.model, None)
+            read_segment(self.model, self.cache, ids)
+            self.cache.close_segment()
 
     def _count(self, tokens: int, segments: int = 1) -> None:
         self.cache.tokens += tokens

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .cache import LayerMemory
 from .config import InfiniConfig
 from .gated_state import held_before_and_after
+from .layer_memory import LayerMemory, Passed
 from .rules import Write, accumulator, retrieve, unit_norm
 
 # What an n-gram weighs in an untrained path, beside a key or query of length one.
@@ -124,7 +124,7 @@ class MemoryPath(nn.Module):
         Args:
             inputs: the layer's projections, of tokens that all belong to the open segment.
             local: ``[B, T, Hq, D]``, the base's attention within the segment.
-            layer: the layer's memory; its pending writes are extended.
+            layer: the layer's memory; its pending writes, and what its tokens hand on, are extended.
 
         Returns:
             ``[B, T, Hq, D]`` in the dtype of ``local``; ``local`` itself while the memory is empty.
@@ -138,6 +138,7 @@ class MemoryPath(nn.Module):
                 scale = self.value_state_scale[:, None, None]
                 values = (values + scale * held_values[:, :, :-1]).to(values.dtype)
             layer.pending.append(self._write(inputs, low, layer, beside, values))
+            layer.passed.append(_passed(low, held_signs, held_values))
         if layer.memory is None:
             return local
         query = inputs.query + (low["query"] @ self.query_up.to(local.dtype)).view_as(inputs.query)
@@ -200,10 +201,6 @@ class MemoryPath(nn.Module):
         first = torch.cat(before, 1) if before else None
         held = held_before_and_after(torch.cat(taken, 1), torch.cat(logits, 2).transpose(1, 2), first)
         signs, values = held.tensor_split([taken[0].shape[1] if self.has_key_state else 0], 1)
-        if self.has_key_state:
-            layer.key_state = signs[:, :, -1]
-        if self.has_value_state:
-            layer.value_state = values[:, :, -1]
         return signs if self.has_key_state else None, values if self.has_value_state else None
 
     def _beside(self, inputs: Projected, held_signs: Tensor | None) -> Tensor | None:
@@ -238,7 +235,6 @@ class MemoryPath(nn.Module):
             shift = low["shift"]
             first = torch.zeros_like(shift[:, :1]) if layer.previous is None else layer.previous
             change = change + torch.cat([first, shift[:, :-1]], 1) @ self.shift_up.to(dtype)
-            layer.previous = shift[:, -1:]
         keys = inputs.key + change.view_as(inputs.key)
         if beside is not None:
             keys = unit_norm(keys) + beside[:, :-1]
@@ -248,6 +244,15 @@ class MemoryPath(nn.Module):
         beta = torch.sigmoid(accumulator(low["beta"]) + self.beta_bias)
         g = nn.functional.logsigmoid(accumulator(low["g"]) + self.g_bias)
         return Write(keys, values, beta.transpose(1, 2), g.transpose(1, 2))
+
+
+def _passed(low: dict[str, Tensor], held_signs: Tensor | None, held_values: Tensor | None) -> Passed:
+    """What each token hands on; what is held before the first one was handed on by another."""
+    return Passed(
+        low["shift"][:, None] if "shift" in low else None,
+        None if held_signs is None else held_signs[:, :, 1:],
+        None if held_values is None else held_values[:, :, 1:],
+    )
 
 
 def _g_bias(decay_tokens: float) -> float:

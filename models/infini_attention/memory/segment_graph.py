@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from .cache import InfiniCache, OpenSegment
-from .inject import injection, memory_paths, new_cache
+from .cache import InfiniCache
+from .inject import injection, new_cache
+from .open_segment import OpenSegment
+from .parameters import memory_paths
 from .recording import Recording, recorder
 from .rules import Memory
 
@@ -138,4 +140,4 @@ def _put(cache: InfiniCache, tensors: list[Tensor], behind: Tensor | None) -> No
     rest = iter(tensors)
     for layer in cache.memories.values():
         layer.memory = Memory(next(rest), next(rest) if has_norm else None)
-    cache.local = OpenSegment(cache.base_config, cache.memories, behind)
+    cache.local = OpenSegment(cache.base_config, behind)

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from ..errors import ModelUnavailable
 from ..memory.adapting import in_force, put_in_force
-from ..memory.inject import copy_weights
+from ..memory.parameters import copy_weights
 from .recipe import read_weights
 
 RANK = 8

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ModelUnavailable
 from ..memory.config import InfiniConfig, UpdateRule
 from ..memory.engine import Engine
-from ..memory.inject import inject, injection, load_adapter, memory_parameters
+from ..memory.inject import inject, injection
+from ..memory.parameters import copy_weights, memory_parameters
 from ..memory.state import Origin, fingerprint
 from .chat import turn_parts
 from .device import Placement, choose
@@ -172,10 +173,11 @@ def _put_in(base: PreTrainedModel, recipe: Recipe, config: InfiniConfig, untrain
             if config != recipe.config:
                 own = {name: parameter.detach() for name, parameter in memory_parameters(base).items()}
                 adapter = {name: adapter.get(name, tensor) for name, tensor in own.items()}
-            load_adapter(base, adapter)
+            copy_weights(adapter, memory_parameters(base), "the adapter")
     except ValueError as error:
         raise ModelUnavailable(
-            f"{recipe.name} cannot carry this memory path: {error}", "use another model, or adapt this one anew"
+            f"{recipe.name} cannot carry this memory path: {getattr(error, 'message', error)}",
+            "use another model, or adapt this one anew",
         ) from error
 
 

@@ -13,7 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
 from ..memory.cache import InfiniCache
-from ..memory.inject import injection, memory_parameters, new_cache
+from ..memory.inject import injection, new_cache
+from ..memory.parameters import memory_parameters
 from .distillation import divergence, teach
 from .segment_replay import SegmentReplays
 from .segments import IGNORED, Segment

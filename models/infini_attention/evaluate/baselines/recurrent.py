@@ -17,7 +17,8 @@ from transformers import PreTrainedModel
 
 from ...errors import InfiniError
 from ...memory.adapting import put_in_force
-from ...memory.inject import copy_weights, memory_off
+from ...memory.inject import memory_off
+from ...memory.parameters import copy_weights
 from ...model.adapters import LoraAdapter
 from ...model.recipe import file_in, read_weights
 from .plain import PlainReader
