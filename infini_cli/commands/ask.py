@@ -13,6 +13,7 @@ from infini_attention.errors import InputError, UsageFailure
 from infini_cli import options
 from infini_cli.opening import open_documents, open_session, open_state, require_memory
 from infini_cli.output import answer_file, emit_json
+from infini_cli.values import whole_number
 
 Question = Annotated[str | None, typer.Argument(help="The question; piped in, one a line, if left out.")]
 File = Annotated[
@@ -26,7 +27,7 @@ MemoryOnly = Annotated[
 ShowSources = Annotated[
     bool, typer.Option("--show-sources", help="Print the sentences that speak for the answer, too.")
 ]
-MaxTokens = Annotated[int, typer.Option("--max-tokens", metavar="N", min=1, help="Tokens after which an answer ends.")]
+MaxTokens = Annotated[int, whole_number("--max-tokens", help="Tokens after which an answer ends.")]
 
 
 @options.expanded
