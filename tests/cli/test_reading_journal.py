@@ -19,7 +19,7 @@ from infini_attention import MemoryState, load
 from infini_attention.documents.reading import ReadingInterrupted
 from infini_attention.memory import reading_journal
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.reading_journal import ReadingJournal
+from infini_attention.memory.reading_journal import ReadingJournal, journal_of
 
 PAGES = [["The miller came to the river in the morning", f"and saw a boat with {n} lamps."] for n in range(6)]
 
@@ -36,10 +36,6 @@ def documents(tmp_path: Path) -> list[Path]:
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every segment."""
     monkeypatch.setattr(reading_journal, "INTERVAL", 0.0)
-
-
-def journal_of(state: Path) -> Path:
-    return state.with_name(f"{state.name}.journal")
 
 
 def names(folder: Path) -> set[str]:
@@ -87,6 +83,7 @@ def test_a_stopped_reading_is_gone_on_with(infini: Infini, documents: list[Path]
     assert (outcome.code, outcome.out) == (130, "")
     assert "interrupted: read 64 of" in outcome.err and "p. " in outcome.err and "same command" in outcome.err
     assert not state.exists() and journal_of(state).is_dir()
+    assert_error(infini("ask", "--memory", state, "Who?"), 5, "not read to its end", "infini read")
     with at_segment(0, lambda: None) as closed:
         again = infini("read", *documents, "-o", state)
     assert again.code == 0 and "going on from" in again.err
