@@ -29,7 +29,7 @@ def require_base(decoder: Any, config: InfiniConfig) -> dict[int, tuple[Any, Lay
             f"name layers from 0 to {len(layers) - 1}",
         )
     _require_attention_alone(decoder, layers)
-    found = {index: find(layers[index]) for index in indices}
+    found = {index: find(layers[index], decoder.config) for index in indices}
     shapes = {(layout.shape.kv_heads, layout.shape.size) for _, layout in found.values()}
     if len(shapes) > 1 and (config.ngrams or config.key_state_layers):
         raise UseError(
