@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
-from models import SEGMENT, VOCABULARY, Model, logits_of, small_config, stir, stream, text
+from models import SEGMENT, VOCABULARY, Model, logits_of, small_config, stir, text
 
 # Sizes by the names that families give them; each takes those that it knows.
 SIZES: dict[str, Any] = {
@@ -117,7 +117,7 @@ REASONS = {
     "AttentionInterface": "attention that transformers cannot exchange",
     "": "another architecture",
 }
-LONG = 2 * SEGMENT + 5
+LONG = SEGMENT + 5
 CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
 
 
@@ -128,7 +128,7 @@ def family_names() -> list[str]:
 
 def tiny(family: str) -> Model:
     """A tiny random model, in float32 and evaluation mode; the same in every call."""
-    logging.set_verbosity_error()
+    cast(Any, logging).set_verbosity_error()
     known = AutoConfig.for_model(family)
     names = set(known.to_dict()) | set(getattr(known, "attribute_map", {}))
     sizes = {name: size for name, size in SIZES.items() if name in names}
@@ -177,9 +177,7 @@ def _reads(base: Model, model: Model) -> None:
     for gate in gates:
         gate.data.fill_(0)
     stir(model)
-    whole = logits_of(model, ids)
-    assert not torch.allclose(whole[:, SEGMENT:], alone[:, SEGMENT:], atol=1e-2)
-    torch.testing.assert_close(stream(model, ids, [3, SEGMENT + 1])[0], whole, **CLOSE)
+    assert not torch.allclose(logits_of(model, ids)[:, SEGMENT:], alone[:, SEGMENT:], atol=1e-2)
 
 
 def _generates(base: Model, model: Model) -> None:

@@ -105,6 +105,7 @@ def test_a_memory_that_peft_trains_is_the_one_in_use(tmp_path: Path) -> None:
     assert all(one.grad is not None for one in memory_parameters(model).values())
     with torch.no_grad():
         for one in memory_parameters(model).values():
+            assert one.grad is not None
             one.sub_(one.grad)
     after = logits_of(model, IDS)
     assert not torch.allclose(after, before, atol=1e-3)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from families import tiny
 from infini_attention.errors import UseError
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import eject, inject, injection, memory_off, new_cache
@@ -167,6 +168,15 @@ def test_experts_are_counted_over_segments() -> None:
         pieces = torch.cat([one.router_logits[layer].unflatten(0, (2, -1)) for one in alone], 1).flatten(0, 1)
         torch.testing.assert_close(ours, pieces)
     assert found.aux_loss.isfinite()
+
+
+@pytest.mark.parametrize("family", ["bamba", "falcon_h1", "lfm2", "jamba"])
+def test_hybrids_are_refused_whichever_layers_are_named(family: str) -> None:
+    for layers in (None, (0,), (1,)):
+        model = tiny(family)
+        with pytest.raises(UseError, match="hybrid"):
+            inject(model, small_config(layers=layers))
+        assert injection(model) is None
 
 
 def test_what_is_not_read_is_refused() -> None:
