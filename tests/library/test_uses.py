@@ -19,6 +19,8 @@ from infini_attention.memory.parameters import memory_parameters
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoModelForCausalLM, MixtralConfig
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from models import SEGMENT, VOCABULARY, Model, base_model, logits_of, memory_model, small_config, stir, text
 
@@ -73,6 +75,24 @@ def test_a_model_goes_through_pickle() -> None:
         assert torch.equal(other.generate(ids, max_new_tokens=9), model.generate(ids, max_new_tokens=9))
         eject(other)
         assert torch.equal(logits_of(other, ids), logits_of(base_model(dtype=torch.float64), ids))
+
+
+def test_a_process_that_injected_nothing_reads_a_pickled_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, ids = memory_model(), text(LONG)
+    wanted, saved = logits_of(model, ids), pickle.dumps(model)
+    for registry in (ALL_ATTENTION_FUNCTIONS, ALL_MASK_ATTENTION_FUNCTIONS):
+        monkeypatch.delitem(cast(Any, registry)._global_mapping, "infini_sdpa")
+    assert torch.equal(logits_of(pickle.loads(saved), ids), wanted)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "opt", "biogpt"])
+def test_segments_are_no_longer_than_learned_positions(family: str) -> None:
+    model = tiny(family)
+    inject(model, small_config(segment_length=64))
+    assert logits_of(model, text(70)).isfinite().all()
+    eject(model)
+    with pytest.raises(UseError, match="64 positions"):
+        inject(model, small_config(segment_length=65))
 
 
 @pytest.mark.parametrize(
@@ -200,19 +220,27 @@ def test_attention_that_is_changed_later_is_refused() -> None:
         model(text(4))
 
 
-def test_a_reading_that_fails_leaves_the_cache_as_it_was() -> None:
-    model, ids = memory_model(**SEEN), text(LONG)
-    cache, wanted = new_cache(model), logits_of(model, ids)
+@pytest.mark.parametrize("passes", range(5))
+def test_a_reading_that_fails_leaves_the_cache_as_it_was(passes: int) -> None:
+    model, ids = memory_model(**SEEN, reread_first=True), text(LONG)
+    cache, wanted, seen = new_cache(model), logits_of(model, ids), []
 
     def fail(*args: Any) -> None:
-        raise RuntimeError("out of memory")
+        seen.append(1)
+        if len(seen) > passes:
+            raise RuntimeError("out of memory")
 
     logits_of(model, ids[:, :3], cache)
     handle = model.get_decoder().layers[1].mlp.register_forward_hook(fail)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        logits_of(model, ids[:, 3:5], cache)
-    handle.remove()
-    torch.testing.assert_close(logits_of(model, ids[:, 3:], cache), wanted[:, 3:])
+    if passes < 4:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            logits_of(model, ids[:, 3:], cache)
+        assert cache.tokens == 3
+        handle.remove()
+        torch.testing.assert_close(logits_of(model, ids[:, 3:], cache), wanted[:, 3:])
+    else:
+        # Three segments, the first one read again.
+        torch.testing.assert_close(logits_of(model, ids[:, 3:], cache), wanted[:, 3:])
 
 
 @pytest.mark.parametrize("tokens", [LONG, 2 * SEGMENT])
