@@ -11,18 +11,21 @@ from typing import Any, cast
 
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
 from families import tiny
 from infini_attention.errors import UseError
+from infini_attention.memory.config import UpdateRule
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import eject, inject, injection, memory_off, new_cache
 from infini_attention.memory.parameters import memory_parameters
+from infini_attention.memory.rules import retrieve, update
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoModelForCausalLM, MixtralConfig
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from models import SEGMENT, VOCABULARY, Model, base_model, logits_of, memory_model, small_config, stir, text
+from models import RULES, SEGMENT, VOCABULARY, Model, base_model, logits_of, memory_model, small_config, stir, text
 
 LONG = 2 * SEGMENT + 5
 SEEN: dict[str, Any] = {"ngrams": (2,), "key_state_layers": (0, 1), "value_state_layers": (1,)}
@@ -352,3 +355,31 @@ def test_a_compiled_forward_gives_the_same() -> None:
     for one in (base, model):
         compiled = torch.compile(copy.deepcopy(one), backend="eager")
         torch.testing.assert_close(logits_of(compiled, ids), logits_of(one, ids))
+
+
+def test_what_is_wrapped_later_is_unwrapped_before_the_memory_is_taken_out() -> None:
+    model, ids = memory_model(dtype=torch.float32), text(LONG)
+    wanted, decoder = logits_of(model, ids), model.get_decoder()
+    add_hook_to_module(decoder, ModelHook())
+    assert torch.equal(logits_of(model, ids), wanted)
+    with pytest.raises(UseError, match="wrapped"):
+        eject(model)
+    remove_hook_from_module(decoder)
+    eject(model)
+    assert torch.equal(logits_of(model, ids), logits_of(base_model(), ids))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_autocast_leaves_memories_in_full_precision(rule: UpdateRule) -> None:
+    model, ids = memory_model(dtype=torch.float32, update_rule=rule), text(LONG)
+    cache = new_cache(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = logits_of(model, ids, cache)
+        logits_of(model, ids[:, : SEGMENT - 5 - 1], cache)
+        memory, write = cache.memories[1].memory, cache.memories[1].open_write()
+        assert memory is not None and found.dtype == torch.bfloat16
+        inside = update(rule, memory, write), retrieve(rule, memory, write.keys)
+    outside = update(rule, memory, write), retrieve(rule, memory, write.keys)
+    assert torch.equal(inside[0].matrix, outside[0].matrix) and torch.equal(inside[1], outside[1])
+    assert memory.matrix.dtype == torch.float32
+    torch.testing.assert_close(found.float(), logits_of(model, ids), rtol=0.1, atol=0.5)
