@@ -17,8 +17,10 @@ from infini_cli.exits import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of
 from infini_cli.interrupt import cleared_away
 from infini_cli.options import Flags, help_and_exit
 from infini_cli.output import closed_pipe_ends_quietly
+from infini_cli.stopping import asked
 from infini_cli.terminal import gate
 from infini_cli.user_file import config_path, take_defaults
+from infini_cli.values import refuse_blank
 
 # Module, function or group in it, and what the list of commands says. A command is imported and built only when it is
 # the one that runs: building all of them would make `infini --help` slow.
@@ -85,6 +87,7 @@ def _run(arguments: list[str]) -> int:
             if os.environ.get(COMPLETE):
                 # The shell asks what could come next: this writes it and ends the process.
                 get_command(build(_subcommand(words_to_complete(os.environ)))).main([], prog_name="infini")
+            refuse_blank(arguments)
             command = get_command(build(_subcommand(arguments)))
             take_defaults(command)
             with command.make_context("infini", arguments, obj=flags) as context:
@@ -96,6 +99,8 @@ def _run(arguments: list[str]) -> int:
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told in two lines
         _trace(flags)
+        if asked():
+            return EXIT_INTERRUPTED
         report(explained(error), sys.stderr)
         return exit_code_of(error)
     return EXIT_OK

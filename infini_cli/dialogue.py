@@ -10,6 +10,7 @@ from typing import IO
 from infini_cli.asking import Asker
 from infini_cli.exits import one_line
 from infini_cli.output import Console
+from infini_cli.stopping import arm
 
 HELP = "/sources shows the sentences that the last answer rests on; /quit or Ctrl-D leaves"
 _PROMPT = "> "
@@ -38,6 +39,7 @@ def talk(asker: Asker, console: Console, form: str, out: IO[str]) -> None:
             try:
                 asker.answer(line, form, out)
             except KeyboardInterrupt:
+                arm()
                 out.write("\n")
                 console.note("interrupted")
 

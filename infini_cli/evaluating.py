@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
-from infini_attention.errors import InfiniError, InputError, UsageFailure
+from infini_attention.errors import InputError, UsageFailure
 
 from infini_cli import options
 from infini_cli.opening import load_model, model_of_state, open_documents, open_state, require_memory
@@ -95,15 +95,13 @@ def _prepare(settings: Measuring, task: Task, memory: Path | None) -> None:
     """Refuse what would fail only after the model was loaded, or after the measurement."""
     from infini_attention.evaluate.scores import check_packages
 
-    system, output = settings.system, settings.output
+    system = settings.system
     task.check(system.value)
     if settings.rule is not None and system is not System.MEMORY:
         raise UsageFailure(f"the system {system} has no update rule", "Leave out --rule.")
     if memory is not None and system is not System.MEMORY:
         raise UsageFailure(f"the system {system} cannot go on from a state", "Leave out --memory.")
     check_packages()
-    if output is not None and not Path(output).parent.is_dir():
-        raise InfiniError(f"the directory {Path(output).parent} does not exist", "Make it first, with mkdir -p.")
     if task.texts is not None and not task.texts.exists():
         raise InputError(f"{task.texts} does not exist", "Give a file, or a folder of files.")
     if settings.plot is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TextIO
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
+EXIT_INPUT = 3
 EXIT_PARTIAL = 6
 EXIT_INTERRUPTED = 130
 
@@ -22,13 +24,18 @@ def exit_code_of(exception: BaseException) -> int:
         return EXIT_INTERRUPTED
     if isinstance(exception, BrokenPipeError):
         return EXIT_OK
-    return EXIT_FAILURE
+    return EXIT_INPUT if _of_a_file(exception) else EXIT_FAILURE
 
 
 def one_line(text: str) -> str:
     """Fold text to one printable line; control characters (of a hostile file name, say) are escaped."""
     folded = " ".join(text.split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in folded)
+
+
+def _of_a_file(error: BaseException) -> bool:
+    """Whether the system refused what was asked of a file: the person named it, or has put something in its place."""
+    return isinstance(error, OSError) and isinstance(error.filename, str | bytes) and bool(error.strerror)
 
 
 def explanation(error: BaseException) -> tuple[str, str]:
@@ -39,6 +46,11 @@ def explanation(error: BaseException) -> tuple[str, str]:
     """
     message = getattr(error, "message", None)
     hint = getattr(error, "hint", None)
+    if isinstance(error, OSError) and _of_a_file(error):
+        message = f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}"
+        hint = "Check the path, what it leads to, and who may use it."
+    elif isinstance(error, MemoryError):
+        message, hint = "there is not enough memory for this", "Ask for less at once, or free some memory."
     if not isinstance(message, str):
         detail = str(error)
         message = f"{type(error).__name__}: {detail}" if detail else type(error).__name__

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from infini_attention.errors import UsageFailure
 
+from infini_cli.values import MOST
+
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 _DEPTHS = {"start": 0.0, "middle": 50.0, "end": 100.0}
 
@@ -15,13 +17,13 @@ def parse_lengths(text: str, *, least: int = 1) -> list[int]:
     """Numbers of tokens, such as `4k,32k,1m`, each once.
 
     Raises:
-        UsageFailure: If one is not a number, or less than `least`.
+        UsageFailure: If one is not a number, less than `least`, or more than any text has.
     """
     lengths = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([km]?)", part.strip().lower(), re.ASCII)
         tokens = -1 if match is None else round(float(match[1]) * _UNITS[match[2]])
-        if tokens < least:
+        if not least <= tokens <= MOST:
             raise UsageFailure(f"'{part.strip()}' is not a length", "Write lengths like 4k,32k,128k or 2000.")
         lengths.append(tokens)
     return list(dict.fromkeys(lengths))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from infini_attention.documents import Document, PageSelection, load_document
 from infini_attention.documents.clean import told
 from infini_attention.errors import InfiniError
+from infini_attention.files import require_writable
 from infini_attention.reporting import Advance
 
 from infini_cli.exits import one_line
@@ -260,8 +261,7 @@ def check_state_output(path: Path, sources: Sequence[str]) -> None:
     """
     if str(path) == "-":
         raise InfiniError("a state is not written to stdout", "Name a file with -o, such as state.pt.", 2)
-    if not path.parent.is_dir():
-        raise InfiniError(f"the directory {path.parent} does not exist", f"Make it first: mkdir -p {path.parent}")
+    require_writable(path)
     for source in sources:
         if source != "-" and path.exists() and os.path.exists(source) and os.path.samefile(path, source):
             raise InfiniError(f"{path} is a document to be read; the state would replace it", "Choose another name.", 2)

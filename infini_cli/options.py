@@ -21,6 +21,7 @@ from infini_cli import completion
 from infini_cli.exits import EXIT_USAGE
 from infini_cli.output import Console, answer_file, emit_json
 from infini_cli.user_file import UserFile
+from infini_cli.values import LARGEST_SEED, device, refuse_blank_settings, whole_number, writable
 
 if TYPE_CHECKING:
     from infini_attention.documents import PageSelection
@@ -102,13 +103,27 @@ Pages = Annotated[
 ]
 Answer = Annotated[
     str | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write the answer here, not to stdout.", show_default=False),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the answer here, not to stdout.",
+        show_default=False,
+        callback=writable,
+    ),
 ]
 Plot = Annotated[
     Path | None,
-    typer.Option("--plot", metavar="FILE", help="Draw the figures as an image (.png, .svg, .pdf).", show_default=False),
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help="Draw the figures as an image (.png, .svg, .pdf).",
+        show_default=False,
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Everything that is drawn follows from it.")]
+Seed = Annotated[
+    int, whole_number("--seed", least=0, most=LARGEST_SEED, help="Everything that is drawn follows from it.")
+]
 OwnRule = Annotated[
     Rule | None,
     typer.Option(
@@ -172,6 +187,7 @@ class Settings(Talk):
             metavar="NAME",
             help="auto, cpu, mps, cuda or cuda:N.",
             autocompletion=completion.one_of(*completion.DEVICES),
+            callback=device,
         ),
     ] = "auto"
     dtype: Annotated[Dtype, _setting("--dtype", metavar="NAME", help="auto, bf16, fp16 or fp32.")] = Dtype.AUTO
@@ -214,6 +230,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
         ctx = given["ctx"] if "ctx" in own else given.pop("ctx")
         if isinstance(ctx.default_map, UserFile):
             ctx.default_map.require()
+        refuse_blank_settings(ctx, given)
         made = {
             name: _settled(ctx, group(**{field.name: given.pop(field.name) for field in fields(group)}))
             for name, group in groups.items()

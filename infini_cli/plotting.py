@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infini_attention.errors import InfiniError, UsageFailure
-from infini_attention.files import atomic_writer
+from infini_attention.files import atomic_writer, require_writable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ def check_plot(path: Path) -> None:
 
     Raises:
         UsageFailure: If the name's ending is not that of an image.
-        InfiniError: If matplotlib is not installed, or the folder does not exist.
+        InfiniError: If matplotlib is not installed, or it could not be written.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageFailure(f"{path} is not the name of an image", f"End it with {', '.join(SUFFIXES)}.")
@@ -31,8 +31,7 @@ def check_plot(path: Path) -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise InfiniError("--plot needs matplotlib, which is not installed", "pip install 'infini[plot]'") from None
-    if not path.parent.is_dir():
-        raise InfiniError(f"the directory {path.parent} does not exist", f"Make it first: mkdir -p {path.parent}")
+    require_writable(path)
 
 
 def draw_grid(path: Path, cells: Sequence[Mapping[str, Any]], *, title: str, unit: str) -> None:

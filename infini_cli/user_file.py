@@ -94,7 +94,7 @@ def read(path: Path) -> dict[str, Any]:
     for key, value in values.items():
         if key not in KEYS:
             raise UsageFailure(f"unknown key '{key}' in {path}", f"The keys are {', '.join(KEYS)}.")
-        if type(value) is not KEYS[key] or value == "":
+        if type(value) is not KEYS[key] or (isinstance(value, str) and (not value.strip() or "\0" in value)):
             form = "true or false" if KEYS[key] is bool else '"..." with a value inside'
             raise UsageFailure(f"{key} in {path} is '{value}', which cannot be meant", f"Write {key} = {form}.")
     return values

@@ -49,11 +49,11 @@ def test_flag_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.Mon
         tmp_path,
         monkeypatch,
         *("--model", "flag"),
-        toml='model = "file"\ndevice = "file"\ndtype = "bf16"\npdf_backend = "pypdf"',
+        toml='model = "file"\ndevice = "cpu"\ndtype = "bf16"\npdf_backend = "pypdf"',
         INFINI_MODEL="env",
-        INFINI_DEVICE="env",
+        INFINI_DEVICE="cuda:1",
     )
-    assert (found.model, found.device, found.dtype, found.pdf_backend) == ("flag", "env", "bf16", "pypdf")
+    assert (found.model, found.device, found.dtype, found.pdf_backend) == ("flag", "cuda:1", "bf16", "pypdf")
 
 
 def test_switches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def _content(name: str, shown: str) -> str:
 def _entry(line: str) -> Wanted:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _Unusable(f"it is not JSON ({error})") from None
     if not isinstance(value, dict):
         raise _Unusable("it is not an object with a source")

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from infini_attention.errors import InputError, UsageFailure
+from infini_attention.files import require_folder
 
 from infini_cli import completion, options
 from infini_cli.opening import load_model
 from infini_cli.training import training_progress
+from infini_cli.values import LARGEST_SEED, whole_number
 
 if TYPE_CHECKING:
     from infini_attention import Loaded
@@ -58,11 +60,9 @@ Plan = Annotated[
         autocompletion=completion.models,
     ),
 ]
-Steps = Annotated[
-    int | None, typer.Option("--steps", metavar="N", min=1, help="Scale the plan to N steps.", show_default=False)
-]
+Steps = Annotated[int | None, whole_number("--steps", help="Scale the plan to N steps.", show_default=False)]
 Seed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", min=0, help="Instead of the plan's.", show_default=False)
+    int | None, whole_number("--seed", least=0, most=LARGEST_SEED, help="Instead of the plan's.", show_default=False)
 ]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Start from an untrained memory path, not from the model's adapter.")
@@ -107,6 +107,7 @@ def adapt(
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if rule is not None and system is not System.MEMORY:
         raise UsageFailure(f"the system {system} has no update rule", "Leave out --rule.")
+    require_folder(output)
     for path in (data, questions):
         if path is not None and not path.exists():
             raise InputError(f"{path} does not exist", "Give a text file, or a folder of texts.")

@@ -13,6 +13,7 @@ from infini_attention.errors import InputError, UsageFailure
 from infini_cli import options
 from infini_cli.opening import open_documents, open_session, open_state, require_memory
 from infini_cli.output import answer_file, emit_json
+from infini_cli.values import whole_number
 
 if TYPE_CHECKING:
     from infini_attention.memory.reading_journal import ReadingJournal
@@ -29,7 +30,7 @@ MemoryOnly = Annotated[
 ShowSources = Annotated[
     bool, typer.Option("--show-sources", help="Print the sentences that speak for the answer, too.")
 ]
-MaxTokens = Annotated[int, typer.Option("--max-tokens", metavar="N", min=1, help="Tokens after which an answer ends.")]
+MaxTokens = Annotated[int, whole_number("--max-tokens", help="Tokens after which an answer ends.")]
 
 
 @options.expanded

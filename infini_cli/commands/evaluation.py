@@ -12,6 +12,7 @@ from infini_attention.errors import UsageFailure
 from infini_cli import completion, options
 from infini_cli.evaluating import Measuring, evaluate
 from infini_cli.lists import chosen, parse_depths, parse_lengths
+from infini_cli.values import whole_number
 
 
 class View(StrEnum):
@@ -29,10 +30,10 @@ Lengths = Annotated[
 Depths = Annotated[
     str, typer.Option("--depth", metavar="LIST", help="Where the key stands: percent, or start, middle, end.")
 ]
-Trials = Annotated[int, typer.Option("--limit", "--trials", metavar="N", min=1, help="Trials a cell.")]
+Trials = Annotated[int, whole_number("--limit", "--trials", help="Trials a cell.")]
 Items = Annotated[
     int | None,
-    typer.Option("--limit", metavar="N", min=1, help="Use N, spread over all; all if left out.", show_default=False),
+    whole_number("--limit", help="Use N, spread over all; all if left out.", show_default=False),
 ]
 Hay = Annotated[
     Path | None,
@@ -142,7 +143,7 @@ def facts(
 def ppl(
     data: Texts,
     length: Annotated[str, typer.Option("--length", metavar="N", help="Tokens of a text, like 32k.")] = "8k",
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Stretches of text.")] = 4,
+    limit: Annotated[int, whole_number("--limit", help="Stretches of text.")] = 4,
     *,
     settings: Measuring,
 ) -> None:

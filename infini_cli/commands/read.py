@@ -19,6 +19,7 @@ from infini_cli.exits import EXIT_INTERRUPTED
 from infini_cli.opening import check_state_output, open_documents, open_session, open_state, require_memory
 from infini_cli.output import Console, answer_file, emit_json
 from infini_cli.passphrases import new_cipher
+from infini_cli.values import whole_number
 
 if TYPE_CHECKING:
     from infini_attention.documents import Document, PageSelection
@@ -57,9 +58,7 @@ Batch = Annotated[
         show_default=False,
     ),
 ]
-Jobs = Annotated[
-    int | None, typer.Option("--jobs", metavar="N", min=1, help="Read N documents at a time.", show_default=False)
-]
+Jobs = Annotated[int | None, whole_number("--jobs", most=4096, help="Read N documents at a time.", show_default=False)]
 Part = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Read only every N-th document, from the I-th on.", show_default=False),

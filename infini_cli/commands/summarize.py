@@ -14,6 +14,7 @@ from infini_cli.opening import open_documents, open_session, open_state
 from infini_cli.output import answer_file
 
 LENGTHS = {"short": 60, "medium": 150, "long": 400}
+MOST_WORDS = 100_000
 
 
 class Style(StrEnum):
@@ -74,6 +75,8 @@ def summarize(
 def _words(length: str) -> int:
     if length in LENGTHS:
         return LENGTHS[length]
-    if length.isascii() and length.isdigit() and int(length) > 0:
+    if length.isascii() and length.isdigit() and len(length) < 10 and 0 < int(length) <= MOST_WORDS:
         return int(length)
-    raise UsageFailure(f"'{length}' is not a length", "Use short, medium, long, or a number of words.")
+    raise UsageFailure(
+        f"'{length}' is not a length", f"Use short, medium, long, or a number of words, at most {MOST_WORDS}."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,54 @@ def make_private(folder: Path) -> None:
     for each in [*reversed(folder.parents), folder]:
         if not each.is_dir():
             each.mkdir(0o700, exist_ok=True)
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse, before any work is done for it, a file that could not be written afterwards; nothing is made.
+
+    Raises:
+        InfiniError: If it is a folder, its folder is not there or closed to the person, or no file can have that name.
+    """
+    name = os.fspath(path)
+    try:
+        if stat.S_ISDIR(os.stat(name).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        place = name
+    except FileNotFoundError:
+        place = os.path.dirname(os.path.realpath(name))
+        if not os.path.isdir(place):
+            raise InfiniError(
+                f"{name} cannot be written: the directory {place} does not exist", f"Make it first: mkdir -p {place}"
+            ) from None
+    except (OSError, ValueError) as error:
+        raise InfiniError(
+            f"{name} cannot be written: {getattr(error, 'strerror', None) or error}", _UNWRITABLE_HINT
+        ) from None
+    if not os.access(place, os.W_OK):
+        raise InfiniError(f"{name} cannot be written: {os.strerror(errno.EACCES)}", _UNWRITABLE_HINT)
+
+
+def require_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse, before any work is done for it, a folder that could not be made or written into; nothing is made.
+
+    Raises:
+        InfiniError: If there is something else of that name, or the folder that it would be in is closed to the person.
+    """
+    name = os.fspath(path)
+    place = name
+    try:
+        while not os.path.isdir(place):
+            try:
+                os.stat(place)
+            except FileNotFoundError:
+                place = os.path.dirname(os.path.realpath(place))
+            else:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InfiniError(f"{name} cannot be made: {reason}", "Choose another folder with -o.") from None
+    if not os.access(place, os.W_OK):
+        raise InfiniError(f"{name} cannot be written: {os.strerror(errno.EACCES)}", "Choose another folder with -o.")
 
 
 def _opened(descriptor: int, binary: bool) -> IO[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ def expand(sources: Sequence[str]) -> list[str]:
     expanded: list[str] = []
     for source in sources:
         folder = Path(source)
-        if source == "-" or not folder.is_dir():
+        # Unlike pathlib's, this takes any text; what no file can be called is told of when it is opened.
+        if source == "-" or not os.path.isdir(source):
             expanded.append(source)
             continue
         found = [path for path in folder.rglob("*") if _is_document(path, folder)]

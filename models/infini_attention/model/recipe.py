@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -215,16 +216,17 @@ def find(name: str) -> Recipe:
     """
     if name in names():
         return read(HERE / name)
-    path = Path(name).expanduser()
-    if (path / RECIPE).is_file():
+    # Unlike those of pathlib, these functions take any text: what no file can be called is not there.
+    path = Path(os.path.expanduser(name))
+    if os.path.isfile(path / RECIPE):
         return read(path)
-    if path.suffix == ".toml" and path.is_file():
+    if path.suffix == ".toml" and os.path.isfile(path):
         return read(path.parent, path.name)
-    if (path / "config.json").is_file():
+    if os.path.isfile(path / "config.json"):
         return Recipe(
             name, None, BaseSpec("directory", str(path.resolve())), InfiniConfig(), memory=False, answers=WIDE
         )
-    if name.count("/") == 1 and not name.startswith(("/", ".", "~")) and not path.exists():
+    if name.count("/") == 1 and not name.startswith(("/", ".", "~")) and not os.path.exists(path):
         return Recipe(name, None, _on_hub(name), InfiniConfig(), memory=False, answers=WIDE)
     raise ModelUnavailable(
         f"unknown model {name!r}", f"use one of {', '.join(names())}, a folder with a recipe, or a hub id owner/name"

@@ -1,0 +1,1 @@
+"""Torture: what is let in, and what is lost, where everything goes wrong that can. See `__main__`."""
