@@ -5,7 +5,6 @@ Imports little: it has to be there before anything else is.
 
 from __future__ import annotations
 
-import _thread
 import os
 import signal
 import sys
@@ -76,6 +75,7 @@ def _raise_again(about: Any) -> None:
     else:
         arm()
         # Not from in here, where it would be dropped again.
-        again = threading.Timer(_SOON, _thread.interrupt_main)
+        main = threading.main_thread().ident
+        again = threading.Timer(_SOON, signal.pthread_kill, (main, signal.SIGINT))
         again.daemon = True
         again.start()
