@@ -78,10 +78,23 @@ def test_a_process_that_is_slow_is_ended() -> None:
         ("a.md", b"# H\n\ntext\n\n" * 20_000),
         ("a.html", b"<!-- a -->" * 400 + b"<!-- <html>"),
         ("a.html", b"<html><body><p>" + b"[" * 200_000),
+        ("a.html", b"<html><body>" + b"<div>word " * 10_000),
+        ("a.html", b"<html><body>" + b"<b>word " * 10_000),
         ("a.txt", b"\x1b]" * 5_000 + b"word " * 100_000),
         ("a.txt", b"a" + b" " * 2_000_000 + b"b"),
     ],
-    ids=["hashes", "brackets", "comments", "headings", "html comments", "html brackets", "escapes", "spaces"],
+    ids=[
+        "hashes",
+        "brackets",
+        "comments",
+        "headings",
+        "html comments",
+        "html brackets",
+        "html depth",
+        "html emphasis",
+        "escapes",
+        "spaces",
+    ],
 )
 def test_no_pattern_goes_back_and_forth(tmp_path: Path, name: str, data: bytes) -> None:
     path = tmp_path / name

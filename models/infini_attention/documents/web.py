@@ -52,6 +52,7 @@ def simplify(soup: BeautifulSoup) -> int:
             tag.decompose()
     for picture in soup.find_all("img"):
         picture.replace_with(str(picture.get("alt") or ""))
+    _flatten(soup)
     for link in soup.find_all("a"):
         if link.parent is not None and link.parent.name == "sup" and (note := _NOTE.fullmatch(link.get_text().strip())):
             link.string = note[1]
@@ -59,7 +60,6 @@ def simplify(soup: BeautifulSoup) -> int:
     for tag in soup.find_all(_EMPHASIS):
         if _inside_word(tag):
             tag.unwrap()
-    _flatten(soup)
     return left_out
 
 
@@ -83,14 +83,16 @@ def _inside_word(tag: Tag) -> bool:
 
 
 def _flatten(soup: BeautifulSoup) -> None:
-    """Take tags that stand too deep out, their text stays."""
+    """Leave of tags that stand too deep only their text.
+
+    All at once, where the deep ones begin: to take one out after the other, each with all that is in it, takes a time that
+    grows with the square of the depth.
+    """
     stack: list[tuple[Tag, int]] = [(soup, 0)]
-    deep: list[Tag] = []
     while stack:
         tag, depth = stack.pop()
-        for child in tag.find_all(True, recursive=False):
-            if depth >= _DEEPEST:
-                deep.append(child)
-            stack.append((child, depth + 1))
-    for tag in deep:
-        tag.unwrap()
+        children = tag.find_all(True, recursive=False)
+        if depth < _DEEPEST:
+            stack += [(child, depth + 1) for child in children]
+        elif children:
+            tag.string = tag.get_text()
