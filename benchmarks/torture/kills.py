@@ -7,6 +7,7 @@ where a file could be torn or left behind.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -73,8 +74,8 @@ def run(folder: Path, count: int, seed: int) -> Result:
             if draw.random() < 0.5:
                 ended = infini(arguments, log, kill_after=draw.uniform(0.0, 1.05) * seconds[name], folder=place)
             else:
-                last = draw.randrange(1, moments[name] + 1)
-                ended = infini(arguments, log, first=lambda last=last: _die_at(last), folder=place)
+                dies = functools.partial(_die_at, draw.randrange(1, moments[name] + 1))
+                ended = infini(arguments, log, first=dies, folder=place)
         result.count("while reading or saving" if ended.code == -signal.SIGKILL else "after the end")
         ended = infini(arguments, log, folder=place)
         found = contents(place / "out")
