@@ -60,15 +60,26 @@ def interrupted(arguments: list[str], place: Place, after: float | None) -> tupl
 
 
 def run(folder: Path, count: int, seed: int) -> Result:
-    """Interrupt a summary so many times, each at a moment of its own; half of them early, while it is still importing."""
+    """Interrupt a question so many times, each at a moment of its own; half of them early, while it is still importing."""
     place = Place.make(folder / "place")
     write_model(folder / "tiny")
-    arguments = ["summarize", "book.txt", "--length", "10", "--model", str(folder / "tiny"), "-o", "summary.txt"]
+    arguments = [
+        "ask",
+        "Who?",
+        "-f",
+        "book.txt",
+        "--max-tokens",
+        "9",
+        "--model",
+        str(folder / "tiny"),
+        "-o",
+        "answer.txt",
+    ]
     seconds = _seconds(arguments, place)
-    (place.folder / "summary.txt").unlink()
+    (place.folder / "answer.txt").unlink()
     draw = random.Random(seed)
     result = Result("Ctrl-C", count, "times, importing and working", {"seconds that it takes": seconds})
-    before = {*place.folder.iterdir(), place.folder / "summary.txt", place.folder / "cache"}
+    before = {*place.folder.iterdir(), place.folder / "answer.txt", place.folder / "cache"}
     for number in range(count):
         after = draw.uniform(0, seconds * (1.0 if number % 2 else 0.3))
         code, _, err = interrupted(arguments, place, after)
