@@ -178,7 +178,7 @@ class AttentionLayer:
         self.weights, self.config, self.cos, self.sin, self.index = weights, config, cos, sin, index
         self.heads, self.kv_heads, self.share, self.size = heads, kv_heads, heads // kv_heads, cos.shape[-1]
         self.signs = signs
-        parts = weights["down"].split(config.rank, 1)
+        parts = torch.split(weights["down"], config.rank, 1)
         self.down = dict(zip(("query", "key", "value", "shift"), parts, strict=False))
 
     def __call__(self, hidden: Tensor) -> Tensor:
