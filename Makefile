@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 STATE ?= build/demo.pt
 SAMPLE := samples/four-pounds-of-lead.pdf
 
-.PHONY: demo test lint format bench model clean
+.PHONY: demo test lint format bench torture model clean
 
 demo: model
 	@mkdir -p $(dir $(STATE))
@@ -29,6 +29,10 @@ format: $(READY)
 bench: model
 	$(BIN)/python -m benchmarks.reading
 	$(BIN)/python -m benchmarks.table
+
+# About forty minutes; TORTURE=--quick takes two.
+torture: $(READY)
+	$(BIN)/python -m benchmarks.torture --output build/torture $(TORTURE)
 
 model: $(READY)
 	$(BIN)/infini models pull

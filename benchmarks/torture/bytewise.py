@@ -62,7 +62,8 @@ def lengths(data: bytes, draw: random.Random) -> bytes:
 
 
 def _all(data: bytes, mark: bytes) -> list[int]:
-    places, place = [], data.find(mark)
+    places: list[int] = []
+    place = data.find(mark)
     while place >= 0 and len(places) < 200:
         places.append(place)
         place = data.find(mark, place + 1)

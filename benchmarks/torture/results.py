@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -30,11 +29,6 @@ class Result:
     def value(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
-
-    @classmethod
-    def parse(cls, text: str) -> Result:
-        """Of what `value` gave, as JSON."""
-        return cls(**json.loads(text))
 
     def row(self) -> str:
         """A row of a Markdown table."""

@@ -72,18 +72,19 @@ def header(path: Path, draw: random.Random) -> bytes:
         broken = text[:place] + draw.choice(('"', "}", "[" * 3000, "\\ud800", "1e999", "NaN", "")) + text[place + 1 :]
         return packed(broken, tensors, path.suffix, sealed=False)
     for _ in range(draw.choice((1, 1, 3))):
-        place = draw.choice(list(_places(fields)))
+        spots = list(_places(fields))
+        if not spots:
+            break
+        *way, last = draw.choice(spots)
         whole: Any = fields
-        for key in place[:-1]:
+        for key in way:
             whole = whole[key]
         if draw.random() < 0.15:
-            del whole[place[-1]]
+            del whole[last]
         elif draw.random() < 0.1 and isinstance(whole, dict):
             whole["more"] = copy.deepcopy(draw.choice(STRANGE))
         else:
-            whole[place[-1]] = copy.deepcopy(draw.choice(STRANGE))
-        if not list(_places(fields)):
-            break
+            whole[last] = copy.deepcopy(draw.choice(STRANGE))
     return packed(fields, tensors, path.suffix, sealed=draw.random() < 0.7)
 
 

@@ -18,6 +18,7 @@ from infini_attention.model.loading import Loaded, load_model
 from infini_attention.session import Session
 from infini_attention.text.kept import load_state
 from safetensors import SafetensorError
+from torch import Tensor
 
 from benchmarks.torture import bytewise, state_changes
 from benchmarks.torture.forks import forked, memory_grown
@@ -119,8 +120,13 @@ def verdict(corpus: Corpus, which: int, path: Path) -> str:
         engine.restore(state, loaded.origin)
     except StateError:
         return "of another model"
-    logits = []
-    list(engine.generate([1, 2], 2, choose=lambda found: (logits.append(found), int(found.argmax()))[1]))
+    logits: list[Tensor] = []
+
+    def choose(found: Tensor) -> int:
+        logits.append(found)
+        return int(found.argmax())
+
+    list(engine.generate([1, 2], 2, choose=choose))
     assert all(one.isfinite().all() for one in logits), "gives numbers that are not finite"
     return "sound"
 

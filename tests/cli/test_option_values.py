@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cli_helpers import Infini, assert_error
 
-from benchmarks.torture.option_values import Place, commands, faults, trials
+from benchmarks.torture.options import Place, commands, faults, trials
 
 
 def test_every_option_of_every_command_refuses_nonsense(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
 import pytest
 from document_helpers import encrypt, load, make_pdf, raw_pdf
-from infini_attention.documents import PageSelection
+from infini_attention.documents import PageSelection, isolation
 from infini_attention.documents.isolation import Isolation, Stopped, run
 from infini_attention.errors import InputError, UsageFailure
 from pypdf import PdfReader, PdfWriter
@@ -44,6 +45,23 @@ def test_a_page_that_takes_too_much_memory_is_named_and_the_others_are_read() ->
     document = load(with_page(PLAIN, bomb, 1), isolation=BOUNDS)
     assert document.failed_pages == (2,)
     assert [block.page for block in document.blocks] == [1, 3, 4]
+    assert "page 2 could not be read: it takes too much time or memory" in document.notes
+
+
+def test_a_page_that_takes_too_long_is_named_and_the_others_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = (
+        "from {package} import pdf_extract; import time; whole = pdf_extract.messages\n"
+        "def slow(data, request):\n"
+        "    for message in whole(data, request):\n"
+        "        time.sleep(60 * (message.get('number') == 2)); yield message\n"
+        "pdf_extract.messages = slow; main()"
+    )
+    start, _, _ = isolation._START.rpartition("main()")
+    monkeypatch.setattr(isolation, "_START", start + "\n" + slow)
+    began = time.monotonic()
+    document = load(PLAIN, isolation=Isolation(seconds=4.0))
+    assert time.monotonic() - began < 30
+    assert document.failed_pages == (2,) and [block.page for block in document.blocks] == [1, 3]
     assert "page 2 could not be read: it takes too much time or memory" in document.notes
 
 

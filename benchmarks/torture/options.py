@@ -22,6 +22,7 @@ import torch
 from infini_attention.memory.state import MemoryState, Origin
 from typer.main import get_command
 
+from benchmarks.torture.results import Result
 from infini_cli import app
 from infini_cli.user_file import KEYS
 
@@ -246,7 +247,7 @@ def _beside(words: tuple[str, ...], command: Any, parameter: Any, place: Place) 
 
 @contextlib.contextmanager
 def prepared(place: Place) -> Iterator[None]:
-    """Inside, `run` can be called: away from the person's own settings, on a terminal, and with no weights anywhere."""
+    """Inside, `command` can be called: away from the person's own settings, on a terminal, and with no weights anywhere."""
     stdin = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     stdin.isatty = lambda: True  # type: ignore[method-assign]
     variables = {
@@ -268,7 +269,7 @@ def prepared(place: Place) -> Iterator[None]:
         yield
 
 
-def run(arguments: Sequence[str], environment: Sequence[tuple[str, str]] = ()) -> Outcome:
+def command(arguments: Sequence[str], environment: Sequence[tuple[str, str]] = ()) -> Outcome:
     """Run a command line in this process."""
     out, err = io.StringIO(), io.StringIO()
     before = {name: os.environ.get(name) for name, _ in environment}
@@ -328,7 +329,22 @@ def faults(place: Place, *, whole: bool = True) -> tuple[int, list[str]]:
     everything = [*trials(place, whole=whole), *setting_trials(place)]
     with prepared(place):
         for trial in everything:
-            said = fault(trial, run(trial.arguments, trial.environment))
+            said = fault(trial, command(trial.arguments, trial.environment))
             if said is not None:
                 wrong.append(f"{trial.command} {trial.option}={trial.value[:40]!r}: {said}")
     return len(everything), wrong
+
+
+def run(folder: Path, count: int, seed: int) -> Result:
+    """Try all; how many follows from the commands that there are."""
+    place = Place.make(folder / "place")
+    tried, wrong = faults(place)
+    return Result("option values", tried, "values", {"options": _options()}, wrong)
+
+
+def _options() -> int:
+    return sum(
+        parameter.name != "help" and not getattr(parameter, "is_flag", False)
+        for _, command in commands()
+        for parameter in command.params
+    )
