@@ -55,11 +55,13 @@ SIZES: dict[str, Any] = {
 OWN: dict[str, dict[str, Any]] = {
     "bamba": {"mamba_n_heads": 4, "mamba_d_head": 16, "attn_layer_indices": [1]},
     "codegen": {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4},
+    "dbrx": {"d_model": 32, "n_heads": 4, "n_layers": 2, "attn_config": {"kv_n_heads": 2, "rope_theta": 10_000.0}},
     "cwm": {"bos_token_id": 1, "eos_token_id": 2},
     "gemma4_text": {"vocab_size_per_layer_input": 61, "hidden_size_per_layer_input": 0, "global_head_dim": 8},
     "gpt_neo": {"num_layers": 2, "attention_types": [[["global", "local"], 1]]},
     "gptj": {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
+    "llama4_text": {"intermediate_size_mlp": 48, "attention_chunk_size": 5, "layer_types": ["full_attention"] * 2},
     "modernbert-decoder": {"bos_token_id": 1, "eos_token_id": 2},
 }
 # Not a language model of text alone, or one that cannot be made small by these names.
@@ -68,7 +70,6 @@ NOT_MADE = frozenset(
         "blenderbot",
         "blt",
         "cohere_compass_text",
-        "dbrx",
         "deepseek_v32",
         "dots3_note",
         "dots3_note_text",
@@ -88,7 +89,6 @@ NOT_MADE = frozenset(
         "hy_v4",
         "lfm2_moe",
         "llama4",
-        "llama4_text",
         "longcat_flash",
         "mamba2",
         "mllama",

@@ -37,8 +37,7 @@ class SegmentedForward:
     def __init__(self, decoder: Any) -> None:
         self.decoder = decoder
         # What a wrapper such as accelerate's put there; the class's own forward can be looked up, and copied with its model.
-        own = decoder.__dict__.get("forward")
-        self.wrapped = own
+        self.wrapped = decoder.__dict__.get("forward")
 
     # Where a text is cut depends on what was read before, which no graph can hold.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
