@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TextIO
 
@@ -44,6 +45,8 @@ def explanation(error: BaseException) -> tuple[str, str]:
     Args:
         error: An `InfiniError`, which carries `message` and `hint`, or anything else.
     """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no space left where the answer goes", "Free some space, or send it elsewhere."
     message = getattr(error, "message", None)
     hint = getattr(error, "hint", None)
     if isinstance(error, OSError) and _of_a_file(error):

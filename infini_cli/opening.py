@@ -145,8 +145,12 @@ def open_state(path: Path) -> MemoryState:
     Raises:
         StateError: If there is none, or it is damaged, or another passphrase opens it.
     """
+    from infini_attention import StateError
+    from infini_attention.memory.reading_journal import journal_of
     from infini_attention.text.kept import load_state
 
+    if not path.exists() and journal_of(path).is_dir():
+        raise StateError(f"{path} is not read to its end", "Give the infini read command again that began it.")
     return load_state(path, cipher_of(path))
 
 

@@ -30,7 +30,7 @@ from transformers.models.qwen3 import Qwen3Config
 # transformers leaves much of its models' interface untyped.
 Model = Any
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma3")
+FAMILIES = ("llama", "gemma3")
 RULES: tuple[UpdateRule, ...] = ("linear", "delta", "deltanet")
 GATES = ("convex", "residual")
 SEGMENT = 8

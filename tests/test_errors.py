@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.errors import InfiniError, InputError, UsageFailure
 
-from infini_cli.exits import exit_code_of, report
+from infini_cli.exits import exit_code_of, explanation, report
 
 
 class LibraryError(Exception):
@@ -58,3 +59,8 @@ def test_any_message_gives_two_printable_lines(message: str, hint: str) -> None:
     assert lines[0].startswith("error: ")
     assert lines[1].startswith("hint: ")
     assert all(line.isprintable() for line in lines)
+
+
+def test_a_full_disk_is_no_bug() -> None:
+    message, hint = explanation(OSError(errno.ENOSPC, "No space left on device"))
+    assert "no space left" in message and "bug" not in hint

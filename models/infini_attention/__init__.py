@@ -15,10 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .errors import DeviceUnavailable, InfiniError, ModelUnavailable, StateError
+    from .errors import DeviceUnavailable, InfiniError, ModelUnavailable, StateError, UseError
     from .memory.config import InfiniConfig
     from .memory.engine import Engine
+    from .memory.folders import load_adapter, save_adapter
     from .memory.inject import eject, inject, memory_off, new_cache
+    from .memory.parameters import memory_parameters
     from .memory.state import MemoryState, Origin, Source
     from .model.loading import Loaded, load_model
     from .qa.answer import Answer
@@ -42,12 +44,16 @@ _HOMES = {
     "Source": "memory.state",
     "StateError": "errors",
     "Summary": "summary.summarizer",
+    "UseError": "errors",
     "eject": "memory.inject",
     "inject": "memory.inject",
     "load": "session",
+    "load_adapter": "memory.folders",
     "load_model": "model.loading",
     "memory_off": "memory.inject",
+    "memory_parameters": "memory.parameters",
     "new_cache": "memory.inject",
+    "save_adapter": "memory.folders",
 }
 
 __all__ = [
@@ -64,13 +70,17 @@ __all__ = [
     "Source",
     "StateError",
     "Summary",
+    "UseError",
     "__version__",
     "eject",
     "inject",
     "load",
+    "load_adapter",
     "load_model",
     "memory_off",
+    "memory_parameters",
     "new_cache",
+    "save_adapter",
 ]
 
 

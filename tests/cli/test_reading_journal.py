@@ -19,7 +19,9 @@ from infini_attention import MemoryState, load
 from infini_attention.documents.reading import ReadingInterrupted
 from infini_attention.memory import reading_journal
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.reading_journal import ReadingJournal
+from infini_attention.memory.reading_journal import ReadingJournal, journal_of
+
+from infini_cli.interrupt import deferred_interrupt
 
 PAGES = [["The miller came to the river in the morning", f"and saw a boat with {n} lamps."] for n in range(6)]
 
@@ -36,10 +38,6 @@ def documents(tmp_path: Path) -> list[Path]:
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every segment."""
     monkeypatch.setattr(reading_journal, "INTERVAL", 0.0)
-
-
-def journal_of(state: Path) -> Path:
-    return state.with_name(f"{state.name}.journal")
 
 
 def names(folder: Path) -> set[str]:
@@ -77,16 +75,36 @@ def send(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stopped_reading_is_gone_on_with(infini: Infini, documents: list[Path], tmp_path: Path, number: int) -> None:
+def test_each_request_to_end_is_one(number: int) -> None:
+    before = signal.getsignal(number)
+    with deferred_interrupt() as asked:
+        assert not asked()
+        send(number)
+        assert asked()
+        with pytest.raises(KeyboardInterrupt):
+            send(number)
+    assert signal.getsignal(number) is before
+    # As nohup has it.
+    signal.signal(number, signal.SIG_IGN)
+    try:
+        with deferred_interrupt() as asked:
+            send(number)
+            assert not asked()
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_stopped_reading_is_gone_on_with(infini: Infini, documents: list[Path], tmp_path: Path) -> None:
     whole, state, book = tmp_path / "whole.pt", tmp_path / "s.pt", tmp_path / "book.pdf"
     book.write_bytes(make_pdf(PAGES))
     documents = [book, documents[1]]
     uninterrupted = infini("read", *documents, "-o", whole)
-    with at_segment(2, lambda: send(number)):
+    with at_segment(2, lambda: send(signal.SIGTERM)):
         outcome = infini("read", *documents, "-o", state)
     assert (outcome.code, outcome.out) == (130, "")
     assert "interrupted: read 64 of" in outcome.err and "p. " in outcome.err and "same command" in outcome.err
     assert not state.exists() and journal_of(state).is_dir()
+    assert_error(infini("ask", "--memory", state, "Who?"), 5, "not read to its end", "infini read")
     with at_segment(0, lambda: None) as closed:
         again = infini("read", *documents, "-o", state)
     assert again.code == 0 and "going on from" in again.err

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -178,7 +179,11 @@ def test_a_file_that_is_a_terminal(infini: Infini, state: Path, monkeypatch: pyt
     leader, follower = os.openpty()
     try:
         assert infini("state", "show", state, "-o", os.ttyname(follower)).code == 0
-        assert_shown(os.read(leader, 100_000).decode(errors="replace"))
+        # A terminal gives a line or so at a time.
+        screen = b""
+        while select.select([leader], [], [], 0.2)[0]:
+            screen += os.read(leader, 100_000)
+        assert_shown(screen.decode(errors="replace"))
     finally:
         os.close(follower)
         os.close(leader)

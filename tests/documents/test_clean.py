@@ -141,7 +141,7 @@ def test_ideographs_are_joined_without_a_space() -> None:
 
 def test_ligatures_and_white_space() -> None:
     assert normalise("of\ufb01ce\u00a0 of\tthe \ufb02ood\r\nnew\u200bline\x07") == (
-        "office of the flood\nnewline",
+        "office of\tthe flood\nnewline",
         2,
     )
     assert normalise("mil\u00ad\nler so\u00adft") == ("mil-\nler soft", 1)

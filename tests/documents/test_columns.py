@@ -81,7 +81,7 @@ NAMES = [["Station", "Depth", "Remarks"], ["Outer buoy", "17", "calm"], ["Deep g
 
 
 def test_a_table_is_read_row_by_row() -> None:
-    rows = [" ".join(cells) for cells in NAMES]
+    rows = ["\t".join(cells) for cells in NAMES]
     by_row = [
         piece(cell, 70 + 150 * column, 700 - 14 * row)
         for row, cells in enumerate(NAMES)
@@ -97,7 +97,7 @@ def test_a_table_that_is_drawn_column_by_column_is_read_row_by_row() -> None:
     pieces = [
         piece(cell, 70 + 150 * x, 700 - 14 * y) for x, column in enumerate(columns) for y, cell in enumerate(column)
     ]
-    assert read(pieces)[0] == ["Year 2021 2022", "North 4.5 5", "South 17 6.25"]
+    assert read(pieces)[0] == ["Year\t2021\t2022", "North\t4.5\t5", "South\t17\t6.25"]
 
 
 pieces = st.builds(

@@ -113,7 +113,7 @@ def test_values_of_a_form_stand_beside_their_labels() -> None:
         canvas.drawString(60, 670, "Married:")
         canvas.acroForm.checkbox(name="married", x=200, y=666, checked=True)
 
-    assert load(drawn(form)).text == "Name of applicant: Ada Example\nMarried: [x]"
+    assert load(drawn(form)).text == "Name of applicant:\tAda Example\nMarried:\t[x]"
 
 
 def test_heads_of_left_and_right_pages_go_and_sentences_are_whole() -> None:

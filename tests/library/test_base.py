@@ -287,6 +287,23 @@ def test_a_fetch_that_was_killed_is_gone_on_from(cache: Path, index: Index) -> N
     assert not [path for path in cache.rglob("*") if path.name.startswith("part.")]
 
 
+def test_a_kill_just_before_the_end_loses_nothing(cache: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*paths: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", cut)
+        # What is sealed is written atomically, too.
+        patch.setattr(base, "seal", lambda folder: None)
+        with pytest.raises(KeyboardInterrupt):
+            pull(SPEC)
+    assert local_path(SPEC) is None
+    assert not list(cache.rglob("weights.gguf"))
+    assert (pull(SPEC) / "model.safetensors").read_bytes() == WEIGHTS
+    assert len(index.calls) == 3
+    assert [path.name for path in (cache / "models").iterdir() if path.is_dir()] == [pull(SPEC).name]
+
+
 def test_a_folder_that_was_not_finished_is_fetched_anew(cache: Path, index: Index) -> None:
     folder = pull(SPEC)
     (folder / DONE).unlink()

@@ -11,15 +11,21 @@ from typing import Any, cast
 
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
+from families import tiny
 from infini_attention.errors import UseError
+from infini_attention.memory.config import UpdateRule
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.inject import eject, inject, injection, memory_off, new_cache
 from infini_attention.memory.parameters import memory_parameters
+from infini_attention.memory.rules import retrieve, update
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoModelForCausalLM, MixtralConfig
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from models import SEGMENT, VOCABULARY, Model, base_model, logits_of, memory_model, small_config, stir, text
+from models import RULES, SEGMENT, VOCABULARY, Model, base_model, logits_of, memory_model, small_config, stir, text
 
 LONG = 2 * SEGMENT + 5
 SEEN: dict[str, Any] = {"ngrams": (2,), "key_state_layers": (0, 1), "value_state_layers": (1,)}
@@ -72,6 +78,24 @@ def test_a_model_goes_through_pickle() -> None:
         assert torch.equal(other.generate(ids, max_new_tokens=9), model.generate(ids, max_new_tokens=9))
         eject(other)
         assert torch.equal(logits_of(other, ids), logits_of(base_model(dtype=torch.float64), ids))
+
+
+def test_a_process_that_injected_nothing_reads_a_pickled_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, ids = memory_model(), text(LONG)
+    wanted, saved = logits_of(model, ids), pickle.dumps(model)
+    for registry in (ALL_ATTENTION_FUNCTIONS, ALL_MASK_ATTENTION_FUNCTIONS):
+        monkeypatch.delitem(cast(Any, registry)._global_mapping, "infini_sdpa")
+    assert torch.equal(logits_of(pickle.loads(saved), ids), wanted)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "opt", "biogpt"])
+def test_segments_are_no_longer_than_learned_positions(family: str) -> None:
+    model = tiny(family)
+    inject(model, small_config(segment_length=64))
+    assert logits_of(model, text(70)).isfinite().all()
+    eject(model)
+    with pytest.raises(UseError, match="64 positions"):
+        inject(model, small_config(segment_length=65))
 
 
 @pytest.mark.parametrize(
@@ -169,6 +193,15 @@ def test_experts_are_counted_over_segments() -> None:
     assert found.aux_loss.isfinite()
 
 
+@pytest.mark.parametrize("family", ["bamba", "falcon_h1", "lfm2", "jamba"])
+def test_hybrids_are_refused_whichever_layers_are_named(family: str) -> None:
+    for layers in (None, (0,), (1,)):
+        model = tiny(family)
+        with pytest.raises(UseError, match="hybrid"):
+            inject(model, small_config(layers=layers))
+        assert injection(model) is None
+
+
 def test_what_is_not_read_is_refused() -> None:
     model = memory_model()
     for ids in (text(0), text(4)[0]):
@@ -190,19 +223,27 @@ def test_attention_that_is_changed_later_is_refused() -> None:
         model(text(4))
 
 
-def test_a_reading_that_fails_leaves_the_cache_as_it_was() -> None:
-    model, ids = memory_model(**SEEN), text(LONG)
-    cache, wanted = new_cache(model), logits_of(model, ids)
+@pytest.mark.parametrize("passes", range(5))
+def test_a_reading_that_fails_leaves_the_cache_as_it_was(passes: int) -> None:
+    model, ids = memory_model(**SEEN, reread_first=True), text(LONG)
+    cache, wanted, seen = new_cache(model), logits_of(model, ids), []
 
     def fail(*args: Any) -> None:
-        raise RuntimeError("out of memory")
+        seen.append(1)
+        if len(seen) > passes:
+            raise RuntimeError("out of memory")
 
     logits_of(model, ids[:, :3], cache)
     handle = model.get_decoder().layers[1].mlp.register_forward_hook(fail)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        logits_of(model, ids[:, 3:5], cache)
-    handle.remove()
-    torch.testing.assert_close(logits_of(model, ids[:, 3:], cache), wanted[:, 3:])
+    if passes < 4:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            logits_of(model, ids[:, 3:], cache)
+        assert cache.tokens == 3
+        handle.remove()
+        torch.testing.assert_close(logits_of(model, ids[:, 3:], cache), wanted[:, 3:])
+    else:
+        # Three segments, the first one read again.
+        torch.testing.assert_close(logits_of(model, ids[:, 3:], cache), wanted[:, 3:])
 
 
 @pytest.mark.parametrize("tokens", [LONG, 2 * SEGMENT])
@@ -314,3 +355,31 @@ def test_a_compiled_forward_gives_the_same() -> None:
     for one in (base, model):
         compiled = torch.compile(copy.deepcopy(one), backend="eager")
         torch.testing.assert_close(logits_of(compiled, ids), logits_of(one, ids))
+
+
+def test_what_is_wrapped_later_is_unwrapped_before_the_memory_is_taken_out() -> None:
+    model, ids = memory_model(dtype=torch.float32), text(LONG)
+    wanted, decoder = logits_of(model, ids), model.get_decoder()
+    add_hook_to_module(decoder, ModelHook())
+    assert torch.equal(logits_of(model, ids), wanted)
+    with pytest.raises(UseError, match="wrapped"):
+        eject(model)
+    remove_hook_from_module(decoder)
+    eject(model)
+    assert torch.equal(logits_of(model, ids), logits_of(base_model(), ids))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_autocast_leaves_memories_in_full_precision(rule: UpdateRule) -> None:
+    model, ids = memory_model(dtype=torch.float32, update_rule=rule), text(LONG)
+    cache = new_cache(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = logits_of(model, ids, cache)
+        logits_of(model, ids[:, : SEGMENT - 5 - 1], cache)
+        memory, write = cache.memories[1].memory, cache.memories[1].open_write()
+        assert memory is not None and found.dtype == torch.bfloat16
+        inside = update(rule, memory, write), retrieve(rule, memory, write.keys)
+    outside = update(rule, memory, write), retrieve(rule, memory, write.keys)
+    assert torch.equal(inside[0].matrix, outside[0].matrix) and torch.equal(inside[1], outside[1])
+    assert memory.matrix.dtype == torch.float32
+    torch.testing.assert_close(found.float(), logits_of(model, ids), rtol=0.1, atol=0.5)

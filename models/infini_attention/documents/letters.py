@@ -53,7 +53,13 @@ def normalise(text: str) -> tuple[str, int]:
     # A lone surrogate, from a broken font table, cannot be written as UTF-8.
     kept = re.sub("[\ud800-\udfff]", "\ufffd", kept)
     kept = _PRESENTATION.sub(lambda match: unicodedata.normalize("NFKC", match[0]), kept)
-    return "\n".join(" ".join(line.split()) for line in with_accents(kept).split("\n")), removed
+    return "\n".join(_even(line) for line in with_accents(kept).split("\n")), removed
+
+
+def _even(line: str) -> str:
+    """A line with single spaces; tabs inside it part the cells of a row."""
+    cells = (" ".join(cell.split()) for cell in line.strip().split("\t"))
+    return "\t".join(cell for cell in cells if cell)
 
 
 def with_accents(text: str) -> str:

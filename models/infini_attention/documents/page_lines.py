@@ -46,7 +46,7 @@ class PageLine:
 
 def plain_lines(text: str) -> list[PageLine]:
     """The lines of a text of which nothing else is known."""
-    return [PageLine(line) for line in text.split("\n")]
+    return [PageLine(line.replace("\t", " ")) for line in text.split("\n")]
 
 
 def page_lines(pieces: Sequence[Piece]) -> tuple[list[PageLine], bool]:
@@ -106,7 +106,8 @@ def _lines(rows: Sequence[list[Piece]]) -> tuple[list[PageLine], bool]:
 
 def _line(row: Sequence[Piece], *, is_row: bool = False) -> PageLine:
     size = max(piece.size for piece in row)
-    text = " ".join(piece.text for piece in row)
+    # A tab ends a cell: what a table tells cannot be read from its figures alone.
+    text = ("\t" if is_row else " ").join(piece.text.replace("\t", " ") for piece in row)
     return PageLine(text, row[0].base + size, size, all(piece.bold for piece in row), is_row)
 
 

@@ -29,7 +29,8 @@ def require_base(decoder: Any, config: InfiniConfig) -> dict[int, tuple[Any, Lay
             f"name layers from 0 to {len(layers) - 1}",
         )
     _require_attention_alone(decoder, layers)
-    found = {index: find(layers[index]) for index in indices}
+    _require_positions(decoder, config.segment_length)
+    found = {index: find(layers[index], decoder.config) for index in indices}
     shapes = {(layout.shape.kv_heads, layout.shape.size) for _, layout in found.values()}
     if len(shapes) > 1 and (config.ngrams or config.key_state_layers):
         raise UseError(
@@ -52,6 +53,17 @@ def _require_attention_alone(decoder: Any, layers: nn.ModuleList) -> None:
             f"{kind} is a hybrid: it has recurrent or convolutional layers, or layers that share their keys; "
             "what they carry would be lost at the end of each segment",
             _HINT,
+        )
+
+
+def _require_positions(decoder: Any, segment_length: int) -> None:
+    """Refuses segments that are longer than a table of learned positions."""
+    learned = [getattr(decoder, name, None) for name in ("wpe", "embed_positions")]
+    most = getattr(decoder.config, "max_position_embeddings", segment_length)
+    if any(isinstance(table, nn.Embedding) for table in learned) and segment_length > most:
+        raise UseError(
+            f"{type(decoder).__name__} knows {most:,} positions, fewer than a segment of {segment_length:,} tokens",
+            f"inject(model, InfiniConfig(segment_length={most}))",
         )
 
 

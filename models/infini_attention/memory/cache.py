@@ -7,7 +7,6 @@ segment alone and is replaced when the segment closes, which is when its tokens 
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -129,7 +128,7 @@ class InfiniCache(Cache):
     def fork(self) -> InfiniCache:
         """A copy that goes on by itself. Tensors are shared: they are replaced, never changed in place."""
         other = copy.copy(self)
-        other.memories = {index: dataclasses.replace(layer) for index, layer in self.memories.items()}
+        other.memories = {index: layer.fork() for index, layer in self.memories.items()}
         other.local = shared_copy(self.local)
         other.borders = list(self.borders)
         return other
@@ -176,6 +175,10 @@ class InfiniCache(Cache):
         other = source.fork()
         other._keep_first(other.open_tokens - back)
         other.borders = behind
+        self.become(other)
+
+    def become(self, other: InfiniCache) -> None:
+        """Is what another cache is, which is not to be used any more."""
         self.__dict__.update(other.__dict__)
 
     def _keep_first(self, tokens: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -81,7 +82,7 @@ class SegmentedForward:
             use_cache = getattr(self.decoder.config, "use_cache", False)
         kept = past_key_values is not None or (use_cache and not checkpointed)
         name = "input_ids" if inputs_embeds is None else "inputs_embeds"
-        with record.lock:
+        with record.lock, _whole_or_not(cache, whole.shape[1]):
             output = self._read(whole, name, cache, kwargs, checkpointed)
         output.past_key_values = cache if kept else None
         return output.to_tuple() if return_dict is False else output
@@ -105,7 +106,7 @@ class SegmentedForward:
         return outputs.joined(found, len(whole))
 
     def _piece(self, piece: Tensor, name: str, cache: InfiniCache, kwargs: dict[str, Any], checkpointed: bool) -> Any:
-        """Reads what fits into the open segment. A cache that it cannot be read into is left as it was."""
+        """Reads what fits into the open segment, or leaves the cache as it was."""
         record = self.decoder.infini
         if cache.open_tokens:
             cache.require_keys()
@@ -149,3 +150,16 @@ class SegmentedForward:
         embed: nn.Module = self.decoder.get_input_embeddings()
         embedded = embed(piece) if name == "input_ids" else piece
         return cache.local.see(record.signs(embedded), record.config.ngrams)
+
+
+@contextlib.contextmanager
+def _whole_or_not(cache: InfiniCache, tokens: int) -> Iterator[None]:
+    """Inside, so many tokens are read into a cache; if that fails, none are."""
+    # What fits into the open segment is one piece.
+    before = cache.fork() if tokens >= cache.room else None
+    try:
+        yield
+    except BaseException:
+        if before is not None:
+            cache.become(before)
+        raise

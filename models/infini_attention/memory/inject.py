@@ -71,11 +71,20 @@ def inject(model: PreTrainedModel, config: InfiniConfig) -> None:
 
 
 def eject(model: PreTrainedModel) -> None:
-    """Takes the memory path out: what is left is the base, bit for bit. No path, nothing to do."""
+    """Takes the memory path out: what is left is the base, bit for bit. No path, nothing to do.
+
+    Raises:
+        UseError: something else was put around the decoder since then, such as hooks of accelerate.
+    """
     decoder = _decoder(model)
     record = injection(model)
     if record is None:
         return
+    if not isinstance(decoder.forward, SegmentedForward):
+        raise UseError(
+            "the decoder's forward was wrapped after inject, so the memory cannot be taken out from inside",
+            "undo that first, such as with accelerate.hooks.remove_hook_from_module(decoder)",
+        )
     generation.take_out(model)
     for tap in record.taps.values():
         tap.remove()

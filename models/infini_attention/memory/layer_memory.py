@@ -72,8 +72,12 @@ class LayerMemory:
 
     def take(self, visit: LayerMemory) -> None:
         """Takes over what a piece of text left in a visit."""
-        self.pending = [*self.pending, *visit.pending]
-        self.passed = [*self.passed, *visit.passed[-1:]]
+        self.pending += visit.pending
+        self.passed += visit.passed[-1:]
+
+    def fork(self) -> LayerMemory:
+        """A copy that goes on by itself, with the same tensors."""
+        return dataclasses.replace(self, pending=list(self.pending), passed=list(self.passed))
 
     def close(self, memory: Memory) -> None:
         """Begins a segment with the memory that the last one left."""

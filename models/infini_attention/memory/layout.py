@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from transformers import PretrainedConfig
 
 from ..errors import UseError
 from .path import HeadShape
@@ -81,8 +82,12 @@ def layers_of(decoder: Any) -> nn.ModuleList:
     raise UseError(f"{type(decoder).__name__} has no list of decoder layers to put a memory into", _HINT)
 
 
-def find(layer: nn.Module) -> tuple[Any, Layout]:
+def find(layer: nn.Module, config: PretrainedConfig) -> tuple[Any, Layout]:
     """A decoder layer's attention, and its layout.
+
+    Args:
+        layer: of the decoder.
+        config: the decoder's.
 
     Raises:
         UseError: it has none that a memory can stand beside.
@@ -93,11 +98,13 @@ def find(layer: nn.Module) -> tuple[Any, Layout]:
     if attention is None:
         raise UseError(f"{type(layer).__name__} has no attention to put a memory beside", _HINT)
     size = getattr(attention, "head_dim", None) or getattr(attention, "head_size", None)
+    if hasattr(attention, "lambda_init"):
+        raise UseError(f"{type(attention).__name__} is the difference of two attentions", _HINT)
     if isinstance(size, int) and all(_is_linear(getattr(attention, name, None)) for name in _SEPARATE):
         return attention, _separate(attention, size)
     fused = [name for name in _FUSED if isinstance(getattr(attention, name, None), nn.Module)]
     if isinstance(size, int) and len(fused) == 1:
-        return attention, _fused(attention, fused[0], size)
+        return attention, _fused(attention, config, fused[0], size)
     raise UseError(
         f"{type(attention).__name__} has neither separate query, key and value projections nor a fused one that is known",
         _HINT,
@@ -116,8 +123,8 @@ def _separate(attention: Any, size: int) -> Layout:
     return Layout(_SEPARATE, shape)
 
 
-def _fused(attention: Any, name: str, size: int) -> Layout:
-    config, kind = attention.config, type(attention).__name__
+def _fused(attention: Any, config: PretrainedConfig, name: str, size: int) -> Layout:
+    kind = type(attention).__name__
     if getattr(config, "clip_qkv", None) or getattr(attention, "clip_qkv", None):
         raise UseError(f"{kind} clips its queries, keys and values, which a memory does not", _HINT)
     heads = config.num_attention_heads

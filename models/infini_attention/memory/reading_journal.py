@@ -32,6 +32,12 @@ _CHECKPOINT, _LOCK = "checkpoint.pt", "lock"
 _TRIES = 20
 
 
+def journal_of(target: Path) -> Path:
+    """The folder of the journal of a state; where the state is a link, it stands beside what that leads to."""
+    real = Path(os.path.realpath(target))
+    return real.with_name(f"{real.name}.journal")
+
+
 class ReadingJournal:
     """Checkpoints of a reading into a state, and the lock on that state; a context, inside of which it is held.
 
@@ -50,10 +56,9 @@ class ReadingJournal:
 
     def __init__(self, target: Path, reporter: Reporter = SILENT, cipher: StateCipher | None = None) -> None:
         self.target, self.reporter, self._cipher = target, reporter, cipher
-        real = Path(os.path.realpath(target))
-        self.folder = real.with_name(f"{real.name}.journal")
+        self.folder = journal_of(target)
         self.written = False
-        self._keeps = real.is_file() or not real.exists()
+        self._keeps = target.is_file() or not target.exists()
         self._checkpoint = self.folder / _CHECKPOINT
         self._lock = FileLock(self.folder / _LOCK, mode=0o600)
         self._key = b""

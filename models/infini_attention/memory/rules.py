@@ -10,7 +10,9 @@ Equations are those of *Leave No Context Behind* (arXiv 2404.07143, section 2.1.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,8 @@ from torch import Tensor
 
 from . import kernels
 from .config import UpdateRule
+
+Result = TypeVar("Result")
 
 CHUNK = 64
 # Binary digits of a number of times that is not known beforehand.
@@ -76,6 +80,21 @@ def unit_norm(x: Tensor) -> Tensor:
     return F.normalize(x, dim=-1)
 
 
+def _exact(function: Callable[[UpdateRule, Memory, Any], Result]) -> Callable[[UpdateRule, Memory, Any], Result]:
+    """Outside of autocast, which would multiply in half precision what is kept in float32."""
+
+    @functools.wraps(function)
+    def run(rule: UpdateRule, memory: Memory, other: Any) -> Result:
+        device = memory.matrix.device.type
+        if not torch.is_autocast_enabled(device):
+            return function(rule, memory, other)
+        with torch.autocast(device, enabled=False):
+            return function(rule, memory, other)
+
+    return run
+
+
+@_exact
 def retrieve(rule: UpdateRule, memory: Memory, queries: Tensor) -> Tensor:
     """What the memory holds for each query.
 
@@ -99,6 +118,7 @@ def retrieve(rule: UpdateRule, memory: Memory, queries: Tensor) -> Tensor:
     return read.reshape(batch, query_heads, tokens, -1)
 
 
+@_exact
 def update(rule: UpdateRule, memory: Memory, write: Write) -> Memory:
     """The memory after a segment was written into it.
 

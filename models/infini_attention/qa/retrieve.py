@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..text.kept import KeptText
 from ..text.passages import Passage, passages
-from ..text.search import Hit, Search
+from ..text.search import Hit, Search, nearest_cells
 
 if TYPE_CHECKING:
     from .. import Loaded
@@ -52,7 +52,7 @@ class Retriever:
         self.settings = loaded.recipe.answers
         self.passages = passages(texts, self.settings.passage_words)
         self.search = Search(self.passages)
-        self._ids: dict[int, list[int]] = {}
+        self._ids: dict[Passage, list[int]] = {}
 
     def find(self, question: str, room: int, *, by_words: bool = False) -> list[Found]:
         """The passages that speak most for a question, the best one first.
@@ -75,6 +75,10 @@ class Retriever:
         hits = [hit for hit in candidates if len(self.ids(hit.passage)) <= most]
         if not hits:
             return []
+        if hits[0].passage.cells:
+            # What judges passages was trained on stories. Words tell the rows of a table, and its cells, apart.
+            row = Hit(nearest_cells(hits[0].passage, question), hits[0].score)
+            return self._with_evidence([row], question_ids)
         if self.reranker is None:
             found = self._with_evidence(hits, question_ids)
             found.sort(key=lambda one: one.words + EVIDENCE_WEIGHT * one.evidence, reverse=True)
@@ -116,9 +120,9 @@ class Retriever:
 
     def ids(self, passage: Passage) -> list[int]:
         """Token ids of a passage, as the model reads it again."""
-        if passage.number not in self._ids:
-            self._ids[passage.number] = read_again(self.loaded, passage)
-        return self._ids[passage.number]
+        if passage not in self._ids:
+            self._ids[passage] = read_again(self.loaded, passage)
+        return self._ids[passage]
 
     @staticmethod
     def ordered(found: Sequence[Found]) -> list[Found]:
@@ -132,7 +136,7 @@ class Retriever:
 
 def read_again(loaded: Loaded, passage: Passage) -> list[int]:
     """Token ids of a passage, as a model reads it again."""
-    return loaded.encode(passage.text + "\n\n")
+    return loaded.encode(passage.told + "\n\n")
 
 
 def asked(loaded: Loaded, question: str) -> list[int]:

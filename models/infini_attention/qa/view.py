@@ -33,5 +33,5 @@ def in_view(question: str, found: Sequence[Found], most: int) -> InView:
         found: The best one first.
         most: How many are in view.
     """
-    numbers = numbers_for(question, " ".join(one.passage.text for one in found))
+    numbers = numbers_for(question, " ".join(one.passage.told for one in found))
     return InView(found if numbers else found[:most], numbers)

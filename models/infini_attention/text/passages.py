@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..documents import Block
 from ..documents.span import Span, span_of
 from .kept import KeptText
+from .tables import rows_of
 
 # Words of a passage, about; a sentence is never torn apart for them.
 WORDS = 80
@@ -23,12 +24,21 @@ _ENDED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u2019\u201d)\]]*$")
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and where it stands; `label` is the page's printed number, where the file tells it."""
+    """A sentence, or a row of a table, and where it stands.
+
+    Attributes:
+        text: As it is shown.
+        page: The physical page, from 1.
+        heading: The heading that it stands under.
+        label: The page's printed number, where the file tells it.
+        told: What a model reads instead, where that is something else: a row of a table, a sentence a cell.
+    """
 
     text: str
     page: int | None
     heading: str | None
     label: str | None = None
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,16 @@ class Passage:
     def text(self) -> str:
         """The sentences in a row."""
         return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def told(self) -> str:
+        """The same as a model reads it, and as it is searched."""
+        return " ".join(" ".join(sentence.told) or sentence.text for sentence in self.sentences)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The sentences of a table's row that stands alone; none of other passages."""
+        return self.sentences[0].told
 
     @property
     def heading(self) -> str | None:
@@ -77,7 +97,9 @@ def passages(texts: Sequence[KeptText], words: int = WORDS) -> list[Passage]:
 
 
 def sentences(block: Block) -> list[Sentence]:
-    """The sentences of a block, as far as punctuation tells."""
+    """The sentences of a block, as far as punctuation tells, or the rows of a table."""
+    if rows := rows_of(block.text):
+        return [Sentence(row.text, block.page, block.heading, block.label, row.told) for row in rows]
     parts, start = [], 0
     for match in _SENTENCE.finditer(block.text):
         # Closing marks end the sentence before them.
@@ -102,13 +124,17 @@ def _runs(blocks: Sequence[Block], words: int) -> Iterator[list[Sentence]]:
     run: list[Sentence] = []
     count = 0
     for block in blocks:
+        own = sentences(block)
         if run and block.heading != run[-1].heading:
             yield run
             run, count = [], 0
-        own = sentences(block)
         for sentence in own:
+            # A row stands alone: a small model takes the figure of the next one otherwise.
+            if run and (sentence.told or run[-1].told):
+                yield run
+                run, count = [], 0
             run.append(sentence)
-            count += len(sentence.text.split())
+            count += len((" ".join(sentence.told) or sentence.text).split())
             # A page may end inside a sentence.
             ends = sentence is own[-1] and is_ended(sentence.text)
             if count >= words or (ends and 2 * count >= words):

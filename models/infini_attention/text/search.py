@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..documents.language import language_of, stemmer_of, stop_words_of
 from .passages import Passage, Sentence
@@ -30,7 +30,7 @@ class Search:
 
         self.passages = passages
         # The heading's words help to find what stands under it.
-        texts = [f"{passage.heading or ''} {passage.text}" for passage in passages]
+        texts = [f"{passage.heading or ''} {passage.told}" for passage in passages]
         self._language = language_of(" ".join(texts))
         corpus = stems(texts, self._language)
         self._index = bm25s.BM25()
@@ -73,6 +73,15 @@ def stems(texts: Sequence[str], language: str | None = None) -> list[list[str]]:
         show_progress=False,
     )
     return tokens
+
+
+def nearest_cells(passage: Passage, question: str) -> Passage:
+    """A table's row with only those cells that share most with a question; the whole row where none does."""
+    wanted = set(stems([question])[0])
+    shared = [len(wanted.intersection(words)) for words in stems(passage.cells)]
+    most = max(shared)
+    cells = tuple(cell for cell, count in zip(passage.cells, shared, strict=True) if count == most)
+    return replace(passage, sentences=(replace(passage.sentences[0], told=cells),))
 
 
 def best_sentence(passage: Passage, question: str) -> Sentence:

@@ -72,7 +72,7 @@ class ViewReading:
                 break
         else:
             raise ValueError(f"none of {TRIES} views told an answer")
-        text = "\n\n".join(self._cut(number).passages[place].text for place in shown)
+        text = "\n\n".join(self._cut(number).passages[place].told for place in shown)
         rows = []
         for question in asked:
             before, after = passages_turn(self.loaded, text, question.question)
