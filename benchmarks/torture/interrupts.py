@@ -55,7 +55,7 @@ def interrupted(arguments: list[str], place: Place, after: float | None) -> tupl
     if after is not None:
         time.sleep(after)
         process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     return process.returncode, out.decode(), err.decode()
 
 
