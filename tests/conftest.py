@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+
+# Work in the background of a shell that has no jobs ignores Ctrl-C, and so would every program that a test starts.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
