@@ -34,7 +34,17 @@ def test_nothing_is_told_where_no_header_names_the_columns(text: str) -> None:
     assert not any(row.told for row in rows)
 
 
-@pytest.mark.parametrize("text", ["", "One line.", "a\tb", "A paragraph\nof two lines.", "Region\t2021\nA line below."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "One line.",
+        "a\tb",
+        "A paragraph\nof two lines.",
+        "\tA tab before\n\teach line.",
+        "Region\t2021\nA line below.",
+    ],
+)
 def test_other_text_is_no_table(text: str) -> None:
     assert rows_of(text) == []
 

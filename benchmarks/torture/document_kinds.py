@@ -14,14 +14,14 @@ from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 
 from benchmarks.torture.tiny import SENTENCES, book
 
-_CONTAINER = """<?xml version="1.0"?><container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">
+CONTAINER = """<?xml version="1.0"?><container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">
 <rootfiles><rootfile full-path="c.opf" media-type="application/oebps-package+xml"/></rootfiles></container>"""
-_PACKAGE = """<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="i">
+PACKAGE = """<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="i">
 <metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>Tale</dc:title></metadata>
 <manifest><item id="b" href="b.xhtml" media-type="application/xhtml+xml"/>
 <item id="a" href="a.xhtml" media-type="application/xhtml+xml"/></manifest>
 <spine><itemref idref="a"/><itemref idref="b"/></spine></package>"""
-_WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
     '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
@@ -121,14 +121,14 @@ def _epub() -> bytes:
         f"{name}.xhtml": f"<html><body><h1>{name}</h1><p>{' '.join(SENTENCES)}</p></body></html>" for name in "ab"
     }
     return _archive(
-        {"mimetype": "application/epub+zip", "META-INF/container.xml": _CONTAINER, "c.opf": _PACKAGE, **chapters}
+        {"mimetype": "application/epub+zip", "META-INF/container.xml": CONTAINER, "c.opf": PACKAGE, **chapters}
     )
 
 
 def _docx() -> bytes:
     body = "".join(f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>" for text in SENTENCES)
     head = '<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>The Mill</w:t></w:r></w:p>'
-    document = f'<w:document xmlns:w="{_WORD}"><w:body>{head}{body}</w:body></w:document>'
+    document = f'<w:document xmlns:w="{WORD}"><w:body>{head}{body}</w:body></w:document>'
     return _archive({"[Content_Types].xml": _TYPES, "_rels/.rels": _RELATIONS, "word/document.xml": document})
 
 

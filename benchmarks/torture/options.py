@@ -23,6 +23,7 @@ from infini_attention.memory.state import MemoryState, Origin
 from typer.main import get_command
 
 from benchmarks.torture.results import Result
+from benchmarks.torture.tiny import RECIPE
 from infini_cli import app
 from infini_cli.user_file import KEYS
 
@@ -31,15 +32,7 @@ HUGE = "99999999999999999999"
 NONSENSE = (*("-1", "0", HUGE, "many", "nan", "", " ", "x" * 300, "a\0b", "\x1b[31mred", "cuda:" + HUGE, '{"a": ['),)
 # What else is tried of names of files and models.
 NAMES = ("y" * 5000, "~nobody-of-that-name", "caf\udce9", "-", "../" * 2000)
-RECIPE = """name = "tiny"
-[base]
-source = "directory"
-name = "weights"
-licence = "CC0-1.0"
-[config]
-segment_length = 32
-rank = 4
-[training]
+TRAINING = """[training]
 [[training.phases]]
 steps = 20
 lengths = [160]
@@ -67,7 +60,7 @@ class Place:
     def make(cls, folder: Path) -> Place:
         """Fill a folder."""
         (folder / "model").mkdir(parents=True)
-        (folder / "model" / "recipe.toml").write_text(RECIPE)
+        (folder / "model" / "recipe.toml").write_text(RECIPE.format(base="weights", segment=32) + TRAINING)
         (folder / "texts").mkdir()
         (folder / "empty").mkdir()
         for number in range(2):

@@ -13,19 +13,13 @@ from infini_attention.documents import archive as archive_file
 from infini_attention.documents import load_document, markup
 from infini_attention.errors import InputError, UsageFailure
 
+from benchmarks.torture.document_kinds import CONTAINER, PACKAGE, WORD
+
 PAGE = """<!DOCTYPE html><html><head><title>Tale</title><style>p {color: red}</style></head><body>
 <script>alert("evil")</script>
 <h1>The Mill</h1><p>The miller came <b>early</b>. See <a href="https://example.invalid/x">the map</a>.</p>
 <img src="https://example.invalid/p.png" alt="a mill"><h2>The River</h2><p>Nobody knew &amp; nobody asked.</p>
 </body></html>"""
-CONTAINER = """<?xml version="1.0"?><container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">
-<rootfiles><rootfile full-path="c.opf" media-type="application/oebps-package+xml"/></rootfiles></container>"""
-PACKAGE = """<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="i">
-<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>Tale</dc:title></metadata>
-<manifest><item id="b" href="b.xhtml" media-type="application/xhtml+xml"/>
-<item id="a" href="a.xhtml" media-type="application/xhtml+xml"/></manifest>
-<spine><itemref idref="a"/><itemref idref="b"/></spine></package>"""
-WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
 def archive(**members: str) -> bytes:

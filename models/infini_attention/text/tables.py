@@ -35,9 +35,14 @@ def rows_of(text: str) -> list[Row]:
     Args:
         text: A row a line, with tabs between its cells, as PDFs are read, or as a table of Markdown.
     """
-    lines = [line for line in text.split("\n") if line.strip()]
-    rows = [cells for line in lines if (cells := _cells(line)) is not None and not _RULE.fullmatch(line.strip())]
-    if len(rows) < _FEWEST_ROWS or any(_cells(line) is None for line in lines):
+    rows: list[list[str]] = []
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        cells = _cells(line)
+        if cells is None:
+            return []
+        if not _RULE.fullmatch(line):
+            rows.append(cells)
+    if len(rows) < _FEWEST_ROWS:
         return []
     if not _is_header(rows[0], rows[1:]):
         return [Row(_joined(row)) for row in rows]
@@ -53,10 +58,9 @@ def _is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
 
 
 def _cells(line: str) -> list[str] | None:
-    """The cells of a line; None where it has not two."""
-    stripped = line.strip()
-    if stripped.startswith("|") and stripped.endswith("|") and len(stripped) > 1:
-        cells = [cell.replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", stripped[1:-1])]
+    """The cells of a line; None where nothing parts them."""
+    if line.startswith("|") and line.endswith("|") and len(line) > 1:
+        cells = [cell.replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line[1:-1])]
     elif "\t" in line:
         cells = line.split("\t")
     else:

@@ -37,6 +37,8 @@ class _Cut(NamedTuple):
     passages: list[Passage]
     search: Search
     stems: list[set[str]]
+    # The places of the passages of each question's evidence, where that is known.
+    right: dict[Question, list[int]]
 
 
 class ViewReading:
@@ -109,15 +111,13 @@ class ViewReading:
     def _telling(self, cut: _Cut, question: Question) -> int:
         """The place of a passage that seems to tell the answer."""
         scores = np.asarray(cut.search.scores(f"{question.question} {' '.join(question.answers)}"))
-        if question.evidence:
-            right = np.array([stands_in(passage.text, question) for passage in cut.passages])
-            scores = np.where(right, scores + 1, 0) if right.any() else scores
-        return int(scores.argmax())
+        right = cut.right.get(question)
+        return max(right, key=lambda place: scores[place]) if right else int(scores.argmax())
 
     def _is_told(self, cut: _Cut, places: Sequence[int], question: Question) -> bool:
         """Whether the passages in view tell an answer: its words stand there, or all of the evidence does."""
-        if question.evidence:
-            right = [place for place, passage in enumerate(cut.passages) if stands_in(passage.text, question)]
+        right = cut.right.get(question)
+        if right is not None:
             if right and set(right) <= set(places):
                 return True
             places = [place for place in places if place in right]
@@ -127,5 +127,11 @@ class ViewReading:
         return any(new and len(new & seen) >= TOLD * len(new) for new in news)
 
     def _cut_anew(self, number: int) -> _Cut:
-        found = passages([KeptText.of("story", self.texts[number].text)], self.loaded.recipe.answers.passage_words)
-        return _Cut(found, Search(found), [set(words) for words in stems([passage.text for passage in found])])
+        text = self.texts[number]
+        found = passages([KeptText.of("story", text.text)], self.loaded.recipe.answers.passage_words)
+        right = {
+            question: [place for place, passage in enumerate(found) if stands_in(passage.text, question)]
+            for question in text.questions
+            if question.evidence
+        }
+        return _Cut(found, Search(found), [set(words) for words in stems([one.text for one in found])], right)
