@@ -1,10 +1,8 @@
-"""Summaries as ``infini summarize`` writes them, beside three simpler ones of the same base: ROUGE's geometric mean.
+"""Summaries as ``infini summarize`` makes them, beside LexRank's: ROUGE's geometric mean.
 
     python -m benchmarks.summaries --data squality.dev.jsonl.gz --limit 6 [--systems infini,lexrank] [--texts FOLDER]
 
-- ``infini``: as ``infini summarize`` does: notes on chapters, by the model's writer if it has one, and the whole from them;
-- ``notes``: the same by the base as it is, without memory and without a writer;
-- ``first``: the base with as much of the text's beginning in its context as it was trained for;
+- ``infini``: as ``infini summarize``;
 - ``lexrank``: the text's own sentences by LexRank (the package sumy).
 
 Each writes about as many words as the references have on average. Prints a JSON object as ``infini eval`` does.
@@ -22,17 +20,12 @@ from typing import Any
 from infini_attention import Loaded, load_model
 from infini_attention.data.stories import Story, load_stories
 from infini_attention.documents.source import document_of_text
-from infini_attention.evaluate.baselines import system
 from infini_attention.evaluate.measuring import cells_of
 from infini_attention.evaluate.probes import Scores, spread
 from infini_attention.evaluate.scores import rouge
-from infini_attention.model import prompts
-from infini_attention.qa.turn import GRACE, Turn, tokens_for
 from infini_attention.session import Session
-from infini_attention.summary.chapters import chapters
-from infini_attention.summary.notes import Writer
-from infini_attention.summary.whole import note_words, summary
 from infini_attention.text.kept import KeptText
+from infini_attention.text.passages import sentences
 
 from benchmarks.shared import about
 from infini_cli.output import emit_json
@@ -45,30 +38,6 @@ def by_infini(loaded: Loaded, text: KeptText, words: int) -> str:
     session = Session(loaded)
     session.add([document_of_text("\n\n".join(block.text for block in text.blocks), text.name)])
     return session.summarize(words).text
-
-
-def by_notes_alone(loaded: Loaded, text: KeptText, words: int) -> str:
-    """The same by the base alone: nothing is kept in memory, and no writer is in force."""
-    engine = loaded.engine(use_memory=False)
-    writer, parts = Writer(loaded), chapters(0, text)
-    writer.adapter = None
-    notes = [writer.note(engine, chapter, note_words(words, len(parts))) for chapter in parts]
-    return " ".join(summary(writer, engine, notes, words))
-
-
-def by_beginning(loaded: Loaded, text: KeptText, words: int) -> str:
-    """What the base says with the beginning in view."""
-    limit = tokens_for(words)
-
-    def asked(ids: list[int]) -> Turn:
-        text = loaded.tokenizer.decode(ids)
-        return Turn(loaded, prompts.fill("note", words=words, text=text), limit, least=words // 2)
-
-    context = int(loaded.model.config.get_text_config().max_position_embeddings)
-    room = context - len(asked([]).prompt) - limit - GRACE
-    turn = asked(loaded.encode("\n\n".join(block.text for block in text.blocks))[:room])
-    turn.in_view = True
-    return "".join(turn.pieces(system(loaded, "full"))).strip()
 
 
 def by_lexrank(loaded: Loaded, text: KeptText, words: int) -> str:
@@ -93,7 +62,7 @@ def by_lexrank(loaded: Loaded, text: KeptText, words: int) -> str:
         return found
 
     tokenizer = Words()
-    own = [sentence.text for chapter in chapters(0, text) for sentence in chapter.sentences]
+    own = [sentence.text for block in text.blocks for sentence in sentences(block)]
     ranker = LexRankSummarizer(Stemmer("english"))
     ranker.stop_words = list(STOPWORDS_EN_PLUS)
     document = ObjectDocumentModel([Paragraph([Sentence(sentence, tokenizer) for sentence in own])])
@@ -102,8 +71,6 @@ def by_lexrank(loaded: Loaded, text: KeptText, words: int) -> str:
 
 SYSTEMS: dict[str, Summarise] = {
     "infini": by_infini,
-    "notes": by_notes_alone,
-    "first": by_beginning,
     "lexrank": by_lexrank,
 }
 

@@ -161,7 +161,9 @@ def open_session(
     model: str | None,
     *,
     keep_text: bool = True,
+    keep_notes: bool = True,
     by_text: bool = False,
+    when_needed: bool = False,
     cipher: StateCipher | None = None,
 ) -> Session:
     """Load the right model and go on from a state, if there is one.
@@ -172,7 +174,9 @@ def open_session(
         state: What to start from; see `model_of_state` for which model is loaded then.
         model: The model that the person named for this run, if any.
         keep_text: See `Session`.
+        keep_notes: See `Session`.
         by_text: Whether the text that a state carries will do: it serves any model, its memory only its own.
+        when_needed: Whether the model is loaded no sooner than something needs it.
         cipher: See `Session`.
 
     Raises:
@@ -181,10 +185,20 @@ def open_session(
     """
     from infini_attention.session import Session
 
-    name = None if state is None else model_of_state(state, model, settings.model, by_text=by_text)
-    loaded = load_model(settings, console, name)
-    session = Session(loaded, console, state, keep_text=keep_text, stoppable=deferred_interrupt, cipher=cipher)
-    if state is not None and loaded.memory and not session.memory_fits:
+    def load() -> Loaded:
+        name = None if state is None else model_of_state(state, model, settings.model, by_text=by_text)
+        return load_model(settings, console, name)
+
+    session = Session(
+        load if when_needed else load(),
+        console,
+        state,
+        keep_text=keep_text,
+        keep_notes=keep_notes,
+        stoppable=deferred_interrupt,
+        cipher=cipher,
+    )
+    if state is not None and not when_needed and session.loaded.memory and not session.memory_fits:
         console.note(f"the state's memory is of {state.origin.model}: only its text is used")
     return session
 

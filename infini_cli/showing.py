@@ -14,6 +14,7 @@ from infini_cli.terminal import is_terminal
 
 if TYPE_CHECKING:
     from infini_attention import MemoryState
+    from infini_attention.text.notes import SourceNotes
 
 # What is told of the memories, and in which words.
 MAPS = {"strength": "norm of M over the largest", "fullness": "share of its directions in use"}
@@ -42,6 +43,18 @@ def facts(path: Path) -> dict[str, Any]:
         "memories": _memories(state),
         "digest": header["digest"],
     }
+
+
+def notes_of(path: Path) -> list[SourceNotes]:
+    """The notes that a state carries; none where it has none.
+
+    Raises:
+        StateError: If there is no state, or it is damaged.
+    """
+    from infini_attention.text.notes import ATTACHMENT, unpack
+
+    attachments = open_state(path).attachments
+    return unpack(attachments[ATTACHMENT]) if ATTACHMENT in attachments else []
 
 
 def maps(value: Mapping[str, Any]) -> dict[str, list[list[float]]]:

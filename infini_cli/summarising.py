@@ -5,77 +5,99 @@ from __future__ import annotations
 import dataclasses
 from typing import IO, Any
 
+from infini_attention.documents.span import span_of
 from infini_attention.model import prompts
 from infini_attention.qa.cite import place_record
 from infini_attention.qa.turn import Turn, tokens_for
 from infini_attention.session import Session
-from infini_attention.summary.notes import Note
-from infini_attention.summary.summarizer import OUTLINE, Summarizer
+from infini_attention.summary.summarizer import OUTLINE, ChapterSummary, told
+from infini_attention.text.notes import Noted
 
 from infini_cli.asking import tell_limit
 from infini_cli.output import emit_json, write_answer
 
-SCHEMA = "infini.summarize/1"
+SCHEMA = "infini.summarize/2"
 
 
-def write_summary(session: Session, summarizer: Summarizer, per_chapter: bool, form: str, out: IO[str]) -> None:
-    """Summarise, and write the summary; with the notes, each as soon as it is there, where they are asked for."""
-    outline = summarizer.style == OUTLINE
-    # The note on a single chapter is the whole.
-    shows_notes = outline or (per_chapter and len(summarizer.taker.chapters) > 1)
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """How somebody wants a summary.
 
-    def told(note: Note, label: str) -> None:
-        text = (
-            f"{label}\n" + "".join(f"  - {one}\n" for one in note.sentences) if outline else f"{label}: {note.text}\n"
-        )
-        if not shows_notes:
-            session.reporter.detail(f"a note of {len(note.text.split())} words was taken")
-        elif form == "text":
-            out.write(text)
-            out.flush()
+    Attributes:
+        words: About how many.
+        style: See `Session.summarize`.
+        focus: What to tell above all.
+        per_chapter: Whether a line for each chapter comes first.
+        cite: Whether the page stands behind each sentence.
+    """
 
-    summary = summarizer.run(told)
+    words: int
+    style: str
+    focus: str | None
+    per_chapter: bool
+    cite: bool
+
+
+def write_summary(session: Session, wish: Wish, form: str, out: IO[str]) -> None:
+    """Summarise, and write the summary; with the chapters', each as soon as it is there, where they are asked for."""
+    outline = wish.style == OUTLINE
+    count = sum(len(source.chapters) for source in session.notes)
+    # What is told of a single chapter is the whole.
+    lists = outline or (wish.per_chapter and count > 1)
+
+    def on_chapter(chapter: ChapterSummary) -> None:
+        if form != "text" or not lists or not chapter.sentences:
+            return
+        if outline:
+            lines = "".join(f"  - {told([one], cite=wish.cite)}\n" for one in chapter.sentences)
+            out.write(f"{chapter.label}\n{lines}")
+        else:
+            out.write(f"{chapter.label}: {told(chapter.sentences, cite=wish.cite)}\n")
+        out.flush()
+
+    summary = session.summarize(wish.words, style=wish.style, focus=wish.focus, on_chapter=on_chapter)
     if form != "text":
         chapters = [
             {
-                "source": summarizer.taker.names[note.chapter.source],
-                "title": note.chapter.title,
-                **place_record(note.chapter.span),
-                "note": note.text,
+                "source": chapter.source,
+                "title": chapter.notes.title,
+                **place_record(chapter.notes.span),
+                "sentences": [_sentence(one) for one in chapter.sentences],
             }
-            for note in summary.notes
+            for chapter in summary.chapters
         ]
         value = {
             **_read_by(session),
-            "summary": summary.text,
+            "summary": summary.shown(cite=wish.cite),
+            "sentences": [_sentence(one) for one in summary.sentences],
             "chapters": chapters,
-            "sentences": dataclasses.asdict(summary.tally),
         }
         emit_json(value, out, jsonl=form == "jsonl")
-    elif not outline:
-        out.write(("\n" if shows_notes else "") + summary.text + "\n")
-    kept, written = summary.tally.kept, summary.tally.written
-    session.reporter.detail(f"{kept} of {written} sentences that the model wrote are borne out by the text and kept")
+    elif not outline or not summary.sentences:
+        out.write(("\n" if lists and summary.sentences else "") + summary.shown(cite=wish.cite) + "\n")
 
 
 def from_memory(session: Session, words: int, form: str, out: IO[str]) -> None:
-    """Write a summary from the memory alone, where there is no text to check it against."""
+    """Write a summary from the memory alone, where there is no text."""
     # A small model likes to stop after a sentence, however many words it was asked for.
     turn = Turn(session.loaded, prompts.fill("summarize", words=words), tokens_for(words), least=words // 2)
     pieces = turn.pieces(session.engine)
     if form == "text":
         write_answer(pieces, out)
     else:
-        value = {**_read_by(session), "summary": "".join(pieces).strip(), "chapters": [], "sentences": None}
+        value = {**_read_by(session), "summary": "".join(pieces).strip(), "sentences": [], "chapters": []}
         emit_json(value, out, jsonl=form == "jsonl")
     tell_limit(turn.limit if turn.limit_reached else None, turn.mid_sentence, session.reporter, "--length")
+
+
+def _sentence(one: Noted) -> dict[str, Any]:
+    return {"text": one.text, **place_record(span_of([one]))}
 
 
 def _read_by(session: Session) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "model": session.loaded.origin.model,
         "tokens": session.tokens_read,
         "segments": session.segments,
-        "sources": [dataclasses.asdict(source) for source in session.sources],
+        "sources": [dataclasses.asdict(source) for source in session.all_sources],
     }

@@ -36,6 +36,7 @@ class Job:
         folder: Where states go, absolute.
         settings: Of the run.
         keep_text: Whether the text of a document stays beside its memory.
+        keep_notes: Whether notes on it do.
         debug: Whether tracebacks of errors are shown.
         cipher: What states are encrypted with, if they are.
     """
@@ -43,6 +44,7 @@ class Job:
     folder: Path
     settings: Reading
     keep_text: bool = True
+    keep_notes: bool = True
     debug: bool = False
     cipher: StateCipher | None = None
 
@@ -160,7 +162,10 @@ class Reader:
         settings = self.job.settings
         with ReadingJournal(self.job.folder / task.state, console, self.job.cipher) as journal:
             documents = open_documents([task.source], pages, console, settings.pdf_backend, settings.ocr, ask=False)
-            session = Session(self._loaded, console, keep_text=self.job.keep_text, cipher=self.job.cipher)
+            job = self.job
+            session = Session(
+                self._loaded, console, keep_text=job.keep_text, keep_notes=job.keep_notes, cipher=job.cipher
+            )
             session.read_documents(documents, interrupted=interrupted, journal=journal)
             state = session.snapshot()
             journal.finish(state)

@@ -30,7 +30,6 @@ class System(StrEnum):
     MEMORY = "memory"
     RERANKER = "reranker"
     READER = "reader"
-    WRITER = "writer"
     RMT = "rmt"
 
 
@@ -46,7 +45,7 @@ Questions = Annotated[
     typer.Option(
         "--questions",
         metavar="FILE|DIR",
-        help="Texts with questions or summaries: .jsonl, .jsonl.gz.",
+        help="Texts with questions: .jsonl, .jsonl.gz.",
         show_default=False,
     ),
 ]
@@ -72,8 +71,7 @@ Trained = Annotated[
     typer.Option(
         "--system",
         metavar="NAME",
-        help="memory; reranker (finds passages) and reader (answers from them), for ask; writer (of notes), for summarize; "
-        "rmt: memory tokens, to compare.",
+        help="memory; reranker (finds passages) and reader (answers from them), for ask; rmt: memory tokens, to compare.",
     ),
 ]
 DryRun = Annotated[

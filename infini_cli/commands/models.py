@@ -185,8 +185,8 @@ def _details(recipe: Recipe) -> dict[str, Any]:
     from infini_attention.model.weights import local_path
 
     base = recipe.base
-    files = recipe.adapter_file, recipe.reranker_file, recipe.reader_file, recipe.writer_file
-    adapter, reranker, reader, writer = (None if file is None else str(file) for file in files)
+    files = recipe.adapter_file, recipe.reranker_file, recipe.reader_file
+    adapter, reranker, reader = (None if file is None else str(file) for file in files)
     folder = local_path(base)
     return {
         "name": recipe.name,
@@ -195,7 +195,6 @@ def _details(recipe: Recipe) -> dict[str, Any]:
         "adapter": adapter,
         "reranker": reranker,
         "reader": reader,
-        "writer": writer,
         "config": _memory_path(recipe),
         "training": dict(recipe.training),
         "scores": {**recipe.scores, **recipe.reports},

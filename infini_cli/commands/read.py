@@ -43,6 +43,9 @@ Output = Annotated[
     ),
 ]
 NoText = Annotated[bool, typer.Option("--no-text", help="Leave the text out of the state: ask cannot look back then.")]
+NoNotes = Annotated[
+    bool, typer.Option("--no-notes", help="Leave notes out of the state: summarize takes them anew then.")
+]
 DumpText = Annotated[
     bool, typer.Option("--dump-text", help="Print the text that the model would see, and stop; json adds the places.")
 ]
@@ -74,6 +77,7 @@ def read(
     memory: options.Memory = None,
     pages: options.Pages = None,
     no_text: NoText = False,
+    no_notes: NoNotes = False,
     dump_text: DumpText = False,
     encrypt: Encrypt = False,
     batch: Batch = None,
@@ -87,6 +91,9 @@ def read(
 
     Several files are read in order. With --memory, reading goes on from an earlier state. While it is read, STATE.journal
     keeps what was read: after Ctrl-C, or whatever else ends reading, the same command goes on from there.
+
+    Notes on each section, and who is who, are taken meanwhile and kept in the state: `infini state show --notes` prints
+    them, and `summarize` makes its summary of them.
 
     With a folder as STATE, every document gets a state of its own in it, and a line in its manifest.jsonl. What was
     read before, and has not changed, is skipped; documents that fail do not stop the others, and the exit status is 6.
@@ -121,7 +128,15 @@ def read(
             cipher = state.cipher
         with ReadingJournal(target, settings.console, cipher) as journal, _how_to_go_on(journal, settings.console):
             documents = open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr)
-            session = open_session(settings, settings.console, state, model, keep_text=not no_text, cipher=cipher)
+            session = open_session(
+                settings,
+                settings.console,
+                state,
+                model,
+                keep_text=not no_text,
+                keep_notes=not no_notes,
+                cipher=cipher,
+            )
             _read_one(settings, session, documents, journal)
         return
     if memory is not None:
@@ -133,7 +148,12 @@ def read(
     where = Where(jobs, ray, None if shard is None else Shard.parse(shard))
     wanted = _wanted(ctx, files, batch, selection)
     cipher = new_cipher(Path(output)) if encrypt else None
-    _read_many(settings, wanted, Job(Path(output).absolute(), settings, not no_text, settings.debug, cipher), where)
+    _read_many(
+        settings,
+        wanted,
+        Job(Path(output).absolute(), settings, not no_text, not no_notes, settings.debug, cipher),
+        where,
+    )
 
 
 def _read_one(settings: options.Reading, session: Session, documents: list[Document], journal: ReadingJournal) -> None:

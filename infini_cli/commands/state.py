@@ -33,6 +33,7 @@ def show(
             "--plot", metavar="FILE", help="Draw its memories as an image (.png, .svg, .pdf).", show_default=False
         ),
     ] = None,
+    notes: Annotated[bool, typer.Option("--notes", help="Print the notes in it, and who is who.")] = False,
     output: options.Answer = None,
     *,
     settings: options.Talk,
@@ -47,9 +48,14 @@ def show(
         from infini_cli.plotting import check_plot
 
         check_plot(plot)
-    from infini_cli import showing
+    from infini_cli import noting, showing
 
     value = showing.facts(file)
+    taken = showing.notes_of(file) if notes else []
+    if notes and not taken:
+        raise InputError(
+            f"{file} carries no notes", "They are left out with --no-notes and --no-text, and forgotten with text."
+        )
     if plot is not None:
         if not value["memories"]:
             raise InputError(f"{file} has no memory to draw: no segment is closed yet", "Read a longer text.")
@@ -60,8 +66,10 @@ def show(
     with answer_file(output) as out:
         if settings.format == "text":
             showing.write(value, out, details=settings.verbose)
+            noting.write(taken, out)
         else:
-            emit_json({"schema": "infini.state/1", **value}, out, jsonl=settings.format == "jsonl")
+            told = {"notes": noting.record(taken)} if notes else {}
+            emit_json({"schema": "infini.state/1", **value, **told}, out, jsonl=settings.format == "jsonl")
 
 
 @app.command()

@@ -30,6 +30,7 @@ InStyle = Annotated[Style, typer.Option("--style", help="An outline has a note f
 PerChapter = Annotated[
     bool, typer.Option("--per-chapter", help="A line for each chapter first, as soon as it is read.")
 ]
+Cite = Annotated[bool, typer.Option("--cite", help="Put its page behind each sentence.")]
 Focus = Annotated[str | None, typer.Option("--focus", metavar="QUESTION", help="Tell above all what speaks of this.")]
 
 
@@ -42,6 +43,7 @@ def summarize(
     style: InStyle = Style.PARAGRAPH,
     per_chapter: PerChapter = False,
     focus: Focus = None,
+    cite: Cite = False,
     pages: options.Pages = None,
     output: options.Answer = None,
     *,
@@ -49,26 +51,25 @@ def summarize(
 ) -> None:
     """Summarise documents, piped text, or what a saved state has read.
 
-    Each chapter leaves a note, and the whole is made from the notes. A model that was trained for notes goes by each
-    chapter's text; another one reads the whole into memory, and takes notes meanwhile. Every sentence is checked against
-    the text: where its names, its numbers or most of its words do not occur there, it is dropped. With --memory, files
-    come after what the state has read, which stays as it is; stdin is read only where it is given as -.
+    A summary is made of the text's own sentences: of each section those that stand for it, of these a chapter's, and of
+    these the whole. A "he" or "she" at a sentence's beginning gives way to the name where it is clear whose it is. What a
+    saved state has read is summarised from the notes in it. With --memory, files come after what the state has read,
+    which stays as it is; stdin is read only where it is given as -.
     """
-    from infini_cli.summarising import from_memory, write_summary
+    from infini_cli.summarising import Wish, from_memory, write_summary
 
     words, form, console = _words(length), settings.format, settings.console
     sources = expand(files or []) if memory is not None else options.inputs(ctx, files)
     selection = options.page_selection(pages)
     state = None if memory is None else open_state(memory)
     documents = open_documents(sources, selection, console, settings.pdf_backend, settings.ocr)
-    session = open_session(settings, console, state, options.named_model(ctx, settings), by_text=True)
-    if state is not None and not session.texts:
-        console.note("the state carries no text: what it read is summarised from its memory alone, unchecked")
+    session = open_session(settings, console, state, options.named_model(ctx, settings), by_text=True, when_needed=True)
+    session.add(documents)
     with answer_file(output) as file:
-        if documents or session.texts:
-            session.add(documents)
-            write_summary(session, session.summarizer(words, style=style, focus=focus), per_chapter, form, file)
+        if session.all_texts:
+            write_summary(session, Wish(words, style, focus, per_chapter, cite), form, file)
         else:
+            console.note("the state carries no text: what it read is summarised from its memory alone, unchecked")
             from_memory(session, words, form, file)
 
 

@@ -43,8 +43,6 @@ class Ingestion:
         engine: what reads; it may have read before.
         documents: in the order in which they are read.
         reporter: where notes and progress go.
-        heard: called after each segment with the number of the document, from 0, and how many of its characters have
-            been read.
         journal: where checkpoints are kept, entered.
 
     Attributes:
@@ -59,11 +57,10 @@ class Ingestion:
         documents: Sequence[Document],
         reporter: Reporter,
         *,
-        heard: Callable[[int, int], None] | None = None,
         journal: ReadingJournal | None = None,
     ) -> None:
         self._loaded, self._engine, self._documents = loaded, engine, documents
-        self._reporter, self._heard, self._journal = reporter, heard, journal
+        self._reporter, self._journal = reporter, journal
         self._ids = [
             torch.tensor(loaded.encode(document.text + DOCUMENT_END), dtype=torch.int32) for document in documents
         ]
@@ -105,7 +102,7 @@ class Ingestion:
     def _part(self, number: int, before: int, advance: Advance, stopped: Callable[[], bool]) -> Part:
         document, ids, engine = self._documents[number], self._ids[number], self._engine
         pages, characters, done = Pages(document), 0, 0
-        counted = self._heard is not None or document.pages is not None
+        counted = document.pages is not None
         while done < len(ids) and (done < before or not stopped()):
             if done < before:
                 piece = ids[:before]
@@ -121,8 +118,6 @@ class Ingestion:
             place = pages.place(characters)
             self._place = f"{place}, {document.name}" if place else document.name
             advance(len(piece), place)
-            if self._heard is not None:
-                self._heard(number, characters)
             if self._journal is not None and self._journal.due:
                 self._keep()
         whole = done == len(ids)

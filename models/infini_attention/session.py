@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
@@ -21,8 +22,11 @@ from .memory.state import MemoryState, Source
 from .model.loading import Loaded, load_model
 from .qa.answer import MAX_TOKENS, Answer, Answerer, AnswerStream
 from .reporting import SILENT, Reporter
-from .summary.summarizer import PARAGRAPH, Summarizer, Summary
-from .text.kept import ATTACHMENT, KeptText, check_room, load_state, pack, unpack
+from .summary.summarizer import PARAGRAPH, ChapterSummary, Summary, summary
+from .summary.taking import take_notes
+from .text import kept, notes
+from .text.kept import KeptText, check_room, load_state
+from .text.notes import SourceNotes
 
 WORDS = 150
 
@@ -60,10 +64,12 @@ class Session:
     """An engine, its model, and the documents that it has read or is asked about.
 
     Args:
-        loaded: the model.
+        loaded: the model, or what loads it when it is first needed: for summaries it is not.
         reporter: where notes and progress go.
         state: what to start from. Its text serves any model; its memory is checked when it is first used.
         keep_text: whether the text of documents stays beside the memory, so that answers can be looked up in it.
+        keep_notes: whether notes on them do, so that they can be summarised; never where the text does not stay, since notes
+            are in its words.
         stoppable: gives a context for reading, and what tells inside whether to stop.
         cipher: encrypts what is saved; that of the state if left out.
 
@@ -75,27 +81,44 @@ class Session:
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: Loaded | Callable[[], Loaded],
         reporter: Reporter = SILENT,
         state: MemoryState | None = None,
         *,
         keep_text: bool = True,
+        keep_notes: bool = True,
         stoppable: Callable[[], AbstractContextManager[Callable[[], bool]]] = never,
         cipher: StateCipher | None = None,
     ) -> None:
-        self.loaded, self.reporter = loaded, reporter
-        self.keep_text, self.stoppable = keep_text, stoppable
+        self._load, self.reporter = (lambda: loaded) if isinstance(loaded, Loaded) else loaded, reporter
+        self.keep_text, self.keep_notes, self.stoppable = keep_text, keep_text and keep_notes, stoppable
         self.sources: list[Source] = []
         self.texts: list[KeptText] = []
         self.pending: list[Document] = []
-        self._state, self._engine = state, loaded.engine()
+        self._state = state
         self._answerers: dict[bool, Answerer] = {}
+        self._notes: dict[int, SourceNotes] = {}
         self.cipher = cipher
         if state is not None:
             self.sources.extend(state.sources)
             self.cipher = cipher or state.cipher
-            if ATTACHMENT in state.attachments:
-                self.texts.extend(unpack(state.attachments[ATTACHMENT]))
+            if kept.ATTACHMENT in state.attachments:
+                self.texts.extend(kept.unpack(state.attachments[kept.ATTACHMENT]))
+            if notes.ATTACHMENT in state.attachments:
+                self._notes.update(enumerate(notes.unpack(state.attachments[notes.ATTACHMENT])))
+
+    @functools.cached_property
+    def loaded(self) -> Loaded:
+        """The model.
+
+        Raises:
+            ModelUnavailable: it cannot be loaded.
+        """
+        return self._load()
+
+    @functools.cached_property
+    def _engine(self) -> Engine:
+        return self.loaded.engine()
 
     @property
     def engine(self) -> Engine:
@@ -128,17 +151,36 @@ class Session:
     @property
     def tokens_read(self) -> int:
         """Tokens read into memory, whichever model read them."""
-        return self._engine.tokens_read if self._state is None else self._state.tokens
+        if self._state is not None:
+            return self._state.tokens
+        return self._engine.tokens_read if "_engine" in vars(self) else 0
 
     @property
     def segments(self) -> int:
         """Segments closed, whichever model read them."""
-        return self._engine.cache.segments if self._state is None else self._state.segments
+        if self._state is not None:
+            return self._state.segments
+        return self._engine.cache.segments if "_engine" in vars(self) else 0
 
     @property
     def all_texts(self) -> list[KeptText]:
         """The text of all that was read, and of what waits to be read."""
         return [*self.texts, *(KeptText(document.name, document.blocks) for document in self.pending)]
+
+    @property
+    def notes(self) -> list[SourceNotes]:
+        """The notes on all that was read, and on what waits; those that are not there yet are taken now."""
+        if not self.all_texts:
+            return list(self._notes.values())
+        missing = [number for number in range(len(self.all_texts)) if number not in self._notes]
+        for number, taken in zip(missing, self._taken([self.all_texts[number] for number in missing]), strict=True):
+            self._notes[number] = taken
+        return [self._notes[number] for number in range(len(self.all_texts))]
+
+    @property
+    def all_sources(self) -> list[Source]:
+        """What was read, and what waits, of which no token was."""
+        return [*self.sources, *(_source(document, 0) for document in self.pending)]
 
     def read(self, *sources: str | Path | Document, pages: str | None = None, output: str | Path | None = None) -> Self:
         """Read documents into memory, in this order.
@@ -215,19 +257,33 @@ class Session:
         """
         return self.answering(question, look_back=look_back, max_tokens=max_tokens).finish()
 
-    def summarize(self, words: int = WORDS, *, style: str = PARAGRAPH, focus: str | None = None) -> Summary:
-        """A summary of what was read.
+    def summarize(
+        self,
+        words: int = WORDS,
+        *,
+        style: str = PARAGRAPH,
+        focus: str | None = None,
+        on_chapter: Callable[[ChapterSummary], None] = lambda chapter: None,
+    ) -> Summary:
+        """A summary of what was read, and of documents that wait, which are not read into memory for it.
 
         Args:
             words: of the whole, about.
             style: one of ``summarizer.STYLES``.
             focus: what to tell above all.
+            on_chapter: called with each chapter as soon as it is told.
         """
-        return self.summarizer(words, style=style, focus=focus).run()
+        taken = list(self._taken(self.all_texts, focus)) if focus else self.notes
+        return summary(taken, words, style=style, focus=focus, on_chapter=on_chapter)
 
-    def summarizer(self, words: int = WORDS, *, style: str = PARAGRAPH, focus: str | None = None) -> Summarizer:
-        """What makes a summary, and tells of each note as it is taken."""
-        return Summarizer(self, words=words, style=style, focus=focus)
+    def _taken(self, texts: Sequence[KeptText], focus: str | None = None) -> Iterator[SourceNotes]:
+        sizes = [sum(len(block.text) for block in text.blocks) for text in texts]
+        if not texts:
+            return
+        with self.reporter.progress(sum(sizes), "taking notes") as advance:
+            for text, size in zip(texts, sizes, strict=True):
+                yield take_notes(text, focus)
+                advance(size, text.name)
 
     def remember(self, answer: Answer) -> None:
         """Read a question and its answer into memory."""
@@ -245,7 +301,11 @@ class Session:
         """
         if not self.loaded.memory:
             self.loaded.recipe.require_memory()
-        attachments = {ATTACHMENT: pack(self.texts)} if self.texts else {}
+        attachments = {}
+        if self.texts:
+            attachments[kept.ATTACHMENT] = kept.pack(self.texts)
+            if self.keep_notes:
+                attachments[notes.ATTACHMENT] = notes.pack(self.notes[: len(self.texts)])
         return dataclasses.replace(
             self.engine.snapshot(self.loaded.origin),
             sources=tuple(self.sources),
@@ -257,16 +317,15 @@ class Session:
         """Write what was read to a file: see ``MemoryState.save``."""
         self.snapshot().save(Path(path))
 
-    def read_pending(self, heard: Callable[[int, int], None] | None = None) -> None:
+    def read_pending(self) -> None:
         """Read the documents that wait: see ``read_documents``."""
         documents, self.pending = self.pending, []
-        self.read_documents(documents, heard=heard)
+        self.read_documents(documents)
 
     def read_documents(
         self,
         documents: Sequence[Document],
         *,
-        heard: Callable[[int, int], None] | None = None,
         interrupted: Callable[[], bool] | None = None,
         journal: ReadingJournal | None = None,
     ) -> None:
@@ -274,8 +333,6 @@ class Session:
 
         Args:
             documents: In the order in which they are read.
-            heard: Called after each segment with the number of the document, from 0, and how many of its characters
-                have been read.
             interrupted: Asked before every segment whether to stop; what `stoppable` gives if None.
             journal: Where checkpoints are kept, entered; what it has of this very reading is gone on from.
 
@@ -290,9 +347,11 @@ class Session:
                 "ask about files with -f, or use another --model",
             )
         self._answerers.clear()
+        # Notes on documents that wait would be of all of them, and reading may be stopped.
+        self._notes = {number: taken for number, taken in self._notes.items() if number < len(self.texts)}
         if self.keep_text:
             check_room([*self.texts, *(KeptText(document.name, document.blocks) for document in documents)])
-        reading = Ingestion(self.loaded, self.engine, documents, self.reporter, heard=heard, journal=journal)
+        reading = Ingestion(self.loaded, self.engine, documents, self.reporter, journal=journal)
         asked = self.stoppable() if interrupted is None else contextlib.nullcontext(interrupted)
         with asked as stopped:
             for part in reading.parts(stopped):
@@ -300,12 +359,6 @@ class Session:
                 if self.keep_text:
                     self.texts.append(KeptText(part.document.name, part.blocks))
         reading.require_all()
-
-    def leave_unread(self) -> None:
-        """Name the documents that wait as sources: what is told of them is told from their text."""
-        for document in self.pending:
-            self.sources.append(_source(document, 0))
-            self.reporter.note(f"{document.name}: gone through chapter by chapter, not read into memory")
 
 
 def _source(document: Document, tokens: int) -> Source:

@@ -16,8 +16,7 @@ from .scores import rouge
 def summaries(loaded: Loaded, stories: Sequence[Story], limit: int | None) -> Measured:
     """Summaries as long as those that others wrote, made as `summarize` makes them.
 
-    The scores are ``rouge``, the geometric mean of ROUGE-1, -2 and -L, and ``kept``, the share of the sentences that the model
-    wrote which the text bears out (1 where it wrote none).
+    The score is ``rouge``, the geometric mean of ROUGE-1, -2 and -L.
 
     Args:
         loaded: the model.
@@ -37,7 +36,6 @@ def summaries(loaded: Loaded, stories: Sequence[Story], limit: int | None) -> Me
         session = Session(loaded)
         session.add([document_of_text(story.text, "story")])
         summary = session.summarize(max(10, round(story.summary_words, -1)))
-        kept = summary.tally.share
-        return {"rouge": rouge(summary.text, story.summaries)["mean"], "kept": 1.0 if kept is None else kept}
+        return {"rouge": rouge(summary.text, story.summaries)["mean"]}
 
     return Measured({"kind": "summaries"}, len(chosen), measure, sum(len(story.text) // 4 for story in chosen))

@@ -24,8 +24,8 @@ RECIPE = "recipe.toml"
 # Beside it, where a model has one: a plan for texts of one's own, which any machine can follow.
 OWN_TEXTS = "adapt.toml"
 ADAPTER = "adapter.safetensors"
-# Beside the adapter, where a model has them: its reranker of passages, its reader and its writer.
-RERANKER_WEIGHTS, READER_WEIGHTS, WRITER_WEIGHTS = "reranker.safetensors", "reader.safetensors", "writer.safetensors"
+# Beside the adapter, where a model has them: its reranker of passages and its reader.
+RERANKER_WEIGHTS, READER_WEIGHTS = "reranker.safetensors", "reader.safetensors"
 SCORES = "scores"
 
 
@@ -118,11 +118,6 @@ class Recipe:
     def reader_file(self) -> Path | None:
         """The reader, if there is one."""
         return file_in(self.folder, READER_WEIGHTS)
-
-    @property
-    def writer_file(self) -> Path | None:
-        """The writer, if there is one."""
-        return file_in(self.folder, WRITER_WEIGHTS)
 
     @property
     def reports(self) -> dict[str, Any]:

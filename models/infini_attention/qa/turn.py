@@ -38,7 +38,6 @@ class Turn:
         in_view: Whether what the answer needs is read again just before it: then words may be repeated freely, and only
             loops are kept out.
         may_refuse: Whether the answer may be that the text does not tell (see `evidence.without_refusal`).
-        unsaid: Words that do not stand together in the answer.
         one_sentence: Whether the answer ends with its first sentence.
     """
 
@@ -50,7 +49,6 @@ class Turn:
         self.least = least
         self.in_view = False
         self.may_refuse = True
-        self.unsaid: tuple[str, ...] = ()
         if prompt is None:
             prompt = loaded.turn(instruction)
         self.prompt = list(prompt)
@@ -61,7 +59,7 @@ class Turn:
 
     def pieces(self, engine: Generates) -> Iterator[str]:
         """Answer, piece by piece, from what an engine has read; it stays as it is."""
-        from transformers import MinNewTokensLengthLogitsProcessor, NoBadWordsLogitsProcessor
+        from transformers import MinNewTokensLengthLogitsProcessor
 
         from infini_attention.model.chat import stop_ids
         from infini_attention.qa.evidence import without_refusal
@@ -70,10 +68,6 @@ class Turn:
         processors = decoding(in_view=self.in_view)
         if not self.may_refuse:
             processors.extend(without_refusal(self.loaded, len(self.prompt)))
-        if self.unsaid:
-            # A word has other tokens at the beginning than behind a space.
-            spelled = [self.loaded.encode(space + words) for words in self.unsaid for space in ("", " ")]
-            processors.append(NoBadWordsLogitsProcessor(spelled))
         if self.least and stop:
             processors.append(
                 MinNewTokensLengthLogitsProcessor(

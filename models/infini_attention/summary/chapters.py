@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..documents import Block
 from ..documents.chapter_lines import openings
-from ..documents.reading import DOCUMENT_END
 from ..documents.span import Span, span_of
 from ..text.kept import KeptText
-from ..text.passages import Sentence, sentences
 
 # More would cost more time than a reader has; fewer words are not worth a note of their own.
 MOST = 40
@@ -23,34 +20,15 @@ PART_WORDS = 1500
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of a source with a note of its own.
+    """A part of a source with notes of its own.
 
     Attributes:
-        source: Number of the source, from 0.
         title: Its heading; None where there is none.
         blocks: Its text; at least one.
-        end: Characters of the source up to its end, blank lines between blocks counted.
     """
 
-    source: int
     title: str | None
     blocks: tuple[Block, ...]
-    end: int
-
-    @property
-    def text(self) -> str:
-        """All blocks, joined by blank lines."""
-        return "\n\n".join(block.text for block in self.blocks)
-
-    @property
-    def sentences(self) -> list[Sentence]:
-        """Its sentences; a heading that stands alone is none."""
-        return [one for block in self.blocks if not _is_heading(block) for one in sentences(block)]
-
-    @property
-    def is_first(self) -> bool:
-        """Whether its source begins with it."""
-        return self.end == _length(self.blocks)
 
     @property
     def words(self) -> int:
@@ -62,42 +40,29 @@ class Chapter:
         """The pages that it stands on; None where the source has no pages."""
         return span_of(self.blocks)
 
-    def label(self, number: int, total: int) -> str:
-        """What a reader calls it: its title with its pages, or the part of the text that it is.
 
-        Args:
-            number: Of the chapter in its source, from 0.
-            total: Chapters of the source.
-        """
-        title = self.title or f"Part {number + 1} of {total}"
-        return title if self.span is None else f"{title} ({self.span})"
-
-
-def chapters(source: int, text: KeptText, *, most: int = MOST) -> list[Chapter]:
+def chapters(text: KeptText, *, most: int = MOST) -> list[Chapter]:
     """The chapters of a source, in order; together they are all of it.
 
     Args:
-        source: Its number.
-        text: Its blocks.
+        text: The source.
         most: Above so many, neighbours are joined.
     """
-    found = _cut(source, text.blocks, [block.heading for block in text.blocks])
+    found = _cut(text.blocks, [block.heading for block in text.blocks])
     if len(found) < 2:
-        found = _cut(source, text.blocks, _titles_by_pattern(text.blocks))
+        found = _cut(text.blocks, _titles_by_pattern(text.blocks))
     if len(found) < 2:
-        found = _even_parts(source, text.blocks, most)
+        found = _even_parts(text.blocks, most)
     found = _without_small(found)
     while len(found) > most:
         found = [_joined(found[first : first + 2]) for first in range(0, len(found), 2)]
     return found
 
 
-def _cut(source: int, blocks: Sequence[Block], titles: Sequence[str | None]) -> list[Chapter]:
-    found, end = [], 0
+def _cut(blocks: Sequence[Block], titles: Sequence[str | None]) -> list[Chapter]:
+    found = []
     for title, group in itertools.groupby(zip(titles, blocks, strict=True), key=lambda pair: pair[0]):
-        part = tuple(block for _, block in group)
-        end += _length(part)
-        found.append(Chapter(source, title, part, end))
+        found.append(Chapter(title, tuple(block for _, block in group)))
     return found
 
 
@@ -111,18 +76,17 @@ def _titles_by_pattern(blocks: Sequence[Block]) -> list[str | None]:
     return titles
 
 
-def _even_parts(source: int, blocks: Sequence[Block], most: int) -> list[Chapter]:
+def _even_parts(blocks: Sequence[Block], most: int) -> list[Chapter]:
     words = sum(len(block.text.split()) for block in blocks)
     parts = min(most, max(1, round(words / PART_WORDS)))
     found: list[Chapter] = []
     part: list[Block] = []
-    count = end = 0
+    count = 0
     for number, block in enumerate(blocks):
         part.append(block)
         count += len(block.text.split())
         if count >= words * (len(found) + 1) / parts or number + 1 == len(blocks):
-            end += _length(part)
-            found.append(Chapter(source, None, tuple(part), end))
+            found.append(Chapter(None, tuple(part)))
             part = []
     return found
 
@@ -149,12 +113,9 @@ def _joined(some: Sequence[Chapter]) -> Chapter:
     titles = list(dict.fromkeys(one.title for one in large or some if one.title))
     title = None if not titles else titles[0] if len(titles) == 1 else f"{titles[0]} – {titles[-1]}"
     blocks = tuple(block for one in some for block in one.blocks)
-    return dataclasses.replace(some[-1], title=title, blocks=blocks)
+    return Chapter(title, blocks)
 
 
-def _is_heading(block: Block) -> bool:
+def is_heading(block: Block) -> bool:
+    """Whether a block is nothing but a heading."""
     return block.text.strip("# \n") == block.heading
-
-
-def _length(blocks: Sequence[Block]) -> int:
-    return sum(len(block.text) + len(DOCUMENT_END) for block in blocks)

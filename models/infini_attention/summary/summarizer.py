@@ -1,75 +1,113 @@
-"""Documents to summaries: notes on their chapters, and a whole made of the notes."""
+"""Notes to summaries: of each chapter, and of the whole."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
-from .notes import Note, Tally, Writer
-from .taking import NoteTaker, Reading
-from .whole import note_words, summary
+from ..documents.span import span_of
+from ..text.notes import ChapterNotes, Noted, SourceNotes
+from .levels import of_all, of_chapter
 
 PARAGRAPH, BULLETS, OUTLINE = STYLES = ("paragraph", "bullets", "outline")
-# The least that an outline's note is worth, in words.
-LEAST_NOTE = 15
+# Words of a chapter's note, about; in an outline, that its notes share, and the least of each.
+CHAPTER_WORDS, LEAST_WORDS = 40, 15
+# What a summary says of a text without a sentence or a line of words.
+NOTHING = "There is nothing to summarise: the text has no sentences."
+
+
+@dataclasses.dataclass(frozen=True)
+class ChapterSummary:
+    """What is told of a chapter.
+
+    Attributes:
+        source: The name of its source.
+        label: What a reader calls it.
+        notes: On its sections.
+        sentences: Some of them, in order; none where the chapter has no sentence.
+    """
+
+    source: str
+    label: str
+    notes: ChapterNotes
+    sentences: tuple[Noted, ...]
+
+    @property
+    def text(self) -> str:
+        """The sentences in a row."""
+        return told(self.sentences)
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A summary, and the notes that it was made of.
+    """A summary, and what is told of each chapter.
 
     Attributes:
-        style: one of ``STYLES``.
-        sentences: of the whole; those of the notes where the style is an outline.
-        notes: on all chapters, in order.
-        labels: of the chapters, as a reader calls them.
-        tally: of the sentences that the model wrote, how many the text bears out.
+        style: One of ``STYLES``.
+        sentences: Of the whole; those of the chapters where the style is an outline.
+        chapters: In order.
     """
 
     style: str
-    sentences: tuple[str, ...]
-    notes: tuple[Note, ...]
-    labels: tuple[str, ...]
-    tally: Tally
+    sentences: tuple[Noted, ...]
+    chapters: tuple[ChapterSummary, ...]
 
     @property
     def text(self) -> str:
         """The whole, in its style."""
+        return self.shown(cite=False)
+
+    def shown(self, *, cite: bool) -> str:
+        """The same, with the page behind each sentence where that is wanted and known."""
+        if not self.sentences:
+            return NOTHING
         if self.style == OUTLINE:
-            return "\n".join(note.text for note in self.notes)
-        return "\n".join(f"- {one}" for one in self.sentences) if self.style == BULLETS else " ".join(self.sentences)
+            return "\n".join(told(chapter.sentences, cite=cite) for chapter in self.chapters if chapter.sentences)
+        if self.style == BULLETS:
+            return "\n".join(f"- {told([one], cite=cite)}" for one in self.sentences)
+        return told(self.sentences, cite=cite)
 
 
-class Summarizer:
-    """Takes notes on what a session has read and on documents that wait, and makes a whole of them.
+def told(sentences: Iterable[Noted], *, cite: bool = False) -> str:
+    """Sentences in a row, with the page behind each where that is wanted and known."""
+    parts = []
+    for one in sentences:
+        span = span_of([one]) if cite else None
+        parts.append(one.text if span is None else f"{one.text} ({span})")
+    return " ".join(parts)
+
+
+def summary(
+    sources: Sequence[SourceNotes],
+    words: int,
+    *,
+    style: str = PARAGRAPH,
+    focus: str | None = None,
+    on_chapter: Callable[[ChapterSummary], None] = lambda chapter: None,
+) -> Summary:
+    """A summary of what notes were taken on.
 
     Args:
-        reading: the session.
-        words: of the whole, about.
-        style: one of ``STYLES``; an outline is made of the notes alone.
-        focus: what to tell above all; ``None``: everything.
+        sources: Their notes, in order.
+        words: About how many; of all chapters together where the style is an outline.
+        style: One of ``STYLES``.
+        focus: What to tell above all: notes that were taken for it find more.
+        on_chapter: Called with each chapter as soon as it is there.
     """
-
-    def __init__(self, reading: Reading, *, words: int, style: str = PARAGRAPH, focus: str | None = None) -> None:
-        self.reading, self.words, self.style = reading, words, style
-        self.writer = Writer(reading.loaded, focus)
-        self.taker = NoteTaker(reading, self.writer, self._note_words)
-
-    def run(self, on_note: Callable[[Note, str], None] = lambda note, label: None) -> Summary:
-        """Take the notes, and make the summary.
-
-        Args:
-            on_note: called with each note and its chapter's label as soon as it is there.
-        """
-        notes = self.taker.take(lambda note: on_note(note, self.taker.label(note.chapter)))
-        if self.style == OUTLINE:
-            sentences = [sentence for note in notes for sentence in note.sentences]
-        else:
-            sentences = summary(self.writer, self.reading.background, notes, self.words)
-        labels = tuple(self.taker.label(note.chapter) for note in notes)
-        return Summary(self.style, tuple(sentences), tuple(notes), labels, self.writer.tally)
-
-    def _note_words(self, chapters: int) -> int:
-        if self.style == OUTLINE or chapters == 1:
-            return max(LEAST_NOTE, self.words // chapters)
-        return note_words(self.words, chapters)
+    count = sum(len(source.chapters) for source in sources)
+    outline = style == OUTLINE
+    each = max(LEAST_WORDS, words // max(1, count)) if outline or count == 1 else CHAPTER_WORDS
+    chapters = []
+    for source in sources:
+        for number, notes in enumerate(source.chapters):
+            label = notes.label(number, len(source.chapters))
+            if len(sources) > 1:
+                alone = len(source.chapters) == 1 and notes.title is None
+                label = source.name if alone else f"{source.name}, {label}"
+            said = of_chapter(notes, each, focus=focus, language=source.language)
+            chapters.append(ChapterSummary(source.name, label, notes, tuple(said)))
+            on_chapter(chapters[-1])
+    every = (
+        [one for chapter in chapters for one in chapter.sentences] if outline else of_all(sources, words, focus=focus)
+    )
+    return Summary(style, tuple(every), tuple(chapters))

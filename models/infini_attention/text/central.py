@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from ..documents.language import language_of
 from .search import stems
-from .telling import telling
+from .telling import LEAST_WORDS, telling
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Fragments, titles and cries say little alone.
-LEAST_WORDS = 6
 # What a text says first introduces the rest: the weight that its first sentence gains by it, and after how many sentences
 # the gain is a third of that. Chosen, like the weights of `telling`, on SQuALITY's training split.
 LEAD, LEAD_SENTENCES = 0.5, 5
@@ -24,7 +22,7 @@ DAMPING = 0.85
 STEPS = 50
 
 
-def ranked(sentences: Sequence[str], focus: str | None = None) -> list[int]:
+def ranked(sentences: Sequence[str], focus: str | None = None, weights: Sequence[float] | None = None) -> list[int]:
     """Numbers of the sentences, the most central one first.
 
     A sentence counts by how much it shares with others that count (LexRank), how well it tells something alone, and how
@@ -33,6 +31,7 @@ def ranked(sentences: Sequence[str], focus: str | None = None) -> list[int]:
     Args:
         sentences: In reading order.
         focus: What the reader asks about: sentences that speak of it come first.
+        weights: What else each of them counts by.
     """
     import numpy as np
 
@@ -41,9 +40,9 @@ def ranked(sentences: Sequence[str], focus: str | None = None) -> list[int]:
     if not any(words):
         return list(range(len(sentences)))
     short = np.array([len(sentence.split()) < LEAST_WORDS for sentence in sentences])
-    weights = np.array(telling(sentences))
-    scores = centrality(words) * weights * (1 + LEAD * np.exp(-np.arange(len(sentences)) / LEAD_SENTENCES))
-    near = weights * _asked_for(words, focus, language)
+    told = np.array(telling(sentences)) * (1.0 if weights is None else np.array(weights))
+    scores = centrality(words) * told * (1 + LEAD * np.exp(-np.arange(len(sentences)) / LEAD_SENTENCES))
+    near = told * _asked_for(words, focus, language)
     return sorted(range(len(sentences)), key=lambda n: (bool(short[n]), -float(near[n]), -float(scores[n]), n))
 
 

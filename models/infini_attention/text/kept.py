@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from ..documents import Block
 from ..errors import InfiniError, StateError
+from . import notes
 
 if TYPE_CHECKING:
     from ..memory.cipher import StateCipher
@@ -91,20 +92,22 @@ def _encoded(texts: Sequence[KeptText]) -> bytes:
 
 
 def load_state(path: Path, cipher: StateCipher | None = None) -> MemoryState:
-    """A saved state, verified, with the text that it carries.
+    """A saved state, verified, with the text and the notes that it carries.
 
     Args:
         path: The file.
         cipher: Opens it, if it is encrypted.
 
     Raises:
-        StateError: If it is none, damaged, or its text is.
+        StateError: If it is none, damaged, or its text or notes are.
     """
     from ..memory.state import MemoryState
 
     state = MemoryState.load(path, cipher)
     if ATTACHMENT in state.attachments:
         unpack(state.attachments[ATTACHMENT])
+    if notes.ATTACHMENT in state.attachments:
+        notes.unpack(state.attachments[notes.ATTACHMENT])
     return state
 
 

@@ -6,12 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from .passages import is_ended
+
 # Weights of what speaks for a sentence and against it, chosen by ROUGE of the most telling sentences alone against the
 # summaries of SQuALITY's training split.
 SPEECH = 0.1
 LEANING = 0.5
 NAME = 0.2
 MOST_NAMES = 3
+# Words of a sentence and of a phrase, at least, and the share of letters in them.
+LEAST_WORDS, LEAST_PHRASE, MOSTLY_LETTERS = 6, 3, 0.85
 _QUOTES = re.compile(r"[\"\u201c\u201d\u201e\u00ab\u00bb]|(?:^|\s)['\u2018](?=\w)")
 _WORD = re.compile(r"[^\W\d_]+")
 # A sentence that begins with one of these leans on what stands before it.
@@ -53,3 +57,15 @@ def _names(sentences: Sequence[Sequence[str]]) -> set[str]:
         large.update(word for word in words[1:] if word[0].isupper() and len(word) > 1)
         small.update(word for word in words if word[0].islower())
     return {word for word, count in large.items() if count > small[word.lower()]}
+
+
+def is_whole(sentence: str) -> bool:
+    """Whether it is a sentence: no cry, no title, no signature, no code, and nothing that a page break has torn off."""
+    torn = sentence[0].islower() or not is_ended(sentence)
+    return len(sentence.split()) >= LEAST_WORDS and not torn and not sentence.isupper() and is_phrase(sentence)
+
+
+def is_phrase(text: str) -> bool:
+    """Whether it is words, a few at least, as a line of slides is, and neither code nor figures."""
+    letters = sum(letter.isalpha() or letter.isspace() or letter in ",.'\u2019-" for letter in text)
+    return len(_WORD.findall(text)) >= LEAST_PHRASE and letters >= MOSTLY_LETTERS * len(text)

@@ -17,11 +17,10 @@ from ..files import atomic_writer
 from ..memory.config import InfiniConfig
 from ..model.adapters import LoraAdapter, load_lora
 from ..model.loading import Loaded
-from ..model.recipe import ADAPTER, READER_WEIGHTS, RECIPE, RERANKER_WEIGHTS, WRITER_WEIGHTS, Recipe
+from ..model.recipe import ADAPTER, READER_WEIGHTS, RECIPE, RERANKER_WEIGHTS, Recipe
 from ..qa.reranker import Reranker, load_reranker
-from .catalogue import MEMORY, READER, RERANKER, SYSTEMS, WRITER
+from .catalogue import MEMORY, READER, RERANKER, SYSTEMS
 from .memory_tokens import RecurrentRollout
-from .note_writing import WriterRollout
 from .passage_reading import ReaderRollout
 from .reranking import RerankerRollout
 from .rollout import Rollout
@@ -36,10 +35,9 @@ FILES = {
     RecurrentRollout: WEIGHTS,
     RerankerRollout: RERANKER_WEIGHTS,
     ReaderRollout: READER_WEIGHTS,
-    WriterRollout: WRITER_WEIGHTS,
 }
 # These stand beside a model's own weights, with a plan of their own.
-BESIDE = {RERANKER_WEIGHTS: "reranker.toml", READER_WEIGHTS: "reader.toml", WRITER_WEIGHTS: "writer.toml"}
+BESIDE = {RERANKER_WEIGHTS: "reranker.toml", READER_WEIGHTS: "reader.toml"}
 
 
 def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> Trained:
@@ -47,9 +45,9 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
 
     Args:
         loaded: the model, with the adapter that it has, if any.
-        system: one of ``SYSTEMS``: its memory path, the baseline ``rmt`` on its base, its reranker, its
-            reader or its writer.
-        fresh: begin anew where the model has weights for the baseline, the reranker, the reader or the writer.
+        system: one of ``SYSTEMS``: its memory path, the baseline ``rmt`` on its base, its reranker or
+            its reader.
+        fresh: begin anew where the model has weights for the baseline, the reranker or the reader.
 
     Raises:
         ValueError: no such system is trained.
@@ -65,10 +63,6 @@ def learner_of(loaded: Loaded, system: str = MEMORY, *, fresh: bool = False) -> 
     if system == READER:
         return ReaderRollout(
             (None if fresh else load_lora(model, READER, recipe.reader_file)) or LoraAdapter(model, READER)
-        )
-    if system == WRITER:
-        return WriterRollout(
-            (None if fresh else load_lora(model, WRITER, recipe.writer_file)) or LoraAdapter(model, WRITER)
         )
     if fresh or weights_file(recipe.folder) is None:
         return RecurrentRollout(MemoryTokens(model))

@@ -16,8 +16,6 @@ from ..model.weights import cache_dir
 from .chat_questions import ChatQuestions
 from .distant_passkeys import DistantRecall
 from .hidden_recall import FACT_QUESTIONS, KEY_QUESTIONS, HiddenRecall, fact_draws, key_draws, needle_draws
-from .note_cuts import writable
-from .note_writing import Writing
 from .passage_cuts import choosable, numbered, readable
 from .passage_reading import PassageReading, ReadingNumbers
 from .questions import Instructions, question_task
@@ -27,8 +25,8 @@ from .training_plan import Phase, TrainingPlan
 from .view_reading import ViewReading
 
 # What can be trained.
-MEMORY, RERANKER, READER, WRITER = "memory", "reranker", "reader", "writer"
-SYSTEMS = (MEMORY, RERANKER, READER, WRITER, NAME)
+MEMORY, RERANKER, READER = "memory", "reranker", "reader"
+SYSTEMS = (MEMORY, RERANKER, READER, NAME)
 NEEDLES, KEYS, FACTS = "needles", "keys", "facts"
 # The same, with questions as a person puts them.
 CHAT = "chat_"
@@ -36,13 +34,12 @@ CHAT = "chat_"
 OWN = {
     RERANKER: (PassageChoice.name,),
     READER: (PassageReading.name, ReadingNumbers.name, ViewReading.name),
-    WRITER: (Writing.name,),
 }
 OWNED = tuple(name for names in OWN.values() for name in names)
 # Tasks that need long texts.
 TEXTS = (LanguageModelling.name, ContextDistillation.name, ReadingNumbers.name)
-# Tasks that need texts with what was asked about them, or with summaries.
-ASKED = (Instructions.name, PassageChoice.name, PassageReading.name, ViewReading.name, Writing.name)
+# Tasks that need texts with what was asked about them.
+ASKED = (Instructions.name, PassageChoice.name, PassageReading.name, ViewReading.name)
 TASKS = (*TEXTS, DistantRecall.name, NEEDLES, KEYS, FACTS, *(CHAT + name for name in (NEEDLES, KEYS, FACTS)), *ASKED)
 
 
@@ -121,15 +118,12 @@ def _task(name: str, loaded: Loaded, corpus: Corpus | None, stories: Sequence[St
 
 
 def _asked(name: str, loaded: Loaded, stories: Sequence[Story]) -> TrainingTask:
-    """A task of texts with what is asked about them, or told of them."""
+    """A task of texts with what is asked about them."""
     task: TrainingTask
     found: Sequence[object]
     if name == Instructions.name:
         task = question_task(loaded, stories)
         found, wanted = task.examples, "questions"
-    elif name == Writing.name:
-        task = Writing([part for story in stories for part in writable(loaded, story)])
-        found, wanted = task.parts, "summaries that tell what stands in them"
     elif name == PassageChoice.name:
         task = PassageChoice([choosable(loaded, story) for story in stories])
         found, wanted = task.texts, f"at least {FEWEST_QUESTIONS} questions each, and their evidence"
@@ -148,7 +142,7 @@ def _asked(name: str, loaded: Loaded, stories: Sequence[Story]) -> TrainingTask:
 
 
 def _check_room(phase: Phase, tasks: Mapping[str, TrainingTask], loaded: Loaded, system: str) -> None:
-    writer = f"the {loaded.config.update_rule} rule" if system == MEMORY else f"the system {system}"
+    adapter = f"the {loaded.config.update_rule} rule" if system == MEMORY else f"the system {system}"
     can_replay = system == MEMORY and loaded.config.update_rule == "deltanet"
     for name in (name for name, weight in phase.tasks.items() if weight > 0):
         task = tasks[name]
@@ -162,7 +156,7 @@ def _check_room(phase: Phase, tasks: Mapping[str, TrainingTask], loaded: Loaded,
         replayed = isinstance(task, DistantRecall | HiddenRecall) and phase.replayed_tokens > 0
         if replayed and not can_replay:
             raise InfiniError(
-                f"{writer} cannot write a segment again, as the task {name} does",
+                f"{adapter} cannot write a segment again, as the task {name} does",
                 "leave the task out of the plan, or set its phase's replayed_tokens to 0",
             )
 
