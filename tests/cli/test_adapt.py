@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 import torch
 from cli_helpers import SENTENCES, Infini, assert_error, write_recipe
-from infini_attention import Engine, load_model
+from infini_attention import load_model
 from infini_attention.data import facts, needles
 from infini_attention.model.recipe import find
-from infini_attention.qa.turn import Turn
-from infini_attention.summary.notes import OPENINGS
 from infini_attention.train.chat_questions import ChatQuestions
 from infini_attention.train.training_plan import Phase, TrainingPlan
 from safetensors.torch import load_file, save_file
@@ -182,7 +180,7 @@ def test_training_the_memory_keeps_what_else_the_model_has(
     infini: Infini, data: Path, tmp_path: Path, base_folder: Path
 ) -> None:
     model = write_recipe(tmp_path / "whole", base_folder, segment=640, refuse_below=0.5)
-    beside = ("reranker", "reader", "writer")
+    beside = ("reranker", "reader")
     for name in beside:
         (model / f"{name}.safetensors").write_bytes(name.encode())
         (model / f"{name}.toml").write_text(f"# {name}")
@@ -271,53 +269,6 @@ def test_a_reader_is_trained_beside_a_reranker_and_answers(
     ] == "text.txt"
     alone = [infini(*question, "--memory-only", "--model", where).out for where in (folder, out)]
     assert alone[0] == alone[1]
-
-
-def test_a_writer_is_trained_and_writes_the_notes(
-    infini: Infini, tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = str(write_recipe(tmp_path / "roomy", base_folder, segment=640))
-    folder = with_tasks(model, tmp_path / "plan", writing=1)
-    out, stories = tmp_path / "writing", tmp_path / "stories.jsonl"
-    text = " ".join(SENTENCES * 3)
-    stories.write_text(json.dumps({"text": text, "summaries": ["Nobody in it is known. He told Peregrine of it."]}))
-    command = ("adapt", "--system", "writer", "-o", out, "--recipe", folder, "--steps", "2", "--questions", stories)
-    assert_error(infini(*command), 1, "writing needs texts with summaries that tell what stands in them")
-    stories.write_text(json.dumps({"text": text, "summaries": [f"He is told of. {SENTENCES[0]} {SENTENCES[3]}"]}))
-    outcome = infini(*command)
-    assert outcome.code == 0 and "writing: loss" in outcome.err, outcome.err
-    assert {"writer.safetensors", "writer.toml", "recipe.toml"} <= {p.name for p in out.iterdir()}
-    shown = json.loads(infini("models", "show", out, "--format", "json").out)
-    assert Path(shown["writer"]) == out / "writer.safetensors"
-    # It writes where nothing is asked for, and what it writes may be in other words than the text's.
-    book = tmp_path / "book.txt"
-    book.write_text(text)
-    told = "On the third day Marta read a letter aloud: the mill would be sold while rain fell on the roof."
-    in_force, unsaid = [], []
-
-    def pieces(turn: Turn, engine: Engine) -> list[str]:
-        in_force.append(engine.adapter is not None)
-        unsaid.append(turn.unsaid)
-        return [f"{told} It was Peregrine's."]
-
-    monkeypatch.setattr(Turn, "pieces", pieces)
-    asked = ("summarize", book, "--length", "40", "-q")
-    for where, more, told_by_writer in ((out, (), True), (folder, (), False), (out, ("--focus", "Who rowed?"), False)):
-        in_force.clear()
-        outcome = infini(*asked, "--model", where, *more)
-        assert told in outcome.out
-        assert set(in_force) == {told_by_writer}
-    # It goes by the text in view alone, so nothing is read for it.
-    outcome = infini("summarize", book, "--model", out, "--format", "json")
-    value = json.loads(outcome.out)
-    assert "book.txt: gone through chapter by chapter, not read into memory" in outcome.err
-    assert value["tokens"] == value["segments"] == 0
-    assert [(source["name"], source["tokens"]) for source in value["sources"]] == [("book.txt", 0)]
-    # A story begins once.
-    book.write_text(f"CHAPTER I\n\n{text}\n\nCHAPTER II\n\n{text}")
-    unsaid.clear()
-    assert infini("summarize", book, "--model", out, "-q").code == 0
-    assert unsaid[0] == () and set(unsaid[1:]) == {OPENINGS}
 
 
 def test_a_reader_learns_the_numbers_of_long_texts(infini: Infini, tmp_path: Path, base_folder: Path) -> None:

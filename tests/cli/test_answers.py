@@ -37,7 +37,7 @@ def test_summary_of_files_stdin_and_a_state_are_the_same(infini: Infini, state: 
 def test_summary_as_json_and_to_a_file(infini: Infini, state: Path, tmp_path: Path) -> None:
     outcome = infini("summarize", "--memory", state, "--length", "5", "--format", "json")
     value = json.loads(outcome.out)
-    assert value["schema"] == "infini.summarize/1"
+    assert value["schema"] == "infini.summarize/2"
     assert value["tokens"] == MemoryState.load(state).tokens
     outcome = infini("summarize", "--memory", state, "--length", "5", "-o", tmp_path / "out.txt")
     assert outcome.out == ""

@@ -21,7 +21,7 @@ def test_models_list_and_show(infini: Infini, model: str) -> None:
     shown = json.loads(infini("models", "show", "--format", "json").out)
     assert (shown["name"], shown["adapter"], shown["config"]["segment_length"]) == ("tiny", None, 32)
     assert shown["training"]["phases"][0]["steps"] == 20
-    assert [shown[part] for part in ("reranker", "reader", "writer")] == [None] * 3
+    assert [shown[part] for part in ("reranker", "reader")] == [None] * 2
     shown = json.loads(infini("models", "show", "smollm2-135m", "--format", "json").out)
     assert all(Path(shown[part]).is_file() for part in ("adapter", "reranker", "reader"))
 

@@ -33,7 +33,7 @@ COMMANDS = {
     "infini.read/1": ["read FILES -o OUT"],
     "infini.schemas/1": ["schema"],
     "infini.state/1": ["state show STATE"],
-    "infini.summarize/1": ["summarize FILES --length 2", "summarize FILES --style outline"],
+    "infini.summarize/2": ["summarize FILES --length 2", "summarize FILES --style outline"],
     "infini.text/1": ["read FILES --dump-text"],
     "infini.verify/1": ["state verify STATE"],
     "infini.weights/1": ["models verify smollm2-135m"],

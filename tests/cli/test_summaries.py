@@ -1,19 +1,14 @@
-"""Summaries by chapter, on the tiny model: it writes nothing of sense, so the text's own sentences have to stand in."""
+"""Summaries by chapter, and the notes that a state keeps for them."""
 
 from __future__ import annotations
 
 import itertools
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cli_helpers import SENTENCES, Infini, assert_error
-from infini_attention import Engine
 from infini_attention.documents import Block
-from infini_attention.session import Session
-from infini_attention.summary.notes import Writer
-from infini_attention.summary.whole import note_words
 from infini_attention.text.passages import sentences
 from infini_attention.text.telling import telling
 
@@ -60,14 +55,17 @@ def test_focus_chooses_what_is_told(infini: Infini, book: Path) -> None:
     assert "clock struck four" in asked and asked != plain
 
 
-def test_json_has_the_notes_and_how_much_was_kept(infini: Infini, book: Path) -> None:
+def test_json_has_the_sentences_of_the_whole_and_of_the_chapters(infini: Infini, book: Path) -> None:
     value = json.loads(infini("summarize", book, "--format", "json").out)
     assert [chapter["title"] for chapter in value["chapters"]] == ["Chapter 1", "Chapter 2", "Chapter 3"]
-    assert 0 <= value["sentences"]["kept"] <= value["sentences"]["written"]
+    assert value["summary"] == " ".join(one["text"] for one in value["sentences"])
+    for number, chapter in enumerate(value["chapters"]):
+        assert {one["text"] for one in chapter["sentences"]} <= own(number)
 
 
-def test_notes_have_more_to_tell_than_the_whole_has_room_for() -> None:
-    assert note_words(150, 40) == 40 and 4 * note_words(400, 4) == 600
+def test_a_summary_loads_no_model(infini: Infini, book: Path, tmp_path: Path) -> None:
+    plain = infini("summarize", book)
+    assert infini("summarize", book, "--model", tmp_path / "nowhere") == plain and plain.out
 
 
 def test_a_state_is_summarised_like_its_document(infini: Infini, book: Path, tmp_path: Path) -> None:
@@ -75,13 +73,17 @@ def test_a_state_is_summarised_like_its_document(infini: Infini, book: Path, tmp
     assert infini("read", book, "-o", state).code == 0
     of_state = json.loads(infini("summarize", "--memory", state, "--format", "json").out)
     of_book = json.loads(infini("summarize", book, "--format", "json").out)
-    assert [chapter["title"] for chapter in of_state["chapters"]] == [
-        chapter["title"] for chapter in of_book["chapters"]
-    ]
+    assert [of_state[part] for part in ("summary", "chapters")] == [of_book[part] for part in ("summary", "chapters")]
+    shown = json.loads(infini("state", "show", state, "--notes", "--format", "json").out)
+    assert [len(one["sections"]) > 0 for one in shown["notes"][0]["chapters"]] == [True] * 3
+    assert "Chapter 2" in infini("state", "show", state, "--notes").out
+    assert infini("read", book, "--no-notes", "-o", state).code == 0
+    assert_error(infini("state", "show", state, "--notes"), 3, "notes")
+    assert json.loads(infini("summarize", "--memory", state, "--format", "json").out)["summary"] == of_book["summary"]
     assert infini("read", book, "--no-text", "-o", state).code == 0
     outcome = infini("summarize", "--memory", state, "--length", "5", "--format", "json")
     value = json.loads(outcome.out)
-    assert (value["chapters"], value["sentences"]) == ([], None) and value["summary"]
+    assert (value["chapters"], value["sentences"]) == ([], []) and value["summary"]
     assert "from its memory alone" in outcome.err and "limit of 10 tokens" in outcome.err
 
 
@@ -93,33 +95,6 @@ def test_several_documents_are_told_apart(infini: Infini, book: Path, tmp_path: 
     assert heads == ["book.md, Chapter 1", "book.md, Chapter 2", "book.md, Chapter 3", "other.txt"]
 
 
-def test_a_note_is_taken_with_its_chapter_read_and_not_the_rest(
-    infini: Infini, book: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The engine that writes a note has read its chapter, and at most a segment of what follows."""
-    seen = []
-    note = Writer.note
-
-    def spy(writer: Writer, engine: Engine, chapter: object, words: int) -> object:
-        seen.append(engine.tokens_read)
-        return note(writer, engine, chapter, words)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Writer, "note", spy)
-    total: list[int] = []
-    read = Session.read_documents
-
-    def read_and_count(session: Session, *arguments: Any, **options: Any) -> None:
-        read(session, *arguments, **options)
-        total.append(session.engine.tokens_read)
-
-    monkeypatch.setattr(Session, "read_documents", read_and_count)
-    assert infini("summarize", book, "--style", "outline").code == 0
-    parts = [len(text) for text in CHAPTERS]
-    shares = [sum(parts[: n + 1]) / sum(parts) for n in range(3)]
-    for tokens, share in zip(seen, shares, strict=True):
-        assert share * total[0] * 0.8 <= tokens <= share * total[0] * 1.25 + 64
-
-
 def test_sentences_that_name_somebody_tell_more_than_speech_and_pronouns() -> None:
     named, plain, leaning, spoken = telling(
         ["At dawn Marta rowed over.", "The boat was late.", "She rowed back.", 'The smith said: "Row!"']
@@ -128,26 +103,6 @@ def test_sentences_that_name_somebody_tell_more_than_speech_and_pronouns() -> No
     # Written large everywhere, or small as often, is no name.
     assert telling(["See the Boat.", "A boat."])[0] == telling(["See the ship."])[0]
     assert telling(["Don't row, Marta.", "The smith's boat."])[1] == plain
-
-
-def test_what_the_model_writes_is_kept_where_the_text_bears_it_out(
-    infini: Infini, book: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from infini_attention.qa.turn import Turn
-
-    def pieces(turn: Turn, engine: Engine) -> list[str]:
-        return ["Marta found the letter under the bridge. Nobody was named Peregrine in 1812."]
-
-    monkeypatch.setattr(Turn, "pieces", pieces)
-    outcome = infini("summarize", book, "--per-chapter", "-v")
-    first, second, *_ = outcome.out.splitlines()
-    assert first.startswith("Chapter 1: Marta found the letter under the bridge. ")
-    assert second.startswith("Chapter 2: Marta found the letter under the bridge. ")
-    # The rest of a note is the text's own.
-    assert {one.text for one in sentences(Block(first.partition(". ")[2]))} <= own(0)
-    assert "Peregrine" not in outcome.out
-    # Two a note, twice for the last one, where nothing was kept, and two for the whole.
-    assert "3 of 10 sentences that the model wrote" in outcome.err
 
 
 def test_fragments_do_not_stand_for_a_chapter(infini: Infini, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ..text.kept import KeptText
 from ..text.notes import ChapterNotes, Noted, Person, SourceNotes
 from ..text.passages import Sentence, sentences
 from ..text.people import Somebody, people, with_names
-from ..text.telling import is_phrase, is_whole
+from ..text.telling import is_phrase, is_whole, leans
 from .chapters import Chapter, chapters, is_heading
 from .repeats import pick
 from .sections import sections
@@ -84,7 +84,9 @@ def _chapter_notes(
     place = {number: rank for rank, number in enumerate(order)}
     noted = []
     for section in sections([len(text.split()) for text in texts]):
-        usable = [number for number in section if is_whole(texts[number])]
+        whole = [number for number in section if is_whole(texts[number])]
+        # What leans on the sentence before it says little without that.
+        usable = [number for number in whole if not leans(texts[number])] or whole
         usable = usable or [number for number in section if is_phrase(texts[number])]
         words = sum(len(texts[number].split()) for number in section)
         most = min(MOST_SENTENCES, max(1, round(words / WORDS_A_SENTENCE)))

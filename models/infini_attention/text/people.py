@@ -86,7 +86,7 @@ def _is_person(name: str, places: Sequence[Named]) -> bool:
     if len(name) < 2 or (name.isupper() and len(name) > 3) or words[-1].lower().rstrip(".") in TITLES:
         return False
     # The first word of a sentence is written large whatever it is.
-    if all(place.first for place in places):
+    if len(words) == 1 and all(place.first for place in places):
         return False
     acting = sum(place.acts for place in places)
     return 2 * sum(place.titled for place in places) >= len(places) or acting >= max(LEAST_ACTING, ACTING * len(places))
@@ -98,10 +98,10 @@ def _main_names(somebody: set[str], counts: Mapping[str, int]) -> dict[str, str]
     fuller: dict[str, set[str]] = defaultdict(set)
     for name in counts:
         words = name.split()
-        if len(words) > 1:
-            fuller[words[-1]].add(name)
-            if name in somebody:
-                fuller[words[0]].add(name)
+        for start in range(1, len(words)):
+            fuller[" ".join(words[start:])].add(name)
+        if len(words) > 1 and name in somebody:
+            fuller[words[0]].add(name)
     for name in sorted(somebody):
         others = {other for other in fuller[name] if counts[other] >= max(2, FULLER * counts[name])}
         # A family name of several people is nobody's alone.
