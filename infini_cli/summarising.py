@@ -42,6 +42,10 @@ def write_summary(session: Session, wish: Wish, form: str, out: IO[str]) -> None
     """Summarise, and write the summary; with the chapters', each as soon as it is there, where they are asked for."""
     outline = wish.style == OUTLINE
     count = sum(len(source.chapters) for source in session.notes)
+    for text, notes in zip(session.all_texts, session.notes, strict=True):
+        words = sum(len(block.text.split()) for block in text.blocks)
+        chapters = f"{len(notes.chapters):,} chapters" if len(notes.chapters) > 1 else "1 part"
+        session.reporter.note(f"{text.name}: {words:,} words, {chapters}")
     # What is told of a single chapter is the whole.
     lists = outline or (wish.per_chapter and count > 1)
 
@@ -57,7 +61,7 @@ def write_summary(session: Session, wish: Wish, form: str, out: IO[str]) -> None
 
     summary = session.summarize(wish.words, style=wish.style, focus=wish.focus, on_chapter=on_chapter)
     if form != "text":
-        chapters = [
+        told_of = [
             {
                 "source": chapter.source,
                 "title": chapter.notes.title,
@@ -70,7 +74,7 @@ def write_summary(session: Session, wish: Wish, form: str, out: IO[str]) -> None
             **_read_by(session),
             "summary": summary.shown(cite=wish.cite),
             "sentences": [_sentence(one) for one in summary.sentences],
-            "chapters": chapters,
+            "chapters": told_of,
         }
         emit_json(value, out, jsonl=form == "jsonl")
     elif not outline or not summary.sentences:

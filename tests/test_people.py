@@ -12,7 +12,7 @@ from infini_attention.text.parsing import parsed
 from infini_attention.text.passages import sentence_texts
 from infini_attention.text.people import people, with_names
 
-TALE = 2 * (
+TALE = 3 * (
     "Captain Hester Brown came to the island of Orrin in spring. She brought eleven sheep. Hester Brown sold them at once. "
     "She kept none. Davy Lorne, the baker, laughed at Hester Brown. He went home. Davy Lorne said nothing in the evening. "
     "He ate a loaf. Hester Brown looked at the sea from the pier. She smiled. Davy Lorne walked by, and he did not greet. "
@@ -30,7 +30,7 @@ def test_people_have_one_row_each_with_what_they_are() -> None:
     found = {one.name: one for one in people(parsed(sentence_texts(TALE)))}
     assert {"Davy Lorne", "Mr. Pell"} <= set(found) and "Orrin" not in found
     assert found["Davy Lorne"].what == "the baker" and found["Davy Lorne"].pronoun == "he"
-    assert found["Mr. Pell"].mentions == 6
+    assert found["Mr. Pell"].mentions == 9
     hester = next(one for one in found.values() if "Hester Brown" in one.names)
     assert hester.pronoun == "she" and hester.sentence == 0
 

@@ -131,7 +131,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 
 def test_verbose_tells_the_device_and_why(infini: Infini, tmp_path: Path) -> None:
     (tmp_path / "book.txt").write_text(STORY)
-    command = ("summarize", tmp_path / "book.txt", "--length", "2")
+    command = ("ask", "Who?", "-f", tmp_path / "book.txt", "--max-tokens", "2")
     assert "cpu as asked; fp32 as asked" in infini(*command, "-v").err
     assert "as asked" not in infini(*command).err
     quiet = infini(*command, "-q")
@@ -148,7 +148,7 @@ def test_traceback_only_for_debug(infini: Infini, tmp_path: Path, monkeypatch: p
         raise RuntimeError("the sky\nfell")
 
     monkeypatch.setattr(turn.Turn, "__init__", fall_over)
-    assert_error(infini("summarize", stdin=STORY.encode()), 1, "RuntimeError: the sky fell", "bug")
+    assert_error(infini("ask", "Who?", "-f", "-", stdin=STORY.encode()), 1, "RuntimeError: the sky fell", "bug")
 
 
 def test_interrupt_while_answering_is_quiet(infini: Infini, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_interrupt_while_answering_is_quiet(infini: Infini, monkeypatch: pytest.
         raise KeyboardInterrupt
 
     monkeypatch.setattr(turn.Turn, "__init__", stop)
-    outcome = infini("summarize", "-q", stdin=STORY.encode())
+    outcome = infini("ask", "-q", "Who?", "-f", "-", stdin=STORY.encode())
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
 
 

@@ -10,7 +10,7 @@ import pytest
 from cli_helpers import STORY, Infini, assert_error
 from infini_attention.model import prompts
 
-NAMES = ["ask", "ask-passages", "note", "note-focus", "summarize"]
+NAMES = ["ask", "ask-passages", "summarize"]
 
 
 @pytest.fixture
@@ -62,8 +62,6 @@ def test_every_prompt_is_filled_by_what_it_names() -> None:
     assert {name: prompts.placeholders(name) for name in prompts.names()} == {
         "ask": ["question"],
         "ask-passages": ["text", "question"],
-        "note": ["words", "text"],
-        "note-focus": ["focus", "words", "text"],
         "summarize": ["words"],
     }
 

@@ -53,7 +53,7 @@ rank = 4
 
 
 @pytest.mark.parametrize("name", ["./model", "{folder}/model", "somebody/model", "https://example.org/x.whl", "gone"])
-@pytest.mark.parametrize("command", [("ask", "Who?"), ("summarize",), ("passkey-test", "--length", "64")])
+@pytest.mark.parametrize("command", [("ask", "Who?"), ("passkey-test", "--length", "64")])
 def test_the_model_that_a_state_names_is_not_opened(
     infini: Infini,
     state: Path,

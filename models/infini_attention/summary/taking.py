@@ -19,6 +19,7 @@ from ..text.notes import ChapterNotes, Noted, Person, SourceNotes
 from ..text.passages import Sentence, sentences
 from ..text.people import Somebody, people, with_names
 from ..text.telling import is_phrase, is_whole, leans
+from ..text.turns import without_fillers
 from .chapters import Chapter, chapters, is_heading
 from .repeats import pick
 from .sections import sections
@@ -50,7 +51,7 @@ def take_notes(source: KeptText, focus: str | None = None) -> SourceNotes:
     """
     language = language_of("\n".join(block.text for block in source.blocks)[:_SAMPLE])
     placed = [(number, one) for number, block in enumerate(source.blocks) for one in _sentences(block)]
-    own = [one.text for _, one in placed]
+    own = [_said(one) for _, one in placed]
     if language in (None, parsing.LANGUAGE):
         parses = parsing.parsed(own)
         found = people(parses)
@@ -59,7 +60,12 @@ def take_notes(source: KeptText, focus: str | None = None) -> SourceNotes:
     else:
         found, told, says = [], own, [True] * len(own)
     every = [
-        _Told(one, number, text, (1.0 if says_it else SAYS_NOTHING) * min(1.0, LONG / max(1, len(text.split()))))
+        _Told(
+            one,
+            number,
+            text if one.speaker is None else f"{one.speaker}: {text}",
+            (1.0 if says_it else SAYS_NOTHING) * min(1.0, LONG / max(1, len(text.split()))),
+        )
         for (number, one), text, says_it in zip(placed, told, says, strict=True)
     ]
     taken, start = [], 0
@@ -74,6 +80,13 @@ def take_notes(source: KeptText, focus: str | None = None) -> SourceNotes:
 
 def _sentences(block: Block) -> list[Sentence]:
     return [] if is_heading(block) else sentences(block)
+
+
+def _said(sentence: Sentence) -> str:
+    """A sentence as it is parsed: in a transcript without its speaker and without fillers."""
+    if sentence.speaker is None:
+        return sentence.text
+    return without_fillers(sentence.text.removeprefix(f"{sentence.speaker}:"))
 
 
 def _chapter_notes(

@@ -19,9 +19,10 @@ LANGUAGE = "en"
 _BATCH = 128
 # A sentence of more letters is no sentence, and costs memory.
 _MOST_LETTERS = 2000
-# Tags of finite verbs and of proper nouns (Penn Treebank).
+# Tags of finite verbs, of nouns, and of words that are written large and name nobody (Penn Treebank).
 _FINITE = frozenset(("VBD", "VBZ", "VBP", "MD"))
-_PROPER = frozenset(("NNP", "NNPS"))
+_NOUNS = frozenset(("NN", "NNS", "NNP", "NNPS"))
+_NAMELESS = frozenset(("PRP", "PRP$", "UH", "DT"))
 _PERSONAL = frozenset(("he", "she"))
 _ENDINGS = re.compile(r"['\u2019]s?$")
 
@@ -103,17 +104,17 @@ def _names(doc: Doc) -> Iterator[Named]:
         name = _bare(run)
         if not name:
             continue
-        last = run[-1] if run[-1].tag_ in _PROPER else run[0]
+        last = run[-1] if _is_large(run[-1]) else run[0]
         titled = len(run) > 1 and run[0].lower_.rstrip(".") in TITLES
         acts = last.dep_ == "nsubj" and last.head.lower_ in ACTS
         yield Named(name, titled, acts, run[0].i == 0)
 
 
 def _runs(doc: Doc) -> Iterator[list[Token]]:
-    """Proper nouns in a row."""
+    """Words of a name, in a row."""
     run: list[Token] = []
     for token in doc:
-        joins = token.tag_ in _PROPER and token.text[0].isupper()
+        joins = _is_large(token)
         # Thomas de Merret, Sol-leks.
         between = run and token.text in ("de", "du", "van", "von", "of", "-") and _goes_on(token)
         if joins or between:
@@ -126,16 +127,23 @@ def _runs(doc: Doc) -> Iterator[list[Token]]:
         yield run
 
 
+def _is_large(token: Token) -> bool:
+    """Whether a word is written large as names are: a tagger does not know every name for one."""
+    if not token.text[0].isupper() or token.tag_ in _NAMELESS:
+        return False
+    return token.tag_ in _NOUNS or token.i > 0
+
+
 def _goes_on(token: Token) -> bool:
     if token.i + 1 >= len(token.doc):
         return False
     after = token.nbor()
-    return after.tag_ in _PROPER and (after.text[0].isupper() or token.text == "-") and token.text != "of"
+    return (_is_large(after) or token.text == "-") and token.text != "of"
 
 
 def _name_at(token: Token) -> str | None:
     """The name that a noun is a part of."""
-    if token.tag_ not in _PROPER:
+    if not _is_large(token):
         return None
     return next((_bare(run) for run in _runs(token.doc) if token in run), None)
 
@@ -161,7 +169,9 @@ def _told(doc: Doc) -> Iterator[tuple[str, str]]:
 
 def _what(noun: Token) -> str | None:
     """A noun that says what somebody is, with its article and what stands between, and "of" behind it."""
-    if noun.tag_ not in ("NN", "NNS") or not any(child.dep_ in ("det", "poss") for child in noun.children):
+    if noun.tag_ not in ("NN", "NNS") or not any(
+        child.lower_ in ("a", "an", "the") or child.dep_ == "poss" for child in noun.children
+    ):
         return None
     if any(child.dep_ == "poss" and child.tag_ == "PRP$" for child in noun.children):
         return None

@@ -10,6 +10,7 @@ from ..documents import Block
 from ..documents.span import Span, span_of
 from .kept import KeptText
 from .tables import rows_of
+from .turns import turns_of
 
 # Words of a passage, about; a sentence is never torn apart for them.
 WORDS = 80
@@ -32,6 +33,7 @@ class Sentence:
         heading: The heading that it stands under.
         label: The page's printed number, where the file tells it.
         told: What a model reads instead, where that is something else: a row of a table, a sentence a cell.
+        speaker: Who says it, in a transcript; their name stands at the beginning of a turn's first sentence.
     """
 
     text: str
@@ -39,6 +41,7 @@ class Sentence:
     heading: str | None
     label: str | None = None
     told: tuple[str, ...] = ()
+    speaker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,24 @@ def sentences(block: Block) -> list[Sentence]:
     """The sentences of a block, as far as punctuation tells, or the rows of a table."""
     if rows := rows_of(block.text):
         return [Sentence(row.text, block.page, block.heading, block.label, row.told) for row in rows]
+    if turns := turns_of(block.text):
+        return [
+            Sentence(text, block.page, block.heading, block.label, speaker=turn.speaker)
+            for turn in turns
+            for text in _cut(f"{turn.speaker}: {turn.said}")
+        ]
+    return [Sentence(text, block.page, block.heading, block.label) for text in _cut(block.text)]
+
+
+def _cut(text: str) -> list[str]:
     parts, start = [], 0
-    for match in _SENTENCE.finditer(block.text):
+    for match in _SENTENCE.finditer(text):
         # Closing marks end the sentence before them.
         end = match.start() + len(match[0]) - len(match[0].lstrip("\"'\u2019\u201d)]"))
-        parts.append(block.text[start:end])
+        parts.append(text[start:end])
         start = match.end()
-    parts.append(block.text[start:])
-    return [Sentence(" ".join(part.split()), block.page, block.heading, block.label) for part in parts if part.strip()]
+    parts.append(text[start:])
+    return [" ".join(part.split()) for part in parts if part.strip()]
 
 
 def sentence_texts(text: str) -> list[str]:

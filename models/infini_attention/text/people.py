@@ -56,7 +56,8 @@ def people(sentences: Sequence[Parsed]) -> list[Somebody]:
             first.setdefault(named.name, number)
     counts = {name: len(places) for name, places in seen.items()}
     somebody = {name for name, places in seen.items() if _is_person(name, places)}
-    main = _main_names(somebody, counts)
+    acting = {name for name, places in seen.items() if any(place.acts for place in places)}
+    main = _main_names(somebody, counts, acting)
     told: dict[str, Counter[str]] = defaultdict(Counter)
     groups: dict[str, list[str]] = defaultdict(list)
     for name, called in main.items():
@@ -92,15 +93,19 @@ def _is_person(name: str, places: Sequence[Named]) -> bool:
     return 2 * sum(place.titled for place in places) >= len(places) or acting >= max(LEAST_ACTING, ACTING * len(places))
 
 
-def _main_names(somebody: set[str], counts: Mapping[str, int]) -> dict[str, str]:
-    """Each name of somebody, and the fuller ones of the same person, to the fullest."""
+def _main_names(somebody: set[str], counts: Mapping[str, int], acting: set[str]) -> dict[str, str]:
+    """Each name of somebody, and the fuller ones of the same person, to the fullest.
+
+    A fuller name has more in front, such as a title, or behind it, if whoever is called so does something: "Qornt Hall" is no
+    fuller name of Qornt.
+    """
     main = {name: name for name in somebody}
     fuller: dict[str, set[str]] = defaultdict(set)
     for name in counts:
         words = name.split()
         for start in range(1, len(words)):
             fuller[" ".join(words[start:])].add(name)
-        if len(words) > 1 and name in somebody:
+        if len(words) > 1 and name in acting:
             fuller[words[0]].add(name)
     for name in sorted(somebody):
         others = {other for other in fuller[name] if counts[other] >= max(2, FULLER * counts[name])}

@@ -16,6 +16,8 @@ NAME = 0.2
 MOST_NAMES = 3
 # Words of a sentence and of a phrase, at least, and the share of letters in them.
 LEAST_WORDS, LEAST_PHRASE, MOSTLY_LETTERS = 6, 3, 0.85
+# What an item of a list begins with.
+_NUMBERED = re.compile(r"^\W*(?:(?:[a-z]|[ivx]{1,4}|\d{1,3})[.)]\s+)?\W*")
 _QUOTES = re.compile(r"[\"\u201c\u201d\u201e\u00ab\u00bb]|(?:^|\s)['\u2018](?=\w)")
 _WORD = re.compile(r"[^\W\d_]+")
 # A sentence that begins with one of these leans on what stands before it.
@@ -61,7 +63,7 @@ def _names(sentences: Sequence[Sequence[str]]) -> set[str]:
 
 def is_whole(sentence: str) -> bool:
     """Whether it is a sentence: no cry, no title, no signature, no code, and nothing that a page break has torn off."""
-    torn = sentence[0].islower() or not is_ended(sentence)
+    torn = _NUMBERED.sub("", sentence)[:1].islower() or not is_ended(sentence)
     return len(sentence.split()) >= LEAST_WORDS and not torn and not sentence.isupper() and is_phrase(sentence)
 
 
