@@ -128,6 +128,14 @@ def test_an_adapter_has_weights_of_its_own_until_it_goes() -> None:
     put_in_force(model, None)
     assert own and not packed_of(model)
     assert list(engine.generate(PROMPT, IN_FULL + 6)) == answer
+    found = stand_ins(model)
+    assert found is not None
+    # Switched by hand, and taken out.
+    model.enable_adapters()
+    assert len(packed_of(model)) == len(own)
+    model.delete_adapter("reader")
+    found.look_again()
+    assert not packed_of(model)
     copied = copy.deepcopy(model)
     assert stand_ins(copied) is not stand_ins(model)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -50,7 +50,7 @@ class StandIn:
 
     def __init__(self, linear: nn.Linear, low: tuple[Low, ...]) -> None:
         self.linear, self.low = linear, low
-        parts = [linear.weight, *(part for change in low for part in change[:2])]
+        parts = [linear.weight, *_parts(low)]
         # Of tensors that were made in inference nobody can tell whether they have changed.
         self.fits = fits(linear.weight) and not any(part.is_inference() for part in parts)
         self.single = False
@@ -83,8 +83,8 @@ class StandIn:
 
     def versions(self) -> tuple[int, ...]:
         """Changes where the weights do."""
-        weight = self.linear.weight
-        return weight.data_ptr(), weight._version, *(one._version for low in self.low for one in low[:2])
+        parts = [self.linear.weight, *_parts(self.low)]
+        return tuple(number for part in parts for number in (part.data_ptr(), part._version))
 
 
 class StandIns:
@@ -108,13 +108,20 @@ class StandIns:
 
     def places(self, model: nn.Module) -> list[tuple[nn.Module, StandIn]]:
         """All maps that something can stand in for, with what does."""
-        if self._places is None:
+        if self._places is None or self._switched():
             self._forget_what_went(model)
             self._places = [(module, self._of(linear, low)) for module, linear, low in _maps(model)]
         return self._places
 
+    def _switched(self) -> bool:
+        # By hand, all at once, as peft does.
+        wrapper, one = next(
+            ((module, one) for module, one in self._places or () if module is not one.linear), (None, None)
+        )
+        return one is not None and tuple(map(id, _parts(_changes(wrapper)))) != tuple(map(id, _parts(one.low)))
+
     def _of(self, linear: nn.Linear, low: tuple[Low, ...]) -> StandIn:
-        key = id(linear), *(id(part) for change in low for part in change[:2])
+        key = id(linear), *map(id, _parts(low))
         if key not in self._known:
             self._known[key] = StandIn(linear, low)
         return self._known[key]
@@ -181,6 +188,10 @@ def _maps(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Linear, tuple[Low, .
                 yield module, linear, tuple(_changes(wrapper))
         elif type(module) is nn.Linear:
             yield module, module, ()
+
+
+def _parts(low: Iterable[Low]) -> list[Tensor]:
+    return [part for change in low for part in (change.down, change.up)]
 
 
 def _changes(wrapper: Any) -> Iterator[Low]:
