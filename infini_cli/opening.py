@@ -121,6 +121,7 @@ def load_model(
             name,
             device=settings.device,
             dtype=settings.dtype,
+            weights=settings.weights.value,
             config=config,
             rule=None if rule is None else rule.value,
             untrained=untrained,
@@ -128,6 +129,8 @@ def load_model(
             progress=progress,
         )
     console.detail(f"model {loaded.recipe.name} on {loaded.placement.reason}")
+    if loaded.weights == "int8":
+        console.detail("answers are decoded with weights in 8 bits (--weights float32: as they are)")
     if not loaded.memory:
         console.detail(f"{loaded.recipe.name} has no memory: it goes by the text in view")
     elif loaded.recipe.adapter_file is None and needs_adapter:

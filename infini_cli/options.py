@@ -51,6 +51,14 @@ class Dtype(StrEnum):
     FP32 = "fp32"
 
 
+class Weights(StrEnum):
+    """What answers are decoded with."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    INT8 = "int8"
+
+
 class Rule(StrEnum):
     """Update rules of the memory."""
 
@@ -177,6 +185,7 @@ class Settings(Talk):
         model: As the person, the environment or the user's file has it; None for the default recipe.
         device: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
         dtype: `auto` or the name of a torch dtype.
+        weights: See `device.choose_weights`.
     """
 
     model: Model = None
@@ -191,6 +200,9 @@ class Settings(Talk):
         ),
     ] = "auto"
     dtype: Annotated[Dtype, _setting("--dtype", metavar="NAME", help="auto, bf16, fp16 or fp32.")] = Dtype.AUTO
+    weights: Annotated[
+        Weights, _setting("--weights", metavar="NAME", help="What answers are decoded with: auto, float32 or int8.")
+    ] = Weights.AUTO
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ KEYS = {
     "model": str,
     "device": str,
     "dtype": str,
+    "weights": str,
     "quiet": bool,
     "verbose": bool,
     "format": str,

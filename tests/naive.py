@@ -288,3 +288,15 @@ def fullness(matrix: Tensor) -> float:
     if not any(energies):
         return 0.0
     return sum(energies) ** 2 / sum(energy**2 for energy in energies) / len(energies)
+
+
+def eight_bit_product(weight: Tensor, token: Tensor, group: int) -> Tensor:
+    """``[N, K]`` weights times one token, ``[K]``: for each input, the weights of ``group`` outputs lie on 256 even steps."""
+    found = torch.zeros(len(weight))
+    for first in range(0, len(weight), group):
+        for k, one in enumerate(token):
+            own = weight[first : first + group, k]
+            step = (own.max() - own.min()) / 255
+            steps = ((own - own.min()) / step).round() if step > 0 else torch.zeros_like(own)
+            found[first : first + group] += one * (own.min() + steps * step)
+    return found

@@ -156,6 +156,8 @@ def test_unknown_model_device_and_dtype(infini: Infini, book: Path) -> None:
     assert_error(infini("summarize", book, "--device", "cuda:77"), 2, "cuda:77")
     assert_error(infini("summarize", book, "--device", "abacus"), 2, "abacus")
     assert_error(infini("summarize", book, "--dtype", "fp1"), 2, "fp1")
+    assert_error(infini("summarize", book, "--weights", "int3"), 2, "int3")
+    assert_error(infini("summarize", book, "--weights", "int8", "--dtype", "bf16"), 2, "8 bits")
     assert_error(infini("summarize", book, "--format", "xml"), 2, "xml")
     assert_error(infini("summarize", book, "-q", "-v"), 2, "quiet")
 

@@ -18,7 +18,7 @@ from infini_attention.train.tasks import BatchShape
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models import FAMILIES, VOCABULARY, Model, base_model, losses_of, merged, small_config, stir
+from models import FAMILIES, VOCABULARY, Model, base_model, decoder_of, losses_of, merged, small_config, stir
 
 PLAN = BatchShape(1, 2, 8, 2)
 
@@ -64,6 +64,30 @@ def test_each_pair_is_scored_as_if_it_were_alone(family: str, layers: int) -> No
     for row, question in zip(found, QUESTIONS, strict=True):
         for score, passage in zip(row, PASSAGES, strict=True):
             torch.testing.assert_close(score, slowly(reranker, family, passage, question), rtol=1e-4, atol=1e-5)
+
+
+def test_passages_are_read_once_for_several_questions() -> None:
+    reranker = reranker_of(model_of())
+    with torch.no_grad():
+        expected = reranker(PASSAGES, QUESTIONS)
+    read: list[int] = []
+    hook = (
+        decoder_of(reranker.model)
+        .layers[0]
+        .register_forward_pre_hook(lambda module, args: read.append(args[0].shape[:2].numel()))
+    )
+    with torch.inference_mode():
+        first, one, again = (reranker(PASSAGES, few) for few in (QUESTIONS, QUESTIONS[:1], QUESTIONS[1:]))
+    hook.remove()
+    for found in (first, torch.cat([one, again])):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    asked = [len(PASSAGES) * count * length for count, length in ((2, 5), (1, 5), (1, 2))]
+    assert [count for count in read if count in asked] == asked
+    assert len(read) == len(asked) + 1
+    reranker.keys.most = reranker.keys.nbytes - 1
+    with torch.inference_mode():
+        torch.testing.assert_close(reranker(PASSAGES[:2], QUESTIONS), expected[:, :2], rtol=1e-4, atol=1e-5)
+    assert 0 < reranker.keys.nbytes <= reranker.keys.most and tuple(PASSAGES[2]) not in reranker.keys
 
 
 def test_a_new_reranker_finds_all_passages_equal_and_leaves_the_model_as_it_is() -> None:

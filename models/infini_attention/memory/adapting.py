@@ -10,6 +10,8 @@ from typing import Protocol
 
 from torch import nn
 
+from .stand_ins import stand_ins
+
 _NAME = "_infini_in_force"
 
 
@@ -38,3 +40,5 @@ def put_in_force(model: nn.Module, adapter: Switchable | None) -> None:
     if adapter is not None:
         adapter.on()
     setattr(model, _NAME, adapter)
+    if (found := stand_ins(model)) is not None:
+        found.look_again()

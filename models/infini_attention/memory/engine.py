@@ -23,9 +23,14 @@ from .inject import memory_off, new_cache, require_injection
 from .parameters import memory_paths
 from .rules import Memory
 from .segment_graph import read_segment
+from .stand_ins import standing_in
 from .state import MemoryState, Origin
 from .state_tensors import BEHIND, OPEN_IDS, check_fit
 from .token_ids import token_ids
+
+# Tokens of an answer that are decoded with the weights as they are: many answers are over before others would have been made,
+# and an answer does not depend on whether they are there already.
+IN_FULL = 8
 
 
 class Engine:
@@ -152,9 +157,12 @@ class Engine:
         prompt = self._ids(prompt)
         view, cache = self._before_answer(prompt, max_new_tokens)
 
+        given = 0
+
         def logits_of(ids: list[int]) -> Tensor:
-            nonlocal cache
-            logits, cache = self._answering(ids, cache, 1)
+            nonlocal cache, given
+            logits, cache = self._answering(ids, cache, 1, single=given > IN_FULL)
+            given += 1
             return logits[:, -1]
 
         try:
@@ -207,16 +215,23 @@ class Engine:
             )
         return view, other.cache if self.use_memory else None
 
-    def _answering(self, ids: list[int], cache: Cache | None, logits: int) -> tuple[Tensor, Cache]:
-        """Logits of the last ids, ``[1, logits, V]``, with all in force that is to be in answers."""
+    def _answering(
+        self, ids: list[int], cache: Cache | None, logits: int, *, single: bool = False
+    ) -> tuple[Tensor, Cache]:
+        """Logits of the last ids, ``[1, logits, V]``, with all in force that is to be in answers.
+
+        Args:
+            single: whether weights in 8 bits may do for a single token.
+        """
         with self.lock, contextlib.nullcontext() if self.use_memory else memory_off(self.model):
             put_in_force(self.model, self.adapter)
-            outputs = self.model(
-                input_ids=torch.tensor([ids], device=self.device),
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=logits,
-            )
+            with standing_in(self.model, single=single):
+                outputs = self.model(
+                    input_ids=torch.tensor([ids], device=self.device),
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=logits,
+                )
         return outputs.logits, outputs.past_key_values
 
     def _set_apart(self) -> None:

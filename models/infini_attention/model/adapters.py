@@ -15,6 +15,8 @@ from typing import Any, Self, cast
 
 import torch
 from peft import LoraConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -108,19 +110,27 @@ class LoraAdapter:
 
     def on(self) -> None:
         """See ``adapting.put_in_force``, which is to be called."""
-        self.model.enable_adapters()
-        self.model.set_adapter(self.name)
+        for layer in self._layers():
+            layer.enable_adapters(True)
+            layer.set_adapter(self.name, inference_mode=not self.learns)
         self._set_gradients()
 
     def off(self) -> None:
         """See ``adapting.put_in_force``, which is to be called."""
-        self.model.disable_adapters()
+        for layer in self._layers():
+            layer.enable_adapters(False)
         self._set_gradients()
 
     def _set_gradients(self) -> None:
-        # peft sets them whenever it switches; what a backward pass is still to reach must keep them.
-        for weight in self.weights().values():
-            weight.requires_grad_(self.learns)
+        if self.learns:
+            # peft takes gradients away; what a backward pass is still to reach must keep them.
+            for weight in self.weights().values():
+                weight.requires_grad_(True)
+
+    def _layers(self) -> Iterator[Any]:
+        # The model's own methods go over all its modules several times, which takes as long as a token does.
+        kinds = BaseTunerLayer, ModulesToSaveWrapper
+        return (module for module in self.model.modules() if isinstance(module, kinds))
 
     @contextlib.contextmanager
     def in_force(self) -> Iterator[None]:

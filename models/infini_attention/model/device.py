@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 
 from ..errors import DeviceUnavailable
+from ..memory.int8_weights import supported
+from ..memory.stand_ins import FLOAT32, INT8, WEIGHTS
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -38,6 +40,33 @@ def choose(device: str = "auto", dtype: str = "auto") -> Placement:
     if dtype not in DTYPES:
         raise DeviceUnavailable(f"unknown dtype {dtype!r}", f"use auto, {', '.join(DTYPES)}")
     return Placement(place, DTYPES[dtype], f"{reason}; {dtype} as asked")
+
+
+def choose_weights(weights: str, placement: Placement) -> str | None:
+    """What single tokens of an answer are multiplied with.
+
+    Args:
+        weights: ``auto``, ``float32`` or ``int8``.
+        placement: where the model runs.
+
+    Returns:
+        One of ``stand_ins.WEIGHTS``; ``None`` where the model does not run in float32 on a processor, and decodes with what it
+        has.
+
+    Raises:
+        DeviceUnavailable: ``int8`` is asked for where it cannot be had, or a name is unknown.
+    """
+    if weights not in ("auto", *WEIGHTS):
+        raise DeviceUnavailable(f"unknown weights {weights!r}", f"use auto, {' or '.join(WEIGHTS)}")
+    fitting = placement.device.type == "cpu" and placement.dtype is torch.float32
+    if weights == INT8 and not (fitting and supported()):
+        raise DeviceUnavailable(
+            "weights in 8 bits are for float32 on an x86 processor with AVX2",
+            "leave --weights out, or use --device cpu --dtype fp32 on such a processor",
+        )
+    if not fitting:
+        return None
+    return INT8 if weights == INT8 or (weights == "auto" and supported()) else FLOAT32
 
 
 def _device(name: str) -> tuple[torch.device, str]:

@@ -13,9 +13,10 @@ from ..memory.config import InfiniConfig, UpdateRule
 from ..memory.engine import Engine
 from ..memory.inject import inject, injection
 from ..memory.parameters import copy_weights, memory_parameters
+from ..memory.stand_ins import use_stand_ins
 from ..memory.state import Origin, fingerprint
 from .chat import turn_parts
-from .device import Placement, choose
+from .device import Placement, choose, choose_weights
 from .fetch import Progress, ignore
 from .integrity import check
 from .recipe import DEFAULT, Recipe, find
@@ -36,6 +37,7 @@ class Loaded:
         placement: where it runs, and why.
         origin: what its states are marked with.
         memory: whether it has a memory; one that has none answers from what is in view.
+        weights: what single tokens of an answer are multiplied with, ``float32`` or ``int8``; ``None``: what it has.
     """
 
     model: PreTrainedModel
@@ -44,6 +46,7 @@ class Loaded:
     placement: Placement
     origin: Origin
     memory: bool = True
+    weights: str | None = None
 
     @property
     def config(self) -> InfiniConfig:
@@ -117,6 +120,7 @@ def load_model(
     config: InfiniConfig | None = None,
     rule: UpdateRule | None = None,
     untrained: bool = False,
+    weights: str = "auto",
     fetch: bool = True,
     notify: Callable[[str], None] = lambda text: None,
     progress: Progress = ignore,
@@ -131,6 +135,7 @@ def load_model(
         config: another memory path than the recipe's, with as much of its adapter as that has a use for.
         rule: another update rule than the recipe's, likewise.
         untrained: leave the adapter out.
+        weights: see ``device.choose_weights``. Whatever is chosen, texts are read with the weights as they are.
         fetch: whether weights that are not there may be fetched.
         notify: told what is going on.
         progress: told how many bytes of weights have come, and of how many.
@@ -142,6 +147,7 @@ def load_model(
     # First what costs nothing, so that a mistake is told before anything is fetched.
     recipe = find(model)
     placement = choose(device, dtype)
+    decoding = choose_weights(weights, placement)
     path = pull(recipe.base, notify, progress) if fetch else local_path(recipe.base)
     if path is None:
         raise ModelUnavailable(f"the weights of {recipe.name} are not here", f"run: infini models pull {recipe.name}")
@@ -158,10 +164,12 @@ def load_model(
     if rule is not None:
         chosen = chosen.with_rule(rule)
     _put_in(base, recipe, chosen, untrained)
-    weights = fingerprint(dict(memory_parameters(base)))
-    formerly = recipe.former_names(weights, chosen)
-    origin = Origin(recipe.address, base_fingerprint, weights, chosen.digest(), formerly)
-    return Loaded(base, tokenizer, recipe, placement, origin, memory)
+    path_fingerprint = fingerprint(dict(memory_parameters(base)))
+    formerly = recipe.former_names(path_fingerprint, chosen)
+    origin = Origin(recipe.address, base_fingerprint, path_fingerprint, chosen.digest(), formerly)
+    if decoding is not None:
+        use_stand_ins(base, decoding)
+    return Loaded(base, tokenizer, recipe, placement, origin, memory, decoding)
 
 
 def _put_in(base: PreTrainedModel, recipe: Recipe, config: InfiniConfig, untrained: bool) -> None:

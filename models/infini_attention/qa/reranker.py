@@ -18,12 +18,16 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
 
 from ..memory.inject import memory_off
+from ..memory.stand_ins import standing_in
 from ..model.adapters import RANK, LoraAdapter, copy_trained
 from ..model.recipe import read_weights
+from .kept_keys import KeptKeys
 
 LAYERS = 18
 NAME = "reranker"
 ADAPTER = "adapter."
+# Passages that are read side by side.
+BATCH = 4
 
 
 class Reranker(nn.Module):
@@ -37,6 +41,7 @@ class Reranker(nn.Module):
     Attributes:
         direction: ``[C]``, float32.
         words: what a point of a search by words weighs beside the score.
+        keys: of passages that were read, in inference.
     """
 
     def __init__(self, model: PreTrainedModel, adapter: LoraAdapter | None = None) -> None:
@@ -45,6 +50,7 @@ class Reranker(nn.Module):
         decoder, device = cast(Any, model.get_decoder()), model.device
         self.direction = nn.Parameter(torch.zeros(cast(int, decoder.config.hidden_size), device=device))
         self.words = nn.Parameter(torch.tensor(0.3, device=device))
+        self.keys = KeptKeys()
 
     @property
     def model(self) -> PreTrainedModel:
@@ -62,10 +68,8 @@ class Reranker(nn.Module):
             ``[len(questions), len(passages)]``, float32.
         """
         decoder, device = cast(Any, self.model.get_decoder()), self.model.device
-        # Padded on the left, so that a question stands right behind each passage.
-        read = _padded(passages, "left").to(device)
-        lengths = torch.tensor([len(passage) for passage in passages], device=device)
-        shown = torch.arange(read.shape[1], device=device) >= read.shape[1] - lengths[:, None]
+        shown = _shown(passages, device)
+        lengths = shown.sum(1)
         # Behind its end a question may go on with anything: nothing before looks at it.
         asked = _padded(questions, "right").to(device)
         ends = torch.tensor([len(question) for question in questions], device=device)
@@ -73,15 +77,9 @@ class Reranker(nn.Module):
         count = len(questions)
         with self._in_force():
             # A passage is read once for all questions.
-            cache = DynamicCache()
-            decoder(
-                input_ids=read,
-                attention_mask=shown.long(),
-                position_ids=(shown.cumsum(1) - 1).clamp(min=0),
-                past_key_values=cache,
-                use_cache=True,
-            )
-            cache.batch_repeat_interleave(count)
+            cache = self._kept(passages) if self._keeps() else self._read(passages)
+            if count > 1:
+                cache.batch_repeat_interleave(count)
             seen = torch.cat([shown, shown.new_ones(len(passages), asked.shape[1])], 1)
             hidden = decoder(
                 input_ids=asked.repeat(len(passages), 1),
@@ -96,10 +94,41 @@ class Reranker(nn.Module):
         scores: Tensor = means @ self.direction
         return scores.T
 
+    def _read(self, passages: Sequence[Sequence[int]]) -> DynamicCache:
+        """Keys and values of passages, padded on the left, so that a question stands right behind each."""
+        cache, shown = DynamicCache(), _shown(passages, self.model.device)
+        cast(Any, self.model.get_decoder())(
+            input_ids=_padded(passages, "left").to(shown.device),
+            attention_mask=shown.long(),
+            position_ids=(shown.cumsum(1) - 1).clamp(min=0),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return cache
+
+    def _keeps(self) -> bool:
+        """Whether passages are read for later questions too: on a processor, where reading them takes longest."""
+        model = self.model
+        return torch.is_inference_mode_enabled() and model.device.type == "cpu" and model.dtype is torch.float32
+
+    def _kept(self, passages: Sequence[Sequence[int]]) -> DynamicCache:
+        """The same; what was read for an earlier question is not read again."""
+        if self.adapter.learns:
+            self.keys.clear()
+        wanted = [tuple(passage) for passage in passages]
+        # Passages of like length side by side waste the least on padding.
+        new = sorted({passage for passage in wanted if passage not in self.keys}, key=len)
+        for start in range(0, len(new), BATCH):
+            few = new[start : start + BATCH]
+            self.keys.add(few, self._read(few))
+        found = self.keys.together(wanted)
+        self.keys.shrink()
+        return found
+
     @contextlib.contextmanager
     def _in_force(self) -> Iterator[None]:
         decoder = cast(Any, self.model.get_decoder())
-        with self.adapter.in_force(), memory_off(self.model):
+        with self.adapter.in_force(), memory_off(self.model), standing_in(self.model):
             every = decoder.layers
             decoder.layers = every[: self.adapter.layers]
             try:
@@ -120,6 +149,13 @@ class Reranker(nn.Module):
 
 def _padded(rows: Sequence[Sequence[int]], side: str) -> Tensor:
     return pad_sequence([torch.tensor(list(row)) for row in rows], batch_first=True, padding_side=side)
+
+
+def _shown(passages: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """``[P, T]``, where passages stand that are padded on the left."""
+    lengths = torch.tensor([len(passage) for passage in passages], device=device)
+    places = torch.arange(max(map(len, passages)), device=device)
+    return places >= len(places) - lengths[:, None]
 
 
 def load_reranker(model: PreTrainedModel, file: Path | None) -> Reranker | None:
