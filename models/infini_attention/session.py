@@ -235,7 +235,9 @@ class Session:
     def answerer(self, *, look_back: bool = True) -> Answerer:
         """What answers questions about the texts; it keeps what it has found out about them."""
         if look_back not in self._answerers:
-            self._answerers[look_back] = Answerer(self.loaded, self.all_texts if look_back else ())
+            self._answerers[look_back] = Answerer(
+                self.loaded, self.all_texts if look_back else (), notes=lambda: self.notes
+            )
         return self._answerers[look_back]
 
     def answering(self, question: str, *, look_back: bool = True, max_tokens: int = MAX_TOKENS) -> AnswerStream:

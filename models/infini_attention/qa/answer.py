@@ -11,6 +11,7 @@ from ..model import prompts
 from ..model.adapters import LoraAdapter, load_lora
 from ..model.loading import Loaded
 from ..text.kept import KeptText
+from ..text.notes import SourceNotes
 from ..text.passages import Sentence
 from ..text.search import best_sentence
 from .choosing import Generates, from_passages
@@ -23,6 +24,7 @@ from .reranker import load_reranker
 from .retrieve import Found, Retriever
 from .turn import GRACE, Turn
 from .view import in_view
+from .whole import asks_of_whole, from_notes
 
 MAX_TOKENS = 128
 
@@ -108,13 +110,21 @@ class Answerer:
         texts: where answers are looked up; none: memory alone answers.
         by_words: take the passages that share most words with a question, whatever the model makes of them, and never
             refuse: what a search engine does, to compare with.
+        notes: gives the notes on the texts; called for a question about the whole.
 
     Attributes:
         reader: in force while an answer is given from passages; ``None``: the model as it is, with its memory.
     """
 
-    def __init__(self, loaded: Loaded, texts: Sequence[KeptText] = (), *, by_words: bool = False) -> None:
-        self.loaded, self.texts, self.by_words = loaded, tuple(texts), by_words
+    def __init__(
+        self,
+        loaded: Loaded,
+        texts: Sequence[KeptText] = (),
+        *,
+        by_words: bool = False,
+        notes: Callable[[], Sequence[SourceNotes]] = tuple,
+    ) -> None:
+        self.loaded, self.texts, self.by_words, self.notes = loaded, tuple(texts), by_words, notes
         self.retriever: Retriever | None = None
         self.reader: LoraAdapter | None = None
         if texts:
@@ -163,6 +173,15 @@ class Answerer:
         text = "\n\n".join(one.passage.told for one in self.retriever.ordered(chosen.found))
         return _View(self.retriever.view(chosen.found), text, chosen.numbers)
 
+    def _of_whole(self, question: str, turn: Turn) -> Answer | None:
+        """The answer to a question about the whole, from the notes, if they tell; with the passages that it rests on."""
+        told = from_notes(question, self.notes()) if asks_of_whole(question) else None
+        if told is None or self.retriever is None:
+            return None
+        hits = {hit.passage: hit for one in told.rests_on for hit in self.retriever.search.find(one, 1)}
+        found = tuple(Found(hit.passage, hit.score, 0.0) for hit in hits.values())
+        return Answer(question, told.text, found, False, True, None, False, tuple(turn.transcript(told.text)))
+
     def _pieces(
         self, question: str, remembered: Callable[[], Engine], max_tokens: int, shown: str | None
     ) -> Iterator[str | Answer]:
@@ -172,6 +191,11 @@ class Answerer:
         turn.one_sentence = from_memory
         found: Sequence[Found] = ()
         view: _View | None = None
+        whole = self._of_whole(question, turn) if shown is None and not from_memory else None
+        if whole is not None:
+            yield whole.text
+            yield whole
+            return
         if shown is not None:
             ids = self.loaded.encode(shown + "\n\n")[: self._room(turn, max_tokens)]
             view = _View(ids, self.loaded.tokenizer.decode(ids).strip())
