@@ -79,12 +79,6 @@ def test_reading_on_keeps_the_text_of_both(infini: Infini, state: Path, tmp_path
     assert json.loads(infini(*of_file).out)["sources"][0]["source"] == "more.txt"
 
 
-def test_a_question_that_shares_no_word_with_the_text_is_answered_from_memory(infini: Infini, state: Path) -> None:
-    ask = ("ask", "--memory", state, "Zyzzyva qux?", "--max-tokens", "6", "--format", "json")
-    value = json.loads(infini(*ask, "--memory-only").out)
-    assert value["sources"] == [] and value["answer"] and not value["looked_back"]
-
-
 def test_pages_are_cited_as_they_are_printed(infini: Infini, state: Path, tmp_path: Path) -> None:
     path, kept = tmp_path / "manual.pdf", tmp_path / "manual.pt"
     path.write_bytes(manual())

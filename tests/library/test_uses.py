@@ -147,13 +147,6 @@ def test_attention_weights_are_those_of_the_segments(family: str) -> None:
     torch.testing.assert_close(whole.attentions[0][:, :, SEGMENT : 2 * SEGMENT, SEGMENT : 2 * SEGMENT], alone)
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral", "gemma3", "qwen3"])
-def test_an_eager_base_keeps_its_bits(family: str) -> None:
-    base = eager(family)
-    model, ids = with_path(base), text(SEGMENT, batch=2)
-    assert torch.equal(logits_of(model, ids), logits_of(base, ids))
-
-
 @pytest.mark.parametrize("options", [{"return_dict": False}, {"output_hidden_states": True}, {"logits_to_keep": 2}])
 def test_outputs_have_the_form_of_the_base(options: dict[str, Any]) -> None:
     base = base_model()
