@@ -171,7 +171,12 @@ def memory_model(
     **changes: Any,
 ) -> Model:
     """A tiny model with a memory path that does something; in float64, where exactness can be seen."""
-    model = base_model(family, dtype=dtype, seed=seed, **(base or {}))
+    return with_path(base_model(family, dtype=dtype, seed=seed, **(base or {})), **changes)
+
+
+def with_path(base: Model, **changes: Any) -> Model:
+    """A copy of a base with a memory path that does something."""
+    model = copy.deepcopy(base)
     inject(model, small_config(**changes))
     stir(model)
     return model
@@ -192,6 +197,12 @@ def text(tokens: int, *, batch: int = 1, seed: int = 3) -> Tensor:
     """Random token ids, ``[batch, tokens]``, without id 0."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(1, VOCABULARY, (batch, tokens), generator=generator)
+
+
+def ids(tokens: int, seed: int) -> list[int]:
+    """Random token ids of one row, as they are given to an engine."""
+    found: list[int] = text(tokens, seed=seed)[0].tolist()
+    return found
 
 
 @torch.no_grad()

@@ -10,17 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_helpers import Terminal
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.errors import InfiniError
 from infini_attention.files import atomic_writer
 
 from infini_cli.output import Console, answer_file, emit_json, write_answer
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 class Recorder(io.StringIO):

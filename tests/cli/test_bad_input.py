@@ -8,27 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli_helpers import STORY, Infini, Outcome, assert_error, write_recipe
+from cli_helpers import Infini, Outcome, assert_error, write_recipe
 from document_helpers import make_pdf
 from infini_attention import MemoryState
 
 from infini_cli.opening import model_of_state
 
 PAGES = [["The miller came to the river", f"and saw a boat with {n} lamps."] for n in range(4)]
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Path:
-    path = tmp_path / "book.txt"
-    path.write_text(STORY)
-    return path
-
-
-@pytest.fixture
-def state(infini: Infini, book: Path) -> Path:
-    path = book.parent / "state.pt"
-    assert infini("read", book, "-o", path).code == 0
-    return path
 
 
 @pytest.mark.parametrize("command", ["read", "summarize", "ask"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from cli_helpers import OTHER, STORY, Infini, write_recipe
-from infini_attention import Engine, MemoryState, load_model
+from infini_attention import Engine, Loaded, MemoryState, load_model
 from infini_attention.model.recipe import AnswerSettings
 from infini_attention.qa.evidence import REFUSAL, without_refusal
 from infini_attention.qa.retrieve import Retriever
@@ -120,8 +120,7 @@ def test_only_memory_alone_may_refuse_in_the_model_s_own_words(
     assert may == [False, True]
 
 
-def test_a_threshold_keeps_an_answer_from_being_a_refusal(model: str) -> None:
-    loaded = load_model(model, device="cpu", dtype="fp32")
+def test_a_threshold_keeps_an_answer_from_being_a_refusal(loaded: Loaded) -> None:
     assert loaded.recipe.refuse_below is None and len(without_refusal(loaded, 3)) == 0
     judged = dataclasses.replace(loaded, recipe=dataclasses.replace(loaded.recipe, refuse_below=1.0))
     begun = loaded.encode(REFUSAL)

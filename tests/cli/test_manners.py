@@ -9,26 +9,17 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_helpers import STORY, Infini, assert_error
+from cli_helpers import STORY, Infini, assert_error, of_a_process
 from infini_attention.qa import turn
 
 from benchmarks.torture.options import commands
 from infini_cli.app import ALIASES, COMMANDS
 
-ROOT = Path(__file__).parents[2]
-
 
 def environment(tmp_path: Path, model: str) -> dict[str, str]:
     (tmp_path / "config.toml").write_text("")
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "models"), str(ROOT)]),
-        "INFINI_CONFIG": str(tmp_path / "config.toml"),
-        "INFINI_CACHE": str(tmp_path / "cache"),
-        "INFINI_MODEL": model,
-        "INFINI_DEVICE": "cpu",
-        "INFINI_DTYPE": "fp32",
-    }
+    own = {"INFINI_CONFIG": str(tmp_path / "config.toml"), "INFINI_CACHE": str(tmp_path / "cache")}
+    return of_a_process(**own, INFINI_MODEL=model, INFINI_DEVICE="cpu", INFINI_DTYPE="fp32")
 
 
 def test_help_lists_all_options_of_every_command(infini: Infini) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import torch
@@ -24,16 +23,9 @@ from models import (
     logits_of,
     memory_model,
     small_config,
-    stir,
     text,
+    with_path,
 )
-
-
-def with_path(base: Model, **changes: Any) -> Model:
-    model = copy.deepcopy(base)
-    inject(model, small_config(**changes))
-    stir(model)
-    return model
 
 
 def hooks(model: nn.Module) -> list[str]:

@@ -25,17 +25,21 @@ from transformers import AutoModelForCausalLM, MixtralConfig
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from models import RULES, SEGMENT, VOCABULARY, Model, base_model, logits_of, memory_model, small_config, stir, text
+from models import (
+    RULES,
+    SEGMENT,
+    VOCABULARY,
+    Model,
+    base_model,
+    logits_of,
+    memory_model,
+    small_config,
+    text,
+    with_path,
+)
 
 LONG = 2 * SEGMENT + 5
 SEEN: dict[str, Any] = {"ngrams": (2,), "key_state_layers": (0, 1), "value_state_layers": (1,)}
-
-
-def with_path(base: Model, **changes: Any) -> Model:
-    model = copy.deepcopy(base)
-    inject(model, small_config(**changes))
-    stir(model)
-    return model
 
 
 @pytest.mark.parametrize("asked", [None, True, False])

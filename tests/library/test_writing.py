@@ -6,12 +6,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.inject import inject, memory_off
+from infini_attention.memory.inject import memory_off
 from infini_attention.model.adapters import LoraAdapter
 from infini_attention.train.note_writing import Writable, WriterRollout, Writing
 from infini_attention.train.tasks import BatchShape
 
-from models import Model, base_model, lora_of, losses_of, small_config, stir
+from models import Model, lora_of, losses_of, memory_model
 
 PARTS = [
     Writable([10, 11, 12, 13], [[14, 9], [15, 16, 9]]),
@@ -20,10 +20,7 @@ PARTS = [
 
 
 def model_of() -> Model:
-    model = base_model()
-    inject(model, small_config(segment_length=16))
-    stir(model)
-    return model
+    return memory_model(dtype=torch.float32, segment_length=16)
 
 
 def test_the_loss_is_that_of_every_note_behind_its_own_part() -> None:
