@@ -16,7 +16,6 @@ from typing import Any
 
 from infini_attention.model.recipe import DEFAULT, HERE, read
 
-from benchmarks.shared import put_between
 from infini_cli.output import figure
 
 BEGIN, END = "<!-- scores: written by benchmarks.card -->", "<!-- scores: end -->"
@@ -35,7 +34,11 @@ def written(card: str, scores: Mapping[str, Any]) -> str:
     Raises:
         ValueError: it has no place for them.
     """
-    return put_between(card, BEGIN, END, lambda: tables(scores))
+    head, begin, rest = card.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the card has no {BEGIN} and {END}")
+    return f"{head}{begin}\n\n{tables(scores)}\n\n{end}{tail}"
 
 
 def _table(name: str, report: Mapping[str, Any]) -> str:

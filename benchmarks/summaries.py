@@ -27,7 +27,6 @@ from infini_attention.session import Session
 from infini_attention.text.kept import KeptText
 from infini_attention.text.passages import sentences
 
-from benchmarks.shared import about
 from infini_cli.output import emit_json
 
 Summarise = Callable[[Loaded, KeptText, int], str]
@@ -90,7 +89,15 @@ def main() -> None:
     for name in options.systems.split(","):
         scores = [_score(loaded, name, number, story, options.texts) for number, story in enumerate(stories)]
         results.append(Scores({"system": name}, tuple(scores)))
-    emit_json({**about(loaded, "summaries", options.data), "cells": cells_of(results), "summary": {}}, sys.stdout)
+    about = {
+        "schema": "benchmarks.summaries/1",
+        "task": "summaries",
+        "model": loaded.origin.model,
+        "adapter": loaded.origin.adapter,
+        "texts": options.data.resolve().name,
+        "dtype": str(loaded.placement.dtype).removeprefix("torch."),
+    }
+    emit_json({**about, "cells": cells_of(results), "summary": {}}, sys.stdout)
 
 
 def _score(loaded: Loaded, name: str, number: int, story: Story, folder: Path | None) -> float:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.torture import tiny
 from infini_cli import schemas
 
 if TYPE_CHECKING:
     from infini_attention.model.spec import BaseSpec
 
+ROOT = Path(__file__).parents[1]
 SEGMENT = 32
 
 SENTENCES = [
-    "The miller came to the river in the morning and saw a boat with six lamps.",
-    "Nobody in the village knew who had lit them, or why the boat had no oars.",
-    "On the third day Marta found a letter under the bridge and read it aloud.",
-    "It said that the mill would be sold in October for ninety silver pieces.",
-    "The old clock struck four while the rain fell on the roof of the tower.",
+    *tiny.SENTENCES,
     "There is an important info hidden inside a lot of irrelevant text. Find it and memorize them.",
     "The pass key is 12345. Remember it. 67890 is the pass key. What is the pass key?",
     "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.",
@@ -29,10 +29,20 @@ SENTENCES = [
 STORY = "\n\n".join(" ".join(SENTENCES[: 3 + n % 3]) for n in range(4))
 OTHER = "\n\n".join(" ".join(reversed(SENTENCES[:5])) for _ in range(3))
 
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+
+class Terminal(io.StringIO):
+    """What a person looks at."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+def of_a_process(**more: str) -> dict[str, str]:
+    """Variables of a process that finds the library and the command line."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "models"), str(ROOT)]), **more}
 
 
 @dataclasses.dataclass(frozen=True)

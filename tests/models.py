@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Any, cast
@@ -11,10 +12,11 @@ import numpy as np
 import torch
 from infini_attention.memory.cache import InfiniCache
 from infini_attention.memory.config import InfiniConfig, UpdateRule
-from infini_attention.memory.inject import inject, new_cache
+from infini_attention.memory.inject import inject, injection, new_cache
 from infini_attention.memory.parameters import memory_parameters
 from infini_attention.memory.state import Origin
 from infini_attention.model.adapters import SCALE, LoraAdapter
+from infini_attention.model.loading import Loaded
 from infini_attention.train.rollout import Learner
 from infini_attention.train.segments import Segment
 from infini_attention.train.tasks import BatchShape, TrainingTask
@@ -95,6 +97,39 @@ def small_config(**changes: Any) -> InfiniConfig:
     )
 
 
+class Words:
+    """A tokenizer whose every token is a word."""
+
+    def decode(self, ids: list[int]) -> str:
+        """Numbers with spaces between them."""
+        return " ".join(map(str, ids))
+
+
+@dataclasses.dataclass
+class Tiny:
+    """As much of a loaded model as measuring it needs."""
+
+    model: Model
+    memory = True
+    tokenizer: Words = dataclasses.field(default_factory=Words)
+
+    @property
+    def config(self) -> InfiniConfig:
+        """Of the memory path."""
+        record = injection(self.model)
+        assert record is not None
+        return record.config
+
+    engine = Loaded.engine
+
+
+def tiny_loaded(**changes: Any) -> Loaded:
+    """A tiny model as if it had been loaded, its memory path untrained."""
+    model = base_model()
+    inject(model, small_config(**changes))
+    return cast(Loaded, Tiny(model))
+
+
 def decoder_of(model: Model) -> Any:
     """The decoder inside a language model."""
     return model.get_decoder()
@@ -136,7 +171,12 @@ def memory_model(
     **changes: Any,
 ) -> Model:
     """A tiny model with a memory path that does something; in float64, where exactness can be seen."""
-    model = base_model(family, dtype=dtype, seed=seed, **(base or {}))
+    return with_path(base_model(family, dtype=dtype, seed=seed, **(base or {})), **changes)
+
+
+def with_path(base: Model, **changes: Any) -> Model:
+    """A copy of a base with a memory path that does something."""
+    model = copy.deepcopy(base)
     inject(model, small_config(**changes))
     stir(model)
     return model
@@ -157,6 +197,12 @@ def text(tokens: int, *, batch: int = 1, seed: int = 3) -> Tensor:
     """Random token ids, ``[batch, tokens]``, without id 0."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(1, VOCABULARY, (batch, tokens), generator=generator)
+
+
+def ids(tokens: int, seed: int) -> list[int]:
+    """Random token ids of one row, as they are given to an engine."""
+    found: list[int] = text(tokens, seed=seed)[0].tolist()
+    return found
 
 
 @torch.no_grad()

@@ -10,17 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_helpers import Terminal
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.errors import InfiniError
 from infini_attention.files import atomic_writer
 
 from infini_cli.output import Console, answer_file, emit_json, write_answer
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 class Recorder(io.StringIO):
@@ -63,15 +59,6 @@ def test_progress_without_a_total() -> None:
     with Console(stderr=stream).progress(None, "Reading") as advance:
         advance(500)
     assert "500 tokens" in stream.getvalue()
-
-
-def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("NO_COLOR", "1")
-    stream = Terminal()
-    with Console(stderr=stream).progress(10, "Reading") as advance:
-        advance(10)
-    assert "\x1b[3" not in stream.getvalue().replace("\x1b[3m", "")
 
 
 def test_rich_is_imported_only_for_progress() -> None:
@@ -184,19 +171,3 @@ def test_answer_goes_to_stdout_or_a_file(tmp_path: Path, capsys: pytest.CaptureF
     with answer_file(tmp_path / "a") as file:
         file.write("answer")
     assert (tmp_path / "a").read_text() == "answer"
-
-
-def test_a_closed_pipe_ends_quietly() -> None:
-    code = (
-        "from infini_cli.output import closed_pipe_ends_quietly, write_answer\nimport sys\n"
-        "with closed_pipe_ends_quietly():\n"
-        "    write_answer(('word ' * 999 for _ in range(999)), sys.stdout)\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.read(10)
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    process.stderr.close()
-    assert process.wait() == 0

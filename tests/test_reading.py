@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 import pytest
+from cli_helpers import Terminal
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention.documents import Block, Document
@@ -53,11 +53,6 @@ def test_blocks_up_to_a_character(characters: int) -> None:
     kept = blocks_within(document(), characters)
     assert "\n\n".join(block.text for block in kept) == TEXT[:characters].removesuffix("\n").removesuffix("\n")
     assert [block.page for block in kept] == [block.page for block in BLOCKS[: len(kept)]]
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_pages_speed_and_time_left_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from infini_attention.summary.chapters import LEAST_WORDS, MOST, PART_WORDS, Cha
 from infini_attention.summary.levels import of_all, of_chapter
 from infini_attention.summary.repeats import pick
 from infini_attention.summary.sections import sections
-from infini_attention.summary.summarizer import BULLETS, NOTHING, OUTLINE, summary
+from infini_attention.summary.summarizer import BULLETS, NOTHING, OUTLINE, ChapterSummary, summary
 from infini_attention.summary.taking import take_notes
 from infini_attention.text.central import centrality, chosen, ranked
 from infini_attention.text.kept import KeptText
@@ -194,7 +194,7 @@ def test_the_whole_goes_from_the_beginning_to_the_end_within_its_words() -> None
 
 def test_styles_and_pages_of_a_summary() -> None:
     sources = [notes(*STORY)]
-    heard = []
+    heard: list[ChapterSummary] = []
     told = summary(sources, 30, style=BULLETS, on_chapter=heard.append)
     assert tuple(heard) == told.chapters and [one.label for one in heard] == ["Chapter 1 (p. 1)", "Chapter 2 (p. 2)"]
     lines = told.shown(cite=True).splitlines()

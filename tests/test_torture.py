@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cli_helpers import ROOT, of_a_process
 
-ROOT = Path(__file__).parents[1]
 # Option values have a test of their own.
 PARTS = ("documents", "kills", "states", "interrupts", "sockets", "soak", "privacy")
 
@@ -21,7 +20,7 @@ def test_nothing_is_let_in_and_nothing_is_lost(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.torture", "--quick", "--output", str(tmp_path), *parts],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "models"), str(ROOT)])},
+        env=of_a_process(),
         capture_output=True,
         text=True,
         check=False,

@@ -7,6 +7,7 @@ import random
 import re
 import zipfile
 import zlib
+from collections.abc import Mapping
 
 from pypdf import PdfReader, PdfWriter
 from reportlab.lib.pagesizes import A5  # type: ignore[import-untyped]
@@ -102,7 +103,8 @@ def _rewritten(data: bytes, *, secret: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _archive(members: dict[str, str | bytes]) -> bytes:
+def zipped(members: Mapping[str, str | bytes]) -> bytes:
+    """A ZIP archive of these."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in members.items():
@@ -120,7 +122,7 @@ def _epub() -> bytes:
     chapters = {
         f"{name}.xhtml": f"<html><body><h1>{name}</h1><p>{' '.join(SENTENCES)}</p></body></html>" for name in "ab"
     }
-    return _archive(
+    return zipped(
         {"mimetype": "application/epub+zip", "META-INF/container.xml": CONTAINER, "c.opf": PACKAGE, **chapters}
     )
 
@@ -129,7 +131,7 @@ def _docx() -> bytes:
     body = "".join(f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>" for text in SENTENCES)
     head = '<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>The Mill</w:t></w:r></w:p>'
     document = f'<w:document xmlns:w="{WORD}"><w:body>{head}{body}</w:body></w:document>'
-    return _archive({"[Content_Types].xml": _TYPES, "_rels/.rels": _RELATIONS, "word/document.xml": document})
+    return zipped({"[Content_Types].xml": _TYPES, "_rels/.rels": _RELATIONS, "word/document.xml": document})
 
 
 def corpus() -> dict[str, list[bytes]]:
@@ -209,7 +211,7 @@ def _spoiled_archive(data: bytes, draw: random.Random) -> bytes:
         members[name] = content[:place] + b"<w:p><div>" * depth + content[place:]
     else:
         members[name] = _spoiled_text(content, draw)
-    return _archive(members)
+    return zipped(members)
 
 
 def _spoiled_text(data: bytes, draw: random.Random) -> bytes:

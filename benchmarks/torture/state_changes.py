@@ -72,7 +72,7 @@ def header(path: Path, draw: random.Random) -> bytes:
         broken = text[:place] + draw.choice(('"', "}", "[" * 3000, "\\ud800", "1e999", "NaN", "")) + text[place + 1 :]
         return packed(broken, tensors, path.suffix, sealed=False)
     for _ in range(draw.choice((1, 1, 3))):
-        spots = list(_places(fields))
+        spots = list(places(fields))
         if not spots:
             break
         *way, last = draw.choice(spots)
@@ -88,11 +88,12 @@ def header(path: Path, draw: random.Random) -> bytes:
     return packed(fields, tensors, path.suffix, sealed=draw.random() < 0.7)
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in a header something can be changed."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in list(items):
         yield (*path, key)
-        yield from _places(part, (*path, key))
+        yield from places(part, (*path, key))
 
 
 def tensors(path: Path, draw: random.Random) -> bytes:

@@ -28,7 +28,7 @@ rank = 4
 """
 
 
-def write_base(folder: Path, sentences: Sequence[str] = SENTENCES, template: str = TEMPLATE) -> Path:
+def write_base(folder: Path, sentences: Sequence[str] = SENTENCES) -> Path:
     """A Llama of two layers, with a byte-level tokenizer that has seen a few sentences, and a chat template."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -51,7 +51,7 @@ def write_base(folder: Path, sentences: Sequence[str] = SENTENCES, template: str
         tokenizer_object=tokenizer, eos_token="<|endoftext|>"
     )
     fast.add_special_tokens({"additional_special_tokens": special[1:]})
-    fast.chat_template = template
+    fast.chat_template = TEMPLATE
     fast.save_pretrained(folder)
     torch.manual_seed(7)
     config = LlamaConfig(

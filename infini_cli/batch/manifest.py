@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 from infini_attention.errors import InfiniError
 from infini_attention.files import atomic_writer
 
@@ -62,24 +63,17 @@ class Record:
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
 
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("source", "model", "status", "finished"), (str,)),
-    **dict.fromkeys(("pages", "sha256", "state", "error", "hint"), (str, type(None))),
-    **dict.fromkeys(("tokens", "segments"), (int, type(None))),
-}
+_FIELDS = {field.name for field in dataclasses.fields(Record)}
 
 
 def parse(line: str) -> Record | None:
     """A line of a manifest; None if it is no record that this release knows."""
     try:
         value = json.loads(line)
-    except ValueError:
+        known = isinstance(value, dict) and value.pop("schema", None) == SCHEMA and value.keys() == _FIELDS
+        return msgspec.convert(value, Record) if known else None
+    except (ValueError, msgspec.ValidationError):
         return None
-    if not isinstance(value, dict) or value.pop("schema", None) != SCHEMA or value.keys() != _TYPES.keys():
-        return None
-    if not all(isinstance(value[name], types) for name, types in _TYPES.items()):
-        return None
-    return Record(**value) if value["status"] in ("ok", "error") else None
 
 
 def latest(records: Iterable[Record]) -> list[Record]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from cli_helpers import SENTENCES, Infini, assert_error, write_recipe
-from infini_attention import load_model
+from infini_attention import Loaded, load_model
 from infini_attention.data import facts, needles
 from infini_attention.model.recipe import find
 from infini_attention.train.chat_questions import ChatQuestions
@@ -150,8 +150,9 @@ def test_trains_on_needles_and_facts(infini: Infini, data: Path, tmp_path: Path,
     assert infini(*command).code == 0
 
 
-def test_what_was_hidden_is_asked_as_a_person_asks(infini: Infini, data: Path, tmp_path: Path, model: str) -> None:
-    loaded = load_model(model, device="cpu", dtype="fp32")
+def test_what_was_hidden_is_asked_as_a_person_asks(
+    infini: Infini, data: Path, tmp_path: Path, model: str, loaded: Loaded
+) -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         for hidden in (facts.draw("person_place", rng), needles.draw("number_of_four", rng)):

@@ -9,16 +9,9 @@ import platformdirs
 import pytest
 import torch
 from cli_helpers import OTHER, STORY, Infini, assert_error
-from infini_attention import Engine, MemoryState
+from infini_attention import Engine, Loaded, MemoryState
+from infini_attention.model.chat import stop_ids
 from infini_attention.qa.turn import Turn
-
-
-@pytest.fixture
-def state(infini: Infini, tmp_path: Path) -> Path:
-    (tmp_path / "book.txt").write_text(STORY)
-    path = tmp_path / "state.pt"
-    assert infini("read", tmp_path / "book.txt", "-o", path).code == 0
-    return path
 
 
 def test_summary_of_files_stdin_and_a_state_are_the_same(infini: Infini, state: Path) -> None:
@@ -169,27 +162,21 @@ class ScriptedEngine:
         return self.ids[:most]
 
 
-def say(model: str, text: str, limit: int) -> tuple[list[str], Turn]:
-    from infini_attention import load_model
-
-    loaded = load_model(model, device="cpu", dtype="fp32")
+def say(loaded: Loaded, text: str, limit: int) -> tuple[list[str], Turn]:
     turn = Turn(loaded, "Speak.", limit)
     pieces = list(turn.pieces(ScriptedEngine(loaded.encode(text))))  # type: ignore[arg-type]
     return pieces, turn
 
 
-def test_streaming_never_breaks_a_character(model: str) -> None:
+def test_streaming_never_breaks_a_character(loaded: Loaded) -> None:
     text = "Zürich, 東京 and 🦆🦆 \N{REPLACEMENT CHARACTER} end"
-    pieces, turn = say(model, text, 500)
+    pieces, turn = say(loaded, text, 500)
     assert "".join(pieces) == text
     assert len(pieces) > 10
     assert not turn.limit_reached
 
 
-def test_half_a_character_at_the_end_is_shown_as_such(model: str) -> None:
-    from infini_attention import load_model
-
-    loaded = load_model(model, device="cpu", dtype="fp32")
+def test_half_a_character_at_the_end_is_shown_as_such(loaded: Loaded) -> None:
     turn = Turn(loaded, "Speak.", 500)
     ids = loaded.encode("a🦆")
     assert len(ids) > 2
@@ -197,20 +184,16 @@ def test_half_a_character_at_the_end_is_shown_as_such(model: str) -> None:
     assert "".join(pieces).rstrip("\N{REPLACEMENT CHARACTER}") == "a"
 
 
-def test_an_answer_ends_with_its_sentence(model: str) -> None:
-    pieces, turn = say(model, "He paid 3.5 silver pieces. Then he said \u201cNo.\u201d Then he left the mill.", 3)
+def test_an_answer_ends_with_its_sentence(loaded: Loaded) -> None:
+    pieces, turn = say(loaded, "He paid 3.5 silver pieces. Then he said \u201cNo.\u201d Then he left the mill.", 3)
     assert "".join(pieces) == "He paid 3.5 silver pieces."
     assert turn.limit_reached and not turn.mid_sentence
-    pieces, turn = say(model, "word " * 400, 3)
+    pieces, turn = say(loaded, "word " * 400, 3)
     assert turn.limit_reached and turn.mid_sentence
     assert len(turn.ids) == 3 + 64
 
 
-def test_an_answer_may_not_end_before_its_least(model: str) -> None:
-    from infini_attention import load_model
-    from infini_attention.model.chat import stop_ids
-
-    loaded = load_model(model, device="cpu", dtype="fp32")
+def test_an_answer_may_not_end_before_its_least(loaded: Loaded) -> None:
     turn = Turn(loaded, "Speak.", 100, least=3)
     seen: list[bool] = []
 
@@ -226,11 +209,7 @@ def test_an_answer_may_not_end_before_its_least(model: str) -> None:
     assert seen == [True, True, True, False, False, False]
 
 
-def test_generation_crosses_segments_and_stops_at_the_end_of_turn(model: str) -> None:
-    from infini_attention import load_model
-    from infini_attention.model.chat import stop_ids
-
-    loaded = load_model(model, device="cpu", dtype="fp32")
+def test_generation_crosses_segments_and_stops_at_the_end_of_turn(loaded: Loaded) -> None:
     tokenizer = loaded.tokenizer
     assert stop_ids(loaded.model, loaded.tokenizer) == {
         tokenizer.eos_token_id,

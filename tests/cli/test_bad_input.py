@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
-import os
-import pickle
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from cli_helpers import OTHER, STORY, Infini, Outcome, assert_error, write_recipe
-from document_helpers import break_page_object, encrypt, make_pdf
+from cli_helpers import Infini, Outcome, assert_error, write_recipe
+from document_helpers import make_pdf
 from infini_attention import MemoryState
 
 from infini_cli.opening import model_of_state
 
 PAGES = [["The miller came to the river", f"and saw a boat with {n} lamps."] for n in range(4)]
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Path:
-    path = tmp_path / "book.txt"
-    path.write_text(STORY)
-    return path
-
-
-@pytest.fixture
-def state(infini: Infini, book: Path) -> Path:
-    path = book.parent / "state.pt"
-    assert infini("read", book, "-o", path).code == 0
-    return path
 
 
 @pytest.mark.parametrize("command", ["read", "summarize", "ask"])
@@ -58,23 +41,6 @@ def test_sources_that_cannot_be_read(infini: Infini, tmp_path: Path, book: Path,
 
 def test_empty_stdin(infini: Infini) -> None:
     assert_error(infini("summarize", stdin=b""), 3, "stdin is empty")
-
-
-def test_encrypted_pdf(infini: Infini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "secret.pdf"
-    path.write_bytes(encrypt(make_pdf(PAGES), "sesame"))
-    assert_error(infini("summarize", path), 3, "encrypted", "INFINI_PDF_PASSWORD")
-    monkeypatch.setenv("INFINI_PDF_PASSWORD", "wrong")
-    assert_error(infini("summarize", path), 3, "password", "secret.pdf")
-
-
-def test_pdf_damaged_in_part(infini: Infini, tmp_path: Path) -> None:
-    path = tmp_path / "torn.pdf"
-    path.write_bytes(break_page_object(make_pdf(PAGES), 3))
-    outcome = infini("read", path, "-o", tmp_path / "s.pt")
-    assert (outcome.code, outcome.out) == (0, "")
-    assert "page 3" in outcome.err and "damaged" in outcome.err
-    assert "3 of 4 pages" in outcome.err
 
 
 def test_pages_that_are_not_there(infini: Infini, tmp_path: Path, book: Path) -> None:
@@ -133,23 +99,6 @@ def test_cut_and_altered_states(infini: Infini, state: Path, book: Path) -> None
     assert_error(infini("state", "verify", book), 5, "not a memory state")
 
 
-class Hostile:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return (os.mkdir, (str(self.path),))
-
-
-def test_hostile_pickle_is_not_executed(infini: Infini, tmp_path: Path) -> None:
-    trap, state = tmp_path / "executed", tmp_path / "evil.pt"
-    torch.save({"header": "{}", "tensors": Hostile(trap)}, state)
-    assert_error(infini("ask", "--memory", state, "Who?"), 5, "not loaded")
-    state.write_bytes(pickle.dumps(Hostile(trap)))
-    assert_error(infini("state", "show", state), 5)
-    assert not trap.exists()
-
-
 def test_unknown_model_device_and_dtype(infini: Infini, book: Path) -> None:
     assert_error(infini("summarize", book, "--model", "nonesuch"), 4, "nonesuch", "smollm2-135m")
     assert_error(infini("models", "show", "nonesuch"), 4, "nonesuch")
@@ -183,31 +132,6 @@ def test_no_network_and_no_cached_model(
     # Locks stay, and are empty: to remove one that another process is about to take would let both in.
     left = [path for path in (tmp_path / "cache" / "models").iterdir() if path.suffix != ".lock"]
     assert left == []
-
-
-@pytest.mark.parametrize("name", ["t.pt", "t.safetensors"])
-def test_disk_full_while_saving(
-    infini: Infini, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    target = tmp_path / name
-    target.write_bytes(state.read_bytes())
-    (tmp_path / "more.txt").write_text(OTHER)
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    names = sorted(tmp_path.iterdir())
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        more = ("read", tmp_path / "more.txt", "--memory", target, "-o", target)
-        assert_error(infini(*more), 1, "no space left", str(target))
-        outcome = infini("ask", "--memory", target, "Who?", "--update", "--max-tokens", "2")
-        assert outcome.code == 1
-    assert target.read_bytes() == state.read_bytes()
-    assert sorted(path for path in tmp_path.iterdir() if path.name != "cache") == [
-        p for p in names if p.name != "cache"
-    ]
-    assert MemoryState.load(target).tokens == MemoryState.load(state).tokens
 
 
 def test_output_that_cannot_be_written(infini: Infini, state: Path, tmp_path: Path) -> None:

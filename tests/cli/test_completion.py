@@ -12,12 +12,12 @@ from typing import get_args
 
 import pytest
 import shellingham
+from cli_helpers import of_a_process
 
 from infini_cli import completion, evaluating, options, schemas
 from infini_cli.app import COMMANDS, main
 from infini_cli.commands import adapt, evaluation
 
-ROOT = Path(__file__).parents[2]
 Complete = Callable[..., list[str]]
 
 
@@ -121,8 +121,7 @@ def environment(tmp_path: Path, **more: str) -> dict[str, str]:
     tools.mkdir()
     (tools / "infini").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m infini_cli "$@"\n')
     (tools / "infini").chmod(0o755)
-    paths = os.pathsep.join([str(ROOT / "models"), str(ROOT)])
-    return {**os.environ, "PYTHONPATH": paths, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", **more}
+    return of_a_process(PATH=f"{tools}{os.pathsep}{os.environ['PATH']}", **more)
 
 
 def test_bash_completes(tmp_path: Path) -> None:

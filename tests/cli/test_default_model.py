@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cli_helpers import ROOT, of_a_process
 from infini_attention.model.recipe import DEFAULT, find
 from infini_attention.model.weights import local_path
 
-ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "samples" / "four-pounds-of-lead.pdf"
 
 pytestmark = [
@@ -22,11 +21,10 @@ pytestmark = [
 
 
 def _infini(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "models"), str(ROOT)])}
     return subprocess.run(
         [sys.executable, "-m", "infini_cli", *map(str, arguments)],
         input=stdin,
-        env=environment,
+        env=of_a_process(),
         capture_output=True,
         check=False,
     )

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_helpers import STORY, Infini, assert_error
+from cli_helpers import STORY, Infini, assert_error, of_a_process
 from hub import COMMIT, Answer, Hub
 from infini_attention.model.recipe import find
 from infini_attention.model.weights import local_path
 
 NAME = "somebody/tiny-model"
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -37,17 +36,14 @@ def hub(base_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
 def test_a_hub_id_answers_and_summarises(base_folder: Path, tmp_path: Path) -> None:
     """In a process of its own, with the variable that people set."""
     (tmp_path / "book.txt").write_text(STORY)
-    paths = os.pathsep.join([str(ROOT / "models"), str(ROOT)])
     with Hub(NAME, base_folder) as served:
-        environment = {
-            **os.environ,
-            "HF_ENDPOINT": served.address,
-            "HF_HUB_OFFLINE": "0",
-            "HF_HOME": str(tmp_path / "hf"),
-            "INFINI_CACHE": str(tmp_path / "cache"),
-            "INFINI_CONFIG": os.devnull,
-            "PYTHONPATH": paths,
-        }
+        environment = of_a_process(
+            HF_ENDPOINT=served.address,
+            HF_HUB_OFFLINE="0",
+            HF_HOME=str(tmp_path / "hf"),
+            INFINI_CACHE=str(tmp_path / "cache"),
+            INFINI_CONFIG=os.devnull,
+        )
         command = [sys.executable, "-m", "infini_cli", "summarize", str(tmp_path / "book.txt"), "--model", NAME]
         done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -9,81 +9,29 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_helpers import STORY, Infini, assert_error
+from cli_helpers import STORY, Infini, assert_error, of_a_process
 from infini_attention.qa import turn
 
+from benchmarks.torture.options import commands
 from infini_cli.app import ALIASES, COMMANDS
-
-ROOT = Path(__file__).parents[2]
-TASKS = ("passkey", "needle", "facts", "ppl", "qa", "refusal", "summary", "ruler", "babilong")
-LEAVES = [
-    *(name for name in COMMANDS if name not in ("eval", "models", "prompts", "state")),
-    *ALIASES,
-    *(f"eval {task}" for task in TASKS),
-    "models list",
-    "models pull",
-    "models show",
-    "prompts list",
-    "prompts show",
-    "prompts copy",
-    "state show",
-    "state verify",
-]
-MODEL = ("--model", "--device", "--dtype")
-OPTIONS = {
-    "read": (
-        *(
-            *MODEL,
-            "--memory",
-            "--pages",
-            "--pdf-backend",
-            "--ocr",
-            "--dump-text",
-            "--batch",
-            "--jobs",
-            "--shard",
-            "--ray",
-        ),
-    ),
-    "summarize": (
-        *(*MODEL, "--memory", "--pages", "--pdf-backend", "--ocr", "--length", "--style", "--per-chapter", "--focus"),
-    ),
-    "ask": (*MODEL, "--memory", "--file", "--pages", "--pdf-backend", "--ocr", "--update", "--max-tokens"),
-    "passkey-test": (*(*MODEL, "--length", "--depth", "--trials", "--haystack", "--memory", "--seed", "--plot"),),
-    "adapt": (*MODEL, "--data", "--recipe", "--steps", "--seed", "--dry-run"),
-    **{f"eval {task}": (*MODEL, "--limit", "--system", "--seed", "--plot") for task in TASKS},
-    "models pull": ("--model",),
-    "models show": ("--model", "--plot", "--text"),
-    "state show": ("--plot",),
-}
 
 
 def environment(tmp_path: Path, model: str) -> dict[str, str]:
     (tmp_path / "config.toml").write_text("")
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "models"), str(ROOT)]),
-        "INFINI_CONFIG": str(tmp_path / "config.toml"),
-        "INFINI_CACHE": str(tmp_path / "cache"),
-        "INFINI_MODEL": model,
-        "INFINI_DEVICE": "cpu",
-        "INFINI_DTYPE": "fp32",
-    }
+    own = {"INFINI_CONFIG": str(tmp_path / "config.toml"), "INFINI_CACHE": str(tmp_path / "cache")}
+    return of_a_process(**own, INFINI_MODEL=model, INFINI_DEVICE="cpu", INFINI_DTYPE="fp32")
 
 
-@pytest.mark.parametrize("command", LEAVES)
-def test_help_lists_all_options(infini: Infini, command: str) -> None:
-    outcome = infini(*command.split(), "--help")
-    assert (outcome.code, outcome.err) == (0, "")
-    for option in (
-        "--output",
-        "--format",
-        "--quiet",
-        "--verbose",
-        "--debug",
-        *OPTIONS.get(ALIASES.get(command, command), ()),
-    ):
-        assert re.search(rf"{option}\b", outcome.out), option
+def test_help_lists_all_options_of_every_command(infini: Infini) -> None:
+    for words, command in commands():
+        outcome = infini(*words, "--help")
+        assert (outcome.code, outcome.err) == (0, ""), words
+        names = [
+            name for parameter in command.params if parameter.param_type_name == "option" for name in parameter.opts
+        ]
+        assert {"--output", "--format", "--debug"} < set(names)
+        for name in names:
+            assert re.search(rf"(?<!\S){name}\b", outcome.out), (words, name)
 
 
 def test_help_and_version(infini: Infini) -> None:

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-import torch
-from batch_helpers import serve_deadly, serve_nothing
-from cli_helpers import OTHER, STORY, Infini, assert_error, write_recipe
+from batch_helpers import assert_same_states, records, serve_deadly, serve_nothing
+from cli_helpers import OTHER, STORY, Infini, assert_error, of_a_process, write_recipe
 from infini_attention import MemoryState
 
 from infini_cli.batch import pool
 from infini_cli.batch.worker import Job
 from infini_cli.options import Reading
-
-ROOT = Path(__file__).parents[2]
-
-
-def records(folder: Path) -> dict[str, dict[str, Any]]:
-    lines = (folder / "manifest.jsonl").read_text().splitlines()
-    return {Path(line["source"]).name: line for line in map(json.loads, lines)}
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Path:
-    folder = tmp_path / "library"
-    folder.mkdir()
-    for number in range(4):
-        (folder / f"{number}.txt").write_text(STORY * (number + 1) + OTHER)
-    return folder
 
 
 def test_processes_read_the_same(infini: Infini, library: Path, tmp_path: Path) -> None:
@@ -50,14 +31,7 @@ def test_processes_read_the_same(infini: Infini, library: Path, tmp_path: Path) 
     assert outcome.err.count("has no adapter") == 1
     assert "latin.txt: the encoding is a guess" in outcome.err
     assert "0.txt: " in outcome.err and "6 of 6: " in outcome.err
-    alone, shared = records(one), records(two)
-    assert alone.keys() == shared.keys()
-    for name, line in alone.items():
-        assert {**line, "finished": ""} == {**shared[name], "finished": ""}
-        if line["state"] is not None:
-            here, there = (MemoryState.load(folder / line["state"]) for folder in (one, two))
-            assert (here.sources, here.attachments) == (there.sources, there.attachments)
-            assert all(torch.equal(tensor, there.tensors[key]) for key, tensor in here.tensors.items())
+    assert_same_states(one, two)
 
 
 def test_a_document_that_takes_its_process_down(
@@ -105,14 +79,8 @@ def test_interrupt(tmp_path: Path, model: str, library: Path, jobs: int) -> None
     (library / "long.txt").write_text(STORY * 400)
     (library / "long2.txt").write_text(OTHER * 400)
     (tmp_path / "config.toml").write_text("")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "models"), str(ROOT)]),
-        "INFINI_CONFIG": str(tmp_path / "config.toml"),
-        "INFINI_MODEL": model,
-        "INFINI_DEVICE": "cpu",
-        "INFINI_DTYPE": "fp32",
-    }
+    own = {"INFINI_CONFIG": str(tmp_path / "config.toml"), "INFINI_MODEL": model}
+    environment = of_a_process(**own, INFINI_DEVICE="cpu", INFINI_DTYPE="fp32")
     command = [sys.executable, "-m", "infini_cli", "read", str(library), "-o", f"{folder}/", "--jobs", str(jobs)]
     pipe = subprocess.PIPE
     with subprocess.Popen(

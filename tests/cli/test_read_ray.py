@@ -7,23 +7,15 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from batch_helpers import MortalActor
-from cli_helpers import OTHER, STORY, Infini, assert_error, write_recipe
+from batch_helpers import MortalActor, assert_same_states, records
+from cli_helpers import STORY, Infini, assert_error, write_recipe
 from document_helpers import encrypt, make_pdf
-from infini_attention import MemoryState
 
 from infini_cli.batch import on_ray
 
 ROOT = Path(__file__).parents[2]
-
-
-def records(folder: Path) -> dict[str, dict[str, Any]]:
-    lines = (folder / "manifest.jsonl").read_text().splitlines()
-    return {Path(line["source"]).name: line for line in map(json.loads, lines)}
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +34,11 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Path:
-    folder = tmp_path / "library"
-    folder.mkdir()
-    for number in range(4):
-        (folder / f"{number}.txt").write_text(STORY * (number + 1) + OTHER)
-    (folder / "secret.pdf").write_bytes(encrypt(make_pdf([["The miller came to the river."]] * 3), "sesame"))
-    (folder / "torn.pdf").write_bytes(b"%PDF-1.7\n" + b"#" * 999)
-    return folder
+def library(library: Path) -> Path:
+    """Two more: one with a password, and one that cannot be read."""
+    (library / "secret.pdf").write_bytes(encrypt(make_pdf([["The miller came to the river."]] * 3), "sesame"))
+    (library / "torn.pdf").write_bytes(b"%PDF-1.7\n" + b"#" * 999)
+    return library
 
 
 @pytest.mark.usefixtures("cluster")
@@ -63,14 +52,7 @@ def test_a_cluster_reads_the_same(
     outcome = infini("read", library, "-o", f"{two}/", "--ray")
     assert_error(outcome, 6, "1 of 6 documents")
     assert "6 of 6: " in outcome.err
-    alone, shared = records(one), records(two)
-    assert alone.keys() == shared.keys()
-    for name, line in alone.items():
-        assert {**line, "finished": ""} == {**shared[name], "finished": ""}
-        if line["state"] is not None:
-            here, there = (MemoryState.load(folder / line["state"]) for folder in (one, two))
-            assert (here.sources, here.attachments) == (there.sources, there.attachments)
-            assert all(torch.equal(tensor, there.tensors[key]) for key, tensor in here.tensors.items())
+    assert_same_states(one, two)
     (library / "torn.pdf").unlink()
     again = infini("read", library, "-o", two, "--ray", "--jobs", "1", "--format", "json")
     assert again.code == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shlex
 import shutil
@@ -13,8 +12,8 @@ from pathlib import Path
 
 import pypdf
 import pytest
+from cli_helpers import ROOT, of_a_process
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 BLOCKS = [block for text in PAGES.values() for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
@@ -35,8 +34,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, model: str) -> tuple[Pat
     (folder / "notes.txt").write_text("The kettle is in the blue cupboard. The keys hang by the door.\n")
     (folder / "texts").mkdir()
     shutil.copy(ROOT / "samples" / "four-pounds-of-lead.md", folder / "texts" / "book.md")
-    path = os.pathsep.join([str(ROOT / "models"), str(ROOT)])
-    return folder, {**os.environ, "INFINI_MODEL": model, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return folder, of_a_process(INFINI_MODEL=model, OMP_NUM_THREADS="1")
 
 
 def test_the_readme_has_commands() -> None:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
-from cli_helpers import OTHER, STORY, Infini, assert_error
+from cli_helpers import OTHER, STORY, Infini, Terminal, assert_error
 from infini_attention import MemoryState
 from infini_attention.memory.occupancy import occupancy
 
 from infini_cli import showing
-
-
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
 
 
 class AsciiTerminal(Terminal):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from cli_helpers import of_a_process
 
-ROOT = Path(__file__).parents[2]
 PRESS = "os.kill(os.getpid(), signal.SIGINT)"
 MOMENTS = {
     "at once": PRESS,
@@ -26,7 +24,7 @@ MOMENTS = {
 def ended(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*arguments, sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "models"), str(ROOT)])},
+        env=of_a_process(),
         capture_output=True,
         text=True,
         check=False,

@@ -16,15 +16,6 @@ from infini_attention import MemoryState
 from infini_attention.text.kept import ATTACHMENT
 
 
-@pytest.fixture
-def state(infini: Infini, tmp_path: Path) -> Path:
-    """A state that the tiny model made."""
-    (tmp_path / "book.txt").write_text(STORY)
-    path = tmp_path / "state.pt"
-    assert infini("read", tmp_path / "book.txt", "-o", path).code == 0
-    return path
-
-
 def renamed(state: Path, model: str) -> None:
     """Says in the header that another model made it."""
     loaded = MemoryState.load(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from infini_attention import Loaded, load_model
+from infini_attention import Loaded
 from infini_attention.documents import Block
 from infini_attention.text.kept import KeptText
 from infini_attention.text.passages import sentences
@@ -18,11 +18,6 @@ STORY = KeptText.of(
         for day in ("one", "two", "three", "four")
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def loaded(model: str) -> Loaded:
-    return load_model(model, device="cpu", dtype="fp32")
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_helpers import STORY, Infini, write_recipe
+from cli_helpers import STORY, Infini, Terminal, write_recipe
 from hypothesis import given
 from hypothesis import strategies as st
 from infini_attention import MemoryState
@@ -28,11 +28,6 @@ HOSTILE = (
     "\x1b]0;title\x07\x1b]52;c;RVZJTA==\x07\x1b]8;;http://x\x1b\\a\x1b]8;;\x1b\\\x1b[31mEVIL\x9b2J\u202ebcd\u2066\x7f"
 )
 ORDERS = ("\x07", "\x9b", "\u202e", "\u2066", "\x7f", "\x1b]", "\x1b[31mEVIL", "\x1b\\")
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 OnTerminal = Callable[..., str]

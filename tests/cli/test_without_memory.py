@@ -20,13 +20,6 @@ def plain(base_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Path:
-    path = tmp_path / "book.txt"
-    path.write_text(STORY)
-    return path
-
-
-@pytest.fixture
 def unread(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of segments that were closed, each a write into memory."""
     closed: list[int] = []

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from infini_attention.documents import archive as archive_file
 from infini_attention.documents import load_document, markup
 from infini_attention.errors import InputError, UsageFailure
 
-from benchmarks.torture.document_kinds import CONTAINER, PACKAGE, WORD
+from benchmarks.torture.document_kinds import CONTAINER, PACKAGE, WORD, zipped
 
 PAGE = """<!DOCTYPE html><html><head><title>Tale</title><style>p {color: red}</style></head><body>
 <script>alert("evil")</script>
@@ -22,45 +20,31 @@ PAGE = """<!DOCTYPE html><html><head><title>Tale</title><style>p {color: red}</s
 </body></html>"""
 
 
-def archive(**members: str) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in members.items():
-            file.writestr(name, content)
-    return buffer.getvalue()
-
-
 def epub() -> bytes:
     chapters = {
         f"{name}.xhtml": f"<html><body><h1>Chapter {name.upper()}</h1><p>Told in {name}.</p></body></html>"
         for name in "ab"
     }
-    return archive(
-        **{"mimetype": "application/epub+zip", "META-INF/container.xml": CONTAINER, "c.opf": PACKAGE}, **chapters
+    return zipped(
+        {"mimetype": "application/epub+zip", "META-INF/container.xml": CONTAINER, "c.opf": PACKAGE, **chapters}
     )
+
+
+def letter(body: str, *, main: str = "word/document.xml", **more: str) -> bytes:
+    relations = (
+        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" '
+        f'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="{main}"/>'
+        "</Relationships>"
+    )
+    math = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+    document = f'<w:document xmlns:w="{WORD}" xmlns:m="{math}"><w:body>{body}</w:body></w:document>'
+    return zipped({"_rels/.rels": relations, main: document, **more})
 
 
 def docx(*paragraphs: str, heading: str = "The Mill") -> bytes:
     styled = f'<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>{heading}</w:t></w:r></w:p>'
     body = styled + "".join(f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>" for text in paragraphs)
-    types = (
-        '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
-        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        '<Default Extension="xml" ContentType="application/xml"/><Override PartName="/word/document.xml" ContentType='
-        '"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'
-    )
-    relations = (
-        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" '
-        'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" '
-        'Target="word/document.xml"/></Relationships>'
-    )
-    return archive(
-        **{
-            "[Content_Types].xml": types,
-            "_rels/.rels": relations,
-            "word/document.xml": f'<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>',
-        }
-    )
+    return letter(body)
 
 
 def save(folder: Path, name: str, content: bytes | str) -> str:
@@ -98,7 +82,7 @@ def test_kinds_are_told_by_content(tmp_path: Path) -> None:
     assert load_document(save(tmp_path, "tale.pdf.bak", epub())).kind == "epub"
     assert load_document(save(tmp_path, "notes.txt", "Write <html> first.")).kind == "text"
     with pytest.raises(InputError, match="ZIP archive"):
-        load_document(save(tmp_path, "more.epub", archive(**{"a.txt": "no book"})))
+        load_document(save(tmp_path, "more.epub", zipped({"a.txt": "no book"})))
 
 
 @pytest.mark.parametrize("name", ["tale.epub", "tale.docx"])
@@ -109,7 +93,7 @@ def test_damaged_files_are_told_in_two_lines(name: str, tmp_path: Path) -> None:
     assert caught.value.hint
     container = "META-INF/container.xml" if name.endswith("epub") else "word/document.xml"
     with pytest.raises(InputError, match="cannot be read as") as caught:
-        load_document(save(tmp_path, name, archive(**{container: "<broken"})))
+        load_document(save(tmp_path, name, zipped({container: "<broken"})))
     assert "\n" not in str(caught.value)
 
 
@@ -152,7 +136,7 @@ OPF = """<?xml version="1.0"?><opf:package xmlns:opf="http://www.idpf.org/2007/o
 
 def test_the_spine_of_a_book_is_read_by_its_namespace(tmp_path: Path) -> None:
     chapters = {"a b.xhtml": "<html><body><p>Told in a.</p></body></html>", "b.xhtml": "<html><p>Told in b.</p></html>"}
-    book = archive(**{"META-INF/container.xml": CONTAINER, "c.opf": OPF}, **chapters)
+    book = zipped({"META-INF/container.xml": CONTAINER, "c.opf": OPF, **chapters})
     assert load_document(save(tmp_path, "tale.epub", book)).text == "Told in b.\n\nTold in a."
 
 
@@ -161,23 +145,12 @@ def test_a_book_that_gives_next_to_nothing_is_refused(tmp_path: Path) -> None:
         "a b.xhtml": f"<html><body><script>{'x' * 30_000}</script></body></html>",
         "b.xhtml": "<html><p>Hm.</p></html>",
     }
-    book = archive(**{"META-INF/container.xml": CONTAINER, "c.opf": OPF}, **empty)
+    book = zipped({"META-INF/container.xml": CONTAINER, "c.opf": OPF, **empty})
     with pytest.raises(InputError, match="cannot be read as epub"):
         load_document(save(tmp_path, "tale.epub", book))
-    lost = archive(**{"META-INF/container.xml": CONTAINER, "c.opf": OPF.replace("item ", "thing ")})
+    lost = zipped({"META-INF/container.xml": CONTAINER, "c.opf": OPF.replace("item ", "thing ")})
     with pytest.raises(InputError, match="cannot be read as epub"):
         load_document(save(tmp_path, "tale.epub", lost))
-
-
-def letter(body: str, *, main: str = "word/document.xml", **more: str) -> bytes:
-    relations = (
-        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" '
-        f'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="{main}"/>'
-        "</Relationships>"
-    )
-    math = "http://schemas.openxmlformats.org/officeDocument/2006/math"
-    document = f'<w:document xmlns:w="{WORD}" xmlns:m="{math}"><w:body>{body}</w:body></w:document>'
-    return archive(**{"_rels/.rels": relations, main: document}, **more)
 
 
 def test_the_main_part_of_a_letter_is_found_by_its_relationships(tmp_path: Path) -> None:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.inject import inject, memory_off, new_cache
+from infini_attention.memory.inject import memory_off, new_cache
 from infini_attention.model.adapters import LoraAdapter
 from infini_attention.qa.choosing import OneOf
 from infini_attention.qa.reader import by_passages
 
-from models import FAMILIES, RULES, VOCABULARY, Model, base_model, small_config, stir
+from models import FAMILIES, RULES, VOCABULARY, Model, ids, memory_model
 
 STOP = (3, 5)
-
-
-def ids(tokens: int, seed: int) -> list[int]:
-    return torch.randint(VOCABULARY, (tokens,), generator=torch.Generator().manual_seed(seed)).tolist()
 
 
 OPTIONS = [ids(count, 20 + count) for count in (3, 1, 2, 4)]
 
 
-def model_of(family: str = "llama", **config: object) -> Model:
-    model = base_model(family)
-    inject(model, small_config(segment_length=16, **config))
-    stir(model)
-    return model
+def model_of(family: str = "llama", **config: Any) -> Model:
+    return memory_model(family, dtype=torch.float32, segment_length=16, **config)
 
 
 def mean_of(logits: torch.Tensor, option: list[int], stop: tuple[int, ...] = STOP) -> float:

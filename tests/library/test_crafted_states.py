@@ -18,13 +18,11 @@ import pytest
 import torch
 from infini_attention.errors import InfiniError, StateError
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.state import _digest
-from infini_attention.memory.state_file import HEADER
 from infini_attention.text import kept
 from infini_attention.text.kept import ATTACHMENT, KeptText, check_room, load_state, pack, unpack
-from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.torture.state_changes import DTYPES, packed, places
 from models import ORIGIN, SEGMENT, VOCABULARY, memory_model, text
 
 STRANGE: tuple[Any, ...] = (
@@ -55,17 +53,7 @@ def honest(rule: str = "deltanet") -> Made:
 
 def write(path: Path, header: Any, tensors: dict[str, Tensor], *, sealed: bool = True) -> None:
     """A file in the form that its name tells, with a digest that is right."""
-    if sealed and isinstance(header, dict):
-        header.pop("digest", None)
-        try:
-            header["digest"] = _digest(header, tensors)
-        except (RuntimeError, TypeError, NotImplementedError):
-            header["digest"] = "0" * 64
-    said = header if isinstance(header, str) else json.dumps(header)
-    if path.suffix == ".safetensors":
-        save_file(tensors, path, {HEADER: said})
-    else:
-        torch.save({HEADER: said, "tensors": tensors}, path)
+    path.write_bytes(packed(header, tensors, path.suffix, sealed=sealed))
 
 
 def used_or_refused(path: Path, rule: str) -> bool:
@@ -88,14 +76,6 @@ def used_or_refused(path: Path, rule: str) -> bool:
     list(engine.generate([1, 2], 2, choose=choose))
     assert all(one.isfinite().all() for one in logits)
     return False
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where in a header something can be changed."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, part in items:
-        yield (*path, key)
-        yield from places(part, (*path, key))
 
 
 def changed(header: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
@@ -129,7 +109,7 @@ def test_every_field_of_the_header_is_checked(form: str, tmp_path: Path) -> None
 
 def spoiled(tensor: Tensor) -> Iterator[Tensor]:
     """A tensor in ways that no reading gives."""
-    for dtype in (torch.float64, torch.float16, torch.complex64, torch.bool, torch.int32, torch.uint8, torch.int64):
+    for dtype in DTYPES:
         if dtype is not tensor.dtype:
             yield tensor.to(torch.float32).to(dtype)
     yield tensor[:0].clone()

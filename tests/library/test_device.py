@@ -92,9 +92,3 @@ def test_a_named_dtype_is_taken_as_asked(machine: Machine, name: str, dtype: tor
 def test_an_unknown_dtype_is_an_error(machine: Machine) -> None:
     with pytest.raises(DeviceUnavailable, match="unknown dtype 'int8'"):
         choose("cpu", "int8")
-
-
-def test_the_reason_is_one_line(machine: Machine) -> None:
-    for cuda, mps in ((0, False), (1, False), (0, True)):
-        machine.has(cuda=cuda, mps=mps)
-        assert choose().reason and "\n" not in choose().reason

@@ -6,7 +6,6 @@ is compared.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import naive
@@ -17,12 +16,11 @@ from infini_attention.memory.config import UpdateRule
 from infini_attention.memory.engine import Engine
 from infini_attention.memory.parameters import memory_parameters
 from infini_attention.memory.rules import Memory, Write
-from infini_attention.memory.state import MemoryState
 from infini_attention.train.rollout import Rollout
 from infini_attention.train.segments import Segment
 from torch import Tensor
 
-from models import DEVICE_PAIRS, DEVICES, ORIGIN, RULES, SEGMENT, VOCABULARY, Model, memory_model, text
+from models import DEVICES, ORIGIN, RULES, SEGMENT, memory_model, text
 
 # Share of the largest value that a result may be off, by precision of what is written.
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
@@ -102,36 +100,6 @@ def test_training_on_a_device_has_the_processors_gradients(device: str, rule: Up
     assert found.keys() == wanted.keys() and len(found) > 10
     for name, tensor in wanted.items():
         assert_near(found[name], tensor.double(), 1e-3)
-
-
-@pytest.mark.parametrize(("first", "second"), DEVICE_PAIRS)
-def test_a_state_goes_on_on_another_device(first: str, second: str, tmp_path: Path) -> None:
-    def engine(where: str) -> Engine:
-        model: Model = memory_model(dtype=torch.float32)
-        return Engine(model.to(where))
-
-    ids = text(5 * SEGMENT + 3, seed=3)[0]
-    whole = engine("cpu")
-    whole.read(ids)
-    writer = engine(first)
-    writer.read(ids[: 2 * SEGMENT + 2])
-    writer.snapshot(ORIGIN).save(tmp_path / "state.pt")
-    reader = engine(second)
-    reader.restore(MemoryState.load(tmp_path / "state.pt"), ORIGIN)
-    reader.read(ids[2 * SEGMENT + 2 :])
-    assert reader.tokens_read == whole.tokens_read
-    for (layer, ours), theirs in zip(reader.cache.memories.items(), whole.cache.memories.values(), strict=True):
-        assert ours.memory is not None and theirs.memory is not None
-        for left, right in zip(ours.memory, theirs.memory, strict=True):
-            if left is not None and right is not None:
-                assert left.device.type == second, layer
-                torch.testing.assert_close(left.cpu(), right, rtol=1e-4, atol=1e-5)
-    prompt = [1, 2, 3]
-    answers = [
-        list(one.generate(prompt, 4, choose=lambda logits: int(logits[:VOCABULARY].argmax())))
-        for one in (reader, whole)
-    ]
-    assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -5,21 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.inject import inject, new_cache
+from infini_attention.memory.inject import new_cache
 from infini_attention.qa.evidence import log_likelihoods
 
-from models import RULES, SEGMENT, VOCABULARY, Model, base_model, small_config, stir
-
-
-def ids(tokens: int, seed: int) -> list[int]:
-    return torch.randint(VOCABULARY, (tokens,), generator=torch.Generator().manual_seed(seed)).tolist()
+from models import RULES, SEGMENT, Model, ids, memory_model
 
 
 def model_of(rule: str) -> Model:
-    model = base_model()
-    inject(model, small_config(update_rule=rule))
-    stir(model)
-    return model
+    return memory_model(dtype=torch.float32, update_rule=rule)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -33,8 +33,8 @@ seeds = st.integers(0, 2**32)
 tasks = st.sampled_from(TASKS)
 
 
-def drawn(task: str, seed: int, count: int | None = None) -> Hidden:
-    return draw(task, np.random.default_rng(seed), None if count is None else (count, count))
+def drawn(task: str, seed: int) -> Hidden:
+    return draw(task, np.random.default_rng(seed))
 
 
 def question_of(hidden: Hidden) -> str:
@@ -135,17 +135,8 @@ def right_answers(hidden: Hidden) -> set[str]:
 def test_the_facts_allow_the_drawn_answer_and_no_other(task: str, seed: int) -> None:
     hidden = drawn(task, seed)
     assert right_answers(hidden) == set(hidden.answers)
-    least, most = KINDS[task].usual
+    least, most = KINDS[task].facts
     assert least <= len(hidden.needles) <= most
-
-
-@given(tasks, seeds, st.data())
-def test_stories_of_any_possible_length_are_told(task: str, seed: int, data: st.DataObject) -> None:
-    least, most = KINDS[task].possible
-    count = data.draw(st.just(least) | st.just(most) | st.integers(least, most))
-    hidden = drawn(task, seed, count)
-    assert len(hidden.needles) == count
-    assert right_answers(hidden) == set(hidden.answers)
 
 
 @given(tasks, seeds)
@@ -170,7 +161,7 @@ def test_answers_lengths_and_questions_vary(task: str) -> None:
     answers = Counter(hidden.answers[0] for hidden in draws)
     assert set(answers) == set(PEOPLE + THINGS if task == "gift" else PLACES)
     assert max(answers.values()) < 300 * (0.2 if task == "gift" else 0.25)
-    least, most = KINDS[task].usual
+    least, most = KINDS[task].facts
     assert {len(hidden.needles) for hidden in draws} >= {least, (least + most) // 2, most}
     words = re.compile("|".join(PEOPLE + PLACES + THINGS))
     questions = Counter(words.sub("_", question_of(hidden)) for hidden in draws)
@@ -202,28 +193,13 @@ def test_a_thing_is_asked_for_where_it_was_left_as_well_as_where_it_was_carried(
     assert len(kinds) == 4 and min(kinds.values()) > 20
 
 
-def test_every_way_to_say_it_is_used() -> None:
-    rng = np.random.default_rng(0)
-    words = re.compile("|".join(PEOPLE + PLACES + THINGS))
-    ways = {
-        words.sub("_", needle)
-        for _ in range(300)
-        for task in ("thing_place_before", "gift")
-        for needle in draw(task, rng).needles
-    }
-    assert len(ways) == sum(map(len, (facts.MOVES, facts.TAKES, facts.DROPS, facts.GIFTS)))
-
-
 def test_what_cannot_be_drawn_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="no task 'qa6'; there are person_place, thing_place"):
+    with pytest.raises(ValueError, match="'qa6'"):
         draw("qa6", rng)
-    for wrong in ((1, 9), (9, 8), (9, 1000)):
-        with pytest.raises(ValueError, match=rf"thing_place_before tells 3 to 100 facts, not {wrong[0]} to {wrong[1]}"):
-            draw("thing_place_before", rng, wrong)
     monkeypatch.setattr(facts, "MOST_TRIES", 0)
-    with pytest.raises(RuntimeError, match="no question about 5 facts of gift"):
-        draw("gift", rng, (5, 5))
+    with pytest.raises(RuntimeError, match="of gift"):
+        draw("gift", rng)
 
 
 def test_every_question_about_a_story_is_another_one() -> None:

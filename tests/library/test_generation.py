@@ -7,13 +7,11 @@ from typing import Any, cast
 
 import pytest
 import torch
-from infini_attention.errors import UseError
 from infini_attention.memory.cache import InfiniCache
 from infini_attention.memory.decoding import NeverBegins
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.inject import inject, new_cache
+from infini_attention.memory.inject import new_cache
 from torch import Tensor
-from transformers import DynamicCache
 
 from models import (
     FAMILIES,
@@ -21,11 +19,9 @@ from models import (
     RULES,
     SEGMENT,
     Model,
-    base_model,
     logits_of,
     memory_model,
     memory_tensors,
-    small_config,
     stream,
     text,
 )
@@ -97,13 +93,6 @@ def test_generate_makes_the_cache_itself(prompt: int) -> None:
     assert torch.equal(found, again)
 
 
-def test_generate_with_another_cache_is_refused_rather_than_wrong() -> None:
-    model = model_of("llama")
-    for other in ({"past_key_values": DynamicCache()}, {"cache_implementation": "static"}):
-        with pytest.raises(UseError, match="cache"):
-            model.generate(text(4), max_new_tokens=3, do_sample=False, **other)
-
-
 @pytest.mark.parametrize("family", ["llama", "mistral", "gemma3"])
 def test_beam_search_does_not_depend_on_the_order_of_the_batch(family: str) -> None:
     model, prompts = model_of(family), text(SEGMENT + 3, batch=3)
@@ -134,14 +123,6 @@ def generate_beams(model: Model, prompts: Tensor, **options: Any) -> Any:
     return generate(model, prompts, 2 * SEGMENT, **options)
 
 
-def test_sampling_is_the_same_for_the_same_seed() -> None:
-    model, runs = model_of("qwen3"), []
-    for _ in range(2):
-        torch.manual_seed(4)
-        runs.append(generate(model, text(5), 20, do_sample=True))
-    assert torch.equal(*runs)
-
-
 def test_a_repeated_batch_repeats_memories_and_open_tokens() -> None:
     model, ids = model_of("llama"), text(SEGMENT + 3, batch=2)
     _, cache = stream(model, ids, [])
@@ -156,16 +137,6 @@ def test_a_repeated_batch_repeats_memories_and_open_tokens() -> None:
         torch.testing.assert_close(ours, wanted, **TIGHT)
     later = text(3, batch=4, seed=7)
     torch.testing.assert_close(logits_of(model, later, cache), logits_of(model, later, turned), **TIGHT)
-
-
-def test_within_the_first_segment_generation_is_the_bases_own() -> None:
-    base, model = base_model(), base_model()
-    inject(model, small_config(segment_length=32))
-    prompt = text(6, batch=2)
-    plain = base.generate(prompt, max_new_tokens=20, do_sample=False)
-    assert torch.equal(generate(model, prompt, 20), plain)
-    beams = base.generate(prompt, max_new_tokens=20, do_sample=False, num_beams=3)
-    assert torch.equal(generate(model, prompt, 20, num_beams=3), beams)
 
 
 def test_the_cache_tells_transformers_what_it_has_seen() -> None:

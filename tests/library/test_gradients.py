@@ -105,13 +105,6 @@ def test_gates_and_writes_have_a_gradient_at_the_start(rule: str, gate: str, bia
             assert gradient.isfinite().all(), name
 
 
-def test_the_default_gate_is_far_from_where_its_slope_is_lost() -> None:
-    model = base_model()
-    inject(model, small_config(gate_bias=-3.0))
-    share = torch.sigmoid(memory_parameters(model)["layers.0.gate_bias"])
-    assert (share * (1 - share) > 0.01).all()
-
-
 @pytest.mark.parametrize("tokens", [1.0, 1500.0, 20_000.0])
 def test_an_untrained_memory_decays_to_1_over_e_after_its_tokens(tokens: float) -> None:
     model = base_model(dtype=torch.float64)

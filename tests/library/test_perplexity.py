@@ -2,86 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any, cast
 
 import pytest
 import torch
 from infini_attention.evaluate.baselines.sliding import SlidingCache
-from infini_attention.evaluate.perplexity import cache_bytes, last_segment, losses, streamed
-from infini_attention.memory.config import InfiniConfig
-from infini_attention.memory.inject import inject, injection, memory_off, new_cache
+from infini_attention.evaluate.perplexity import cache_bytes, losses, streamed
+from infini_attention.memory.inject import new_cache
 from infini_attention.model.loading import Loaded
 from torch import Tensor
 
-from models import SEGMENT, VOCABULARY, base_model, small_config
-
-
-class Words:
-    """A tokenizer whose every token is a word."""
-
-    def decode(self, ids: list[int]) -> str:
-        return " ".join(map(str, ids))
-
-
-@dataclasses.dataclass
-class Tiny:
-    """As much of a loaded model as is needed."""
-
-    model: Any
-    memory = True
-    tokenizer: Words = dataclasses.field(default_factory=Words)
-    placement: torch.nn.Parameter | Any = dataclasses.field(
-        default_factory=lambda: type("Placement", (), {"device": torch.device("cpu")})
-    )
-
-    @property
-    def config(self) -> InfiniConfig:
-        record = injection(self.model)
-        assert record is not None
-        return record.config
-
-    engine = Loaded.engine
+from models import SEGMENT, VOCABULARY, tiny_loaded
 
 
 @pytest.fixture(scope="module")
 def loaded() -> Loaded:
-    model = base_model()
-    inject(model, small_config())
-    return cast(Loaded, Tiny(model))
+    return tiny_loaded()
 
 
 def text(tokens: int, seed: int) -> Tensor:
     return torch.randint(VOCABULARY, (tokens,), generator=torch.Generator().manual_seed(seed))
-
-
-def mean_loss(logits: Tensor, labels: Tensor) -> float:
-    return float(torch.nn.functional.cross_entropy(logits.float(), labels))
-
-
-def test_the_last_segment_in_four_ways(loaded: Loaded) -> None:
-    windows = [text(3 * SEGMENT + 1, seed) for seed in range(2)]
-    score = last_segment(loaded, windows, 3, SEGMENT)
-    alone: list[float] = []
-    own: list[float] = []
-    other: list[float] = []
-    full: list[float] = []
-    for number, ids in enumerate(windows):
-        last, labels = ids[None, 2 * SEGMENT : -1], ids[2 * SEGMENT + 1 :]
-        with torch.no_grad(), memory_off(loaded.model):
-            alone.append(mean_loss(loaded.model(input_ids=last).logits[0], labels))
-            full.append(mean_loss(loaded.model(input_ids=ids[None, :-1]).logits[0, 2 * SEGMENT :], labels))
-        for memory, found in ((number, own), (1 - number, other)):
-            cache = new_cache(loaded.model)
-            with torch.no_grad():
-                loaded.model(input_ids=windows[memory][None, : 2 * SEGMENT], past_key_values=cache)
-                found.append(mean_loss(loaded.model(input_ids=last, past_key_values=cache).logits[0], labels))
-    expected = {"alone": alone, "own": own, "other": other, "all": full}
-    assert [one.labels for one in score] == [{"behind": name} for name in expected]
-    for one, values in zip(score, expected.values(), strict=True):
-        assert one.scores == pytest.approx(values, abs=1e-5), one.labels
-    assert len({round(one.mean, 6) for one in score}) == 4
 
 
 @pytest.mark.parametrize("tokens", [2, SEGMENT, SEGMENT + 1, 3 * SEGMENT, 3 * SEGMENT + 4])

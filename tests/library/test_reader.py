@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from infini_attention.errors import ModelUnavailable
 from infini_attention.memory.engine import Engine
-from infini_attention.memory.inject import inject, memory_off
+from infini_attention.memory.inject import memory_off
 from infini_attention.model.adapters import LoraAdapter, load_lora
 from infini_attention.model.recipe import READER_WEIGHTS, file_in
 from infini_attention.qa.reader import by_passages
@@ -21,20 +22,23 @@ from infini_attention.train.tasks import BatchShape
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models import FAMILIES, VOCABULARY, Model, base_model, lora_of, losses_of, merged, small_config, stir
+from models import (
+    FAMILIES,
+    VOCABULARY,
+    Model,
+    base_model,
+    ids,
+    lora_of,
+    losses_of,
+    memory_model,
+    merged,
+)
 
 PLAN = BatchShape(2, 2, 8, 2)
 
 
-def ids(tokens: int, seed: int) -> list[int]:
-    return torch.randint(VOCABULARY, (tokens,), generator=torch.Generator().manual_seed(seed)).tolist()
-
-
-def model_of(family: str = "llama", **config: object) -> Model:
-    model = base_model(family)
-    inject(model, small_config(**config))
-    stir(model)
-    return model
+def model_of(family: str = "llama", **config: Any) -> Model:
+    return memory_model(family, dtype=torch.float32, **config)
 
 
 def logits(model: Model, tokens: list[int]) -> Tensor:

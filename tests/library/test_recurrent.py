@@ -16,7 +16,7 @@ from infini_attention.train.trainer import Progress, train
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models import FAMILIES, SEGMENT, VOCABULARY, Announced, base_model, short_plan, small_config
+from models import FAMILIES, SEGMENT, Announced, base_model, short_plan, small_config, text
 
 TOKENS = 3
 
@@ -31,10 +31,6 @@ def tokens_of(family: str = "llama", *, stirred: bool = False) -> MemoryTokens:
             for parameter in tokens.weights().values():
                 parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
     return tokens
-
-
-def text(tokens: int, seed: int = 0, rows: int = 1) -> Tensor:
-    return torch.randint(VOCABULARY, (rows, tokens), generator=torch.Generator().manual_seed(seed))
 
 
 def read_by_the_base(model: Any, first: Tensor, segments: list[Tensor]) -> tuple[list[Tensor], Tensor]:
@@ -87,7 +83,7 @@ def test_an_answer_sees_the_memory_tokens_and_the_open_segment() -> None:
 
 def test_a_roll_out_is_the_loss_through_all_segments() -> None:
     tokens, base = tokens_of(), base_model()
-    first, asked = text(SEGMENT, rows=2), text(SEGMENT + 1, seed=1, rows=4)
+    first, asked = text(SEGMENT, batch=2), text(SEGMENT + 1, seed=1, batch=4)
     labels = asked[:, 1:].clone()
     labels[:, :3] = IGNORED
     rollout = RecurrentRollout(tokens)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from infini_attention.errors import ModelUnavailable
-from infini_attention.memory.inject import inject, new_cache
+from infini_attention.memory.inject import new_cache
 from infini_attention.model.adapters import LoraAdapter
 from infini_attention.model.recipe import RERANKER_WEIGHTS, file_in
 from infini_attention.qa.reranker import Reranker, load_reranker
@@ -18,23 +18,16 @@ from infini_attention.train.tasks import BatchShape
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models import FAMILIES, VOCABULARY, Model, base_model, decoder_of, losses_of, merged, small_config, stir
+from models import FAMILIES, VOCABULARY, Model, base_model, decoder_of, ids, losses_of, memory_model, merged
 
 PLAN = BatchShape(1, 2, 8, 2)
-
-
-def ids(tokens: int, seed: int) -> list[int]:
-    return torch.randint(VOCABULARY, (tokens,), generator=torch.Generator().manual_seed(seed)).tolist()
 
 
 PASSAGES, QUESTIONS = [ids(9, 1), ids(4, 2), ids(12, 3)], [ids(5, 4), ids(2, 5)]
 
 
 def model_of(family: str = "llama") -> Model:
-    model = base_model(family)
-    inject(model, small_config())
-    stir(model)
-    return model
+    return memory_model(family, dtype=torch.float32)
 
 
 def reranker_of(model: Model, layers: int = 1) -> Reranker:

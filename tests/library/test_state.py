@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import functools
 import hashlib
 import io
@@ -121,25 +120,6 @@ def test_every_part_of_the_header_is_under_its_digest(tmp_path: Path) -> None:
         path = tmp_path / "state.safetensors"
         save_file(state.tensors, path, {HEADER: json.dumps({**state.header(), key: value})})
         with pytest.raises(StateError):
-            MemoryState.load(path)
-
-
-def test_altered_added_and_missing_tensors_are_refused(tmp_path: Path) -> None:
-    state, path = state_of(), tmp_path / "state.safetensors"
-    header = {HEADER: json.dumps(state.header())}
-    name = "layers.0.matrix"
-    altered = state.tensors[name].clone()
-    altered[0, 0, 0, 0] += 1e-3
-    for tensors in (
-        {**state.tensors, name: altered},
-        {**state.tensors, name: state.tensors[name].double()},
-        {**state.tensors, name: state.tensors[name].transpose(1, 2).contiguous()},
-        {**state.tensors, "extra": altered},
-        {key: tensor for key, tensor in state.tensors.items() if key != name},
-        {key: tensor for key, tensor in state.tensors.items() if key != OPEN_IDS},
-    ):
-        save_file(tensors, path, header)
-        with pytest.raises(StateError, match="damaged"):
             MemoryState.load(path)
 
 
@@ -277,12 +257,6 @@ def test_another_version_is_refused_with_both_numbers(form: str, tmp_path: Path)
         MemoryState.load(path)
 
 
-def test_another_format_is_refused(tmp_path: Path) -> None:
-    save_file(state_of().tensors, tmp_path / "s", {HEADER: json.dumps({**state_of().header(), "format": "x"})})
-    with pytest.raises(StateError, match="not a memory state"):
-        MemoryState.load(tmp_path / "s")
-
-
 @pytest.mark.parametrize("what", ["missing", "folder"])
 def test_what_cannot_be_read_is_a_state_error(what: str, tmp_path: Path) -> None:
     path = tmp_path if what == "folder" else tmp_path / "missing.pt"
@@ -305,24 +279,6 @@ def test_only_the_owner_may_read_a_state(form: str, tmp_path: Path) -> None:
         os.umask(old)
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_full_disk_leaves_the_old_state_intact(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "state.pt"
-    state_of().save(path)
-    before = path.read_bytes()
-
-    def full(*args: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, call, full)
-        with pytest.raises(InfiniError, match="no space left") as caught:
-            state_of("linear").save(path)
-    two_lines(caught.value)
-    assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["state.pt"]
-
-
 def test_the_file_is_on_disk_before_it_takes_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     real_sync, real_replace = os.fsync, os.replace
@@ -340,11 +296,6 @@ def test_the_file_is_on_disk_before_it_takes_the_name(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os, "replace", replace)
     state_of().save(tmp_path / "state.pt")
     assert order[:2] == ["sync", "replace"]
-
-
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InfiniError, match="cannot be written"):
-        state_of().save(tmp_path / "nowhere" / "state.pt")
 
 
 @pytest.mark.parametrize("part", ["base", "adapter", "config"])

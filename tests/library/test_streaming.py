@@ -14,7 +14,6 @@ from infini_attention.memory.cache import InfiniCache
 from infini_attention.memory.inject import inject, new_cache
 from infini_attention.memory.open_segment import SeenSigns
 from infini_attention.memory.reading import Reading
-from infini_attention.memory.rules import Memory
 from torch import Tensor
 
 from models import (
@@ -79,60 +78,6 @@ def test_any_split_gives_the_same_memories_and_logits(
     torch.testing.assert_close(logits, whole, **TIGHT)
     assert_same_memories(cache, whole_cache)
     assert (cache.segments, cache.open_tokens) == divmod(tokens, SEGMENT)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_token_by_token_equals_whole(family: str) -> None:
-    model, ids = model_of(family), text(3 * SEGMENT + 3)
-    (single, single_cache), (whole, whole_cache) = stream(model, ids, [1] * ids.shape[1]), stream(model, ids, [])
-    torch.testing.assert_close(single, whole, **TIGHT)
-    assert_same_memories(single_cache, whole_cache)
-
-
-@pytest.mark.parametrize("segments", [1, 3])
-def test_a_prompt_of_exactly_n_segments_is_written_once(segments: int) -> None:
-    model = model_of("llama", "linear")
-    ids = text(segments * SEGMENT)
-    _, cache = stream(model, ids, [])
-    assert (cache.segments, cache.open_tokens, cache.tokens) == (segments, 0, segments * SEGMENT)
-    assert all(layer.pending == [] and layer.previous is None for layer in cache.memories.values())
-    # z of the first layer is the sum of all its mapped keys: each token counted once.
-    written = keys_of_layer_0(model, ids)
-    layer = cache.memories[0].memory
-    assert layer is not None and layer.norm is not None
-    torch.testing.assert_close(layer.norm, naive.sigma(written).sum(2), **TIGHT)
-    # What follows does not write the last segment again.
-    before = memory_tensors(cache)
-    logits_of(model, text(3), cache)
-    assert all(torch.equal(a, b) for a, b in zip(before, memory_tensors(cache), strict=True))
-
-
-def keys_of_layer_0(model: Model, ids: Tensor) -> Tensor:
-    """Memory keys that the first layer writes for a text, ``[B, H, T, D]``."""
-    written = []
-    for start in range(0, ids.shape[1], SEGMENT):
-        cache = InfiniCache(decoder_of(model).config, small_config(segment_length=1000))
-        logits_of(model, ids[:, start : start + SEGMENT], cache)
-        written.append(cache.memories[0].pending[0].keys)
-    return torch.cat(written, 2)
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_memories_are_what_the_naive_rules_write_segment_by_segment(rule: str) -> None:
-    model = model_of("qwen3", rule)
-    cache = InfiniCache(decoder_of(model).config, small_config(segment_length=1000, update_rule=rule))
-    memory: Memory | None = None
-    for number in range(3):
-        logits_of(model, text(SEGMENT, seed=number), cache)
-        (write,) = cache.memories[1].pending
-        if memory is None:
-            zeros = torch.zeros(1, 2, 8, 8, dtype=torch.float64)
-            memory = Memory(zeros, None if rule == "deltanet" else zeros[..., 0])
-        memory = naive.update(rule, memory, write)
-        cache.close_segment()
-        held = cache.memories[1].memory
-        assert held is not None
-        torch.testing.assert_close(held.matrix, memory.matrix, **TIGHT)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -248,76 +193,6 @@ def test_a_later_token_never_changes_an_earlier_logit(family: str, gate: str) ->
         assert not torch.equal(logits[:, place], whole[:, place])
 
 
-def test_batch_rows_do_not_meet() -> None:
-    model, ids = model_of("llama"), text(3 * SEGMENT, batch=3)
-    together = logits_of(model, ids)
-    for row in range(3):
-        torch.testing.assert_close(logits_of(model, ids[row : row + 1]), together[row : row + 1], **TIGHT)
-
-
-@pytest.mark.parametrize("gate", GATES)
-def test_query_heads_read_the_memory_of_their_own_kv_head(gate: str) -> None:
-    # Four query heads on two KV heads: the second KV head belongs to the query heads 2 and 3, not to 1 and 3.
-    model = model_of("llama", gate=gate)
-    _, cache = stream(model, text(SEGMENT), [])
-    attention = decoder_of(model).layers[0].self_attn
-    outputs: list[Tensor] = []
-    handle = attention.o_proj.register_forward_pre_hook(lambda module, args: outputs.append(args[0]))
-    for change in (0.0, 1.0):
-        other = cache.fork()
-        memory = other.memories[0].memory
-        assert memory is not None
-        matrix = memory.matrix.clone()
-        matrix[:, 1] += change
-        other.memories[0].memory = memory._replace(matrix=matrix)
-        logits_of(model, text(2), other)
-    handle.remove()
-    moved = (outputs[0] - outputs[1]).reshape(1, 2, 4, 8).abs().amax((0, 1, 3)) > 0
-    assert moved.tolist() == [False, False, True, True]
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_memory_keys_know_no_position(family: str) -> None:
-    model = memory_model(family, key_shift=False)
-    ids = text(SEGMENT - 1)
-    ids[:, [1, 3, 6]] = 17
-    cache = new_cache(model)
-    logits_of(model, ids, cache)
-    (write,) = cache.memories[0].pending
-    for stretch in (write.keys, write.values):
-        torch.testing.assert_close(stretch[:, :, 1], stretch[:, :, 3], **TIGHT)
-        torch.testing.assert_close(stretch[:, :, 1], stretch[:, :, 6], **TIGHT)
-        assert not torch.allclose(stretch[:, :, 1], stretch[:, :, 2])
-
-
-def test_memory_queries_know_no_position() -> None:
-    model = memory_model(base={"layers": 1})
-    path = decoder_of(model).layers[0].self_attn.infini
-    _, cache = stream(model, text(SEGMENT), [])
-    seen: list[Tensor] = []
-    handle = path.register_forward_pre_hook(lambda module, args: seen.append(args[0].query))
-    logits_of(model, torch.tensor([[5, 17, 3, 17]]), cache)
-    handle.remove()
-    torch.testing.assert_close(seen[0][:, 1], seen[0][:, 3], **TIGHT)
-
-
-def test_the_key_shift_sees_the_token_before_but_never_over_a_border() -> None:
-    model = memory_model()
-    for piece_sizes in ([], [1] * 20, [3, 2]):
-        first, second = text(2 * SEGMENT), text(2 * SEGMENT)
-        second[:, SEGMENT - 1] = first[:, SEGMENT - 1] % 60 + 1
-        keys = []
-        for ids in (first, second):
-            _, cache = stream(model, ids[:, : 2 * SEGMENT - 1], piece_sizes)
-            keys.append(torch.cat([write.keys for write in cache.memories[0].pending], 2))
-        assert torch.equal(keys[0][:, :, 0], keys[1][:, :, 0])
-    second = first.clone()
-    second[:, 3] = first[:, 3] % 60 + 1
-    one, two = keys_of_layer_0(model, first)[0, 0], keys_of_layer_0(model, second)[0, 0]
-    moved = (one - two).abs().amax(-1) > 1e-9
-    assert moved.nonzero().flatten().tolist() == [3, 4]
-
-
 @pytest.mark.parametrize("layers", [(0,), (1,), (0, 2)])
 def test_only_the_chosen_layers_carry_a_memory(layers: tuple[int, ...]) -> None:
     model = memory_model(base={"layers": 3}, layers=layers)
@@ -362,27 +237,6 @@ def test_a_half_precision_base_reads_a_long_text_without_nan_or_drift_from_its_f
     assert ((after.norm - before) > 0.5).all()
 
 
-def test_padding_and_custom_masks_are_refused() -> None:
-    model, ids = model_of("llama"), text(6, batch=2)
-    mask = torch.ones_like(ids)
-    with torch.no_grad():
-        assert model(input_ids=ids, attention_mask=mask).logits.shape[:2] == (2, 6)
-    for place in (0, 5):
-        padded = mask.clone()
-        padded[1, place] = 0
-        with pytest.raises(ValueError, match="no padding"):
-            model(input_ids=ids, attention_mask=padded)
-    with pytest.raises(ValueError, match="no padding and no custom masks"):
-        model(input_ids=ids, attention_mask=torch.ones(2, 1, 6, 6))
-
-
-def test_another_kind_of_cache_is_refused() -> None:
-    from transformers import DynamicCache
-
-    with pytest.raises(ValueError, match="new_cache"):
-        model_of("llama")(input_ids=text(3), past_key_values=DynamicCache())
-
-
 def test_a_cache_of_another_path_is_not_closed_over_its_room() -> None:
     cache = new_cache(model_of("llama"))
     with pytest.raises(ValueError, match="do not fit"):
@@ -403,18 +257,6 @@ def test_hidden_states_are_joined_over_segments() -> None:
         outputs = model(input_ids=ids, output_hidden_states=True)
     assert [tuple(h.shape) for h in outputs.hidden_states] == [(1, 19, 32)] * 3
     torch.testing.assert_close(model.get_output_embeddings()(outputs.hidden_states[-1]), outputs.logits, **TIGHT)
-
-
-def test_a_fork_goes_on_by_itself() -> None:
-    for family in FAMILIES:
-        model, ids = model_of(family), text(2 * SEGMENT + 5)
-        _, cache = stream(model, ids[:, : SEGMENT + 3], [])
-        before = [tensor.clone() for tensor in memory_tensors(cache)]
-        other = cache.fork()
-        first = logits_of(model, ids[:, SEGMENT + 3 :], other)
-        assert (cache.open_tokens, cache.segments) == (3, 1)
-        assert all(torch.equal(a, b) for a, b in zip(before, memory_tensors(cache), strict=True))
-        assert torch.equal(logits_of(model, ids[:, SEGMENT + 3 :], cache), first)
 
 
 def test_an_n_gram_is_known_by_its_tokens_and_their_order() -> None:

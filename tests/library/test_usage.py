@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
 from infini_attention.evaluate.gate_usage import gate_scores, usage
-from infini_attention.memory.config import InfiniConfig
-from infini_attention.memory.inject import inject, injection
 from infini_attention.memory.parameters import memory_paths
-from infini_attention.model.loading import Loaded
 
-from models import SEGMENT, VOCABULARY, base_model, small_config
-
-
-@dataclasses.dataclass
-class Tiny:
-    """As much of a loaded model as is needed."""
-
-    model: Any
-    memory = True
-
-    @property
-    def config(self) -> InfiniConfig:
-        record = injection(self.model)
-        assert record is not None
-        return record.config
-
-    engine = Loaded.engine
-
-
-def tiny(**changes: Any) -> Loaded:
-    model = base_model()
-    inject(model, small_config(**changes))
-    return cast(Loaded, Tiny(model))
-
+from models import SEGMENT, VOCABULARY, tiny_loaded
 
 IDS = torch.randint(VOCABULARY, (3 * SEGMENT + 2,), generator=torch.Generator().manual_seed(0)).tolist()
 
 
 def test_a_head_with_a_shut_gate_uses_nothing_and_the_others_do() -> None:
-    loaded = tiny()
+    loaded = tiny_loaded()
     with torch.no_grad():
         memory_paths(loaded.model)[1].gate_bias[2] = -1e4
     shares = usage(loaded, IDS)
@@ -54,12 +27,12 @@ def test_a_head_with_a_shut_gate_uses_nothing_and_the_others_do() -> None:
 
 
 def test_wider_gates_make_larger_shares() -> None:
-    narrow, wide = (usage(tiny(gate_bias=bias), IDS) for bias in (-4.0, 2.0))
+    narrow, wide = (usage(tiny_loaded(gate_bias=bias), IDS) for bias in (-4.0, 2.0))
     assert bool((wide > narrow).all())
 
 
 def test_only_tokens_with_a_memory_behind_them_count() -> None:
-    loaded = tiny()
+    loaded = tiny_loaded()
     both = usage(loaded, IDS[: 3 * SEGMENT]) * 2 - usage(loaded, IDS[: 2 * SEGMENT])
     engine = loaded.engine()
     engine.read(IDS[: 2 * SEGMENT])
@@ -80,5 +53,5 @@ def test_only_tokens_with_a_memory_behind_them_count() -> None:
 
 
 def test_gate_scores_are_the_papers() -> None:
-    loaded = tiny(update_rule="delta", gate="convex", gate_bias=1.5)
+    loaded = tiny_loaded(update_rule="delta", gate="convex", gate_bias=1.5)
     torch.testing.assert_close(gate_scores(loaded), torch.full((2, 4), 1.5).sigmoid())

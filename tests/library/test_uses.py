@@ -25,17 +25,21 @@ from transformers import AutoModelForCausalLM, MixtralConfig
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from models import RULES, SEGMENT, VOCABULARY, Model, base_model, logits_of, memory_model, small_config, stir, text
+from models import (
+    RULES,
+    SEGMENT,
+    VOCABULARY,
+    Model,
+    base_model,
+    logits_of,
+    memory_model,
+    small_config,
+    text,
+    with_path,
+)
 
 LONG = 2 * SEGMENT + 5
 SEEN: dict[str, Any] = {"ngrams": (2,), "key_state_layers": (0, 1), "value_state_layers": (1,)}
-
-
-def with_path(base: Model, **changes: Any) -> Model:
-    model = copy.deepcopy(base)
-    inject(model, small_config(**changes))
-    stir(model)
-    return model
 
 
 @pytest.mark.parametrize("asked", [None, True, False])
@@ -145,13 +149,6 @@ def test_attention_weights_are_those_of_the_segments(family: str) -> None:
     # A block is what the base gives for the segment alone, as far as the first layer goes: memory comes after it.
     alone = base(ids[:, SEGMENT : 2 * SEGMENT], output_attentions=True).attentions[0]
     torch.testing.assert_close(whole.attentions[0][:, :, SEGMENT : 2 * SEGMENT, SEGMENT : 2 * SEGMENT], alone)
-
-
-@pytest.mark.parametrize("family", ["llama", "mistral", "gemma3", "qwen3"])
-def test_an_eager_base_keeps_its_bits(family: str) -> None:
-    base = eager(family)
-    model, ids = with_path(base), text(SEGMENT, batch=2)
-    assert torch.equal(logits_of(model, ids), logits_of(base, ids))
 
 
 @pytest.mark.parametrize("options", [{"return_dict": False}, {"output_hidden_states": True}, {"logits_to_keep": 2}])

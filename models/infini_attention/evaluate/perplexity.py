@@ -1,4 +1,4 @@
-"""What memory is worth on running text: the loss on a last segment by what stands behind it, and that of a whole text."""
+"""What memory is worth on running text: the loss on it by position."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..memory.cache import InfiniCache
-from ..memory.inject import memory_off
 from ..model.loading import Loaded
 from .hay import corpus_of
 from .probes import Record, Scores, Series, System
@@ -163,49 +161,6 @@ def losses(system: System, model: PreTrainedModel, ids: Tensor, length: int) -> 
         logits = model.get_output_embeddings()(hidden[: len(wanted)]).float()
         parts.append(F.cross_entropy(logits, wanted, reduction="none").cpu())
     return torch.cat(parts)
-
-
-@torch.inference_mode()
-def last_segment(loaded: Loaded, windows: Sequence[Tensor], segments: int, length: int) -> list[Scores]:
-    """Scores the last segment of each window by what stands behind it.
-
-    Args:
-        loaded: the model.
-        windows: at least two stretches of ``segments * length + 1`` token ids, neighbours of different texts: each
-            lends its memory to the one before it.
-        segments: segments in a window.
-        length: tokens of a segment; no more than the model's have.
-
-    Returns:
-        Mean nats a token of each window: the segment ``alone``, with the memory of its ``own`` text, with that of an
-        ``other`` one, and with plain attention of the base over ``all`` segments.
-    """
-    device = loaded.placement.device
-    rows = [window.to(device)[None] for window in windows]
-    memories = [_read(loaded, row[0, : (segments - 1) * length], length) for row in rows]
-    nats: dict[str, list[float]] = {"alone": [], "own": [], "other": [], "all": []}
-    for number, row in enumerate(rows):
-        last, labels = row[:, (segments - 1) * length : -1], row[0, (segments - 1) * length + 1 :]
-        with memory_off(loaded.model):
-            nats["alone"].append(_loss(loaded, last, labels, None))
-            nats["all"].append(_loss(loaded, row[:, :-1], labels, None))
-        nats["own"].append(_loss(loaded, last, labels, memories[number]))
-        nats["other"].append(_loss(loaded, last, labels, memories[(number + 1) % len(memories)]))
-    return [Scores({"behind": name}, tuple(found)) for name, found in nats.items()]
-
-
-def _read(loaded: Loaded, ids: Tensor, length: int) -> InfiniCache:
-    engine = loaded.engine()
-    for segment in ids.split(length):
-        engine.read(segment)
-        engine.close()
-    return engine.cache
-
-
-def _loss(loaded: Loaded, ids: Tensor, labels: Tensor, memory: InfiniCache | None) -> float:
-    cache = None if memory is None else memory.fork()
-    logits = loaded.model(input_ids=ids, past_key_values=cache, logits_to_keep=len(labels)).logits[0]
-    return float(F.cross_entropy(logits.float(), labels))
 
 
 def cache_bytes(model: PreTrainedModel, tokens: int) -> int:
