@@ -61,3 +61,13 @@ def test_of_a_row_only_the_cell_that_is_asked_for_is_read() -> None:
     (row,) = [one for one in passages([KeptText("t", (Block(REGIONS, 2),))]) if "South" in one.text]
     assert nearest_cells(row, "What was South's figure in 2022?").told == "The 2022 of South is 97.6."
     assert nearest_cells(row, "What of South?").told == row.told
+
+
+def test_cells_are_told_apart_by_the_stems_of_the_documents_language() -> None:
+    towns = "Ort\tHäuser\tBäume\nBonn\t12\t30\nTrier\t9\t14"
+    story = "Der Müller ging am Morgen zum Fluss und sah ein Boot, das am Ufer lag. Er nahm die Lampe und wartete. " * 5
+    found = passages([KeptText("t", (Block(story, 1), Block(towns, 2)))], words=8)
+    search = Search(found)
+    row = next(one for one in found if "Bonn" in one.told)
+    assert search.language == "de"
+    assert nearest_cells(row, "Und jedes Haus in Bonn?", search.language).told == "The Häuser of Bonn is 12."

@@ -189,6 +189,13 @@ def test_an_empty_letter_is_told_without_a_line_of_the_libraries(tmp_path: Path)
     assert (done.stdout, done.stderr) == ("", "")
 
 
+@pytest.mark.parametrize("name", ["navheader", "top nav", "breadcrumb"])
+def test_navigation_is_known_by_its_class(tmp_path: Path, name: str) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(f'<body class="nav"><div class="{name}">Prev Next</div><p class="navy">The text stays.</p></body>')
+    assert load_document(str(page)).text.strip() == "The text stays."
+
+
 def test_what_a_reader_does_not_see_is_left_out_and_counted(tmp_path: Path) -> None:
     page = (
         '<html><body><nav><a href="/">Home</a></nav><p>See <a href="https://x/Foo_(bar)">the page</a> and note'

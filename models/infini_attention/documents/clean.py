@@ -20,10 +20,12 @@ from .page_lines import PageLine, plain_lines
 from .running import bare_numbers, chapter_lines, printed_numbers, running_lines
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_HYPHENS = ("-", "\u2010")
 _LINE_END = re.compile(r"([^\W\d_]+)[-\u2010]$")
 _LINE_START = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LIST_ITEM = re.compile(r"(?:[•◦▪‣–—*-]|[0-9]{1,3}[.)]|\(?[a-z0-9]{1,2}\))\s+\S")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’»)\]]{0,5}$")
+_LONGEST_END = 6
 # Words behind a hyphen that is no break: `pre- and post-war`.
 _CONJUNCTIONS = frozenset(("and", "or", "to", "und", "oder", "bis", "et", "ou", "y", "o", "e", "en", "of", "och"))
 # How counts are told, in this order.
@@ -151,15 +153,20 @@ def _normalised(given: Sequence[str | Sequence[PageLine]]) -> tuple[list[list[Pa
     for page in given:
         lines = plain_lines(page) if isinstance(page, str) else page
         text = "\n".join(line.text for line in lines)
-        ligatures += sum(text.count(ligature) for ligature in LIGATURES)
+        ligatures += 0 if text.isascii() else sum(map(text.count, LIGATURES))
         plain, count = normalise(text)
         removed += count
         texts = plain.split("\n")
         if len(texts) == len(lines):
-            lines_of.append([replace(line, text=part) for line, part in zip(lines, texts, strict=True)])
+            lines_of.append([_saying(line, part) for line, part in zip(lines, texts, strict=True)])
         else:
             lines_of.append([PageLine(part) for part in texts])
     return lines_of, removed, ligatures
+
+
+def _saying(line: PageLine, text: str) -> PageLine:
+    """A line with another text. Most lines of a document say what they said before: these are not made again."""
+    return line if line.text == text else replace(line, text=text)
 
 
 def _drop(lines_of: list[list[PageLine]], doomed: Iterable[tuple[int, int]]) -> list[str]:
@@ -181,7 +188,7 @@ def _without_marks(lines: list[PageLine]) -> tuple[list[PageLine], list[str]]:
             added -= 1
         else:
             left -= 1
-            kept.append(replace(lines[left], text=text))
+            kept.append(_saying(lines[left], text))
     return kept[::-1], taken
 
 
@@ -217,7 +224,8 @@ def _unwrap(
 
 def _append(pieces: list[str], previous: PageLine, line: PageLine, separator: str, words: Mapping[str, int]) -> int:
     """Add a line to a paragraph; return how many words were joined."""
-    end, start = _LINE_END.search(previous.text), _LINE_START.match(line.text)
+    hyphen = previous.text.endswith(_HYPHENS)
+    end, start = (_LINE_END.search(previous.text), _LINE_START.match(line.text)) if hyphen else (None, None)
     if previous.row and line.row:
         pieces += ["\n", line.text]
         return 0
@@ -242,7 +250,7 @@ def _starts_paragraph(above: PageLine, below: PageLine, width: int) -> bool:
         return True
     if above.row:
         return False
-    ended = _SENTENCE_END.search(previous) is not None
+    ended = _SENTENCE_END.search(previous[-_LONGEST_END:]) is not None
     if is_chapter_heading(previous) or (is_chapter_heading(line) and (ended or len(previous) < 0.8 * width)):
         return True
     if len(previous) < 0.8 * width and ended:

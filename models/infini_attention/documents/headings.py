@@ -189,8 +189,10 @@ def _on_page(lines: Sequence[PageLine], body: float, bold_tells: bool) -> dict[i
 
 def _is_heading(line: PageLine, body: float, bold_tells: bool) -> bool:
     text = line.text
-    letters = sum(1 for letter in text if letter.isalpha())
-    if line.row or letters < 3 or len(text) > _LONGEST_HEADING or text[-1] in ",;-" or 2 * letters < len(text):
+    if line.row or not 0 < len(text) <= _LONGEST_HEADING or text[-1] in ",;-":
+        return False
+    letters = sum(map(str.isalpha, text))
+    if letters < 3 or 2 * letters < len(text):
         return False
     numbered = _NUMBER.fullmatch(text)
     title = numbered["title"] if numbered else text
@@ -204,7 +206,7 @@ def _is_heading(line: PageLine, body: float, bold_tells: bool) -> bool:
 
 
 def _plain(text: str) -> str:
-    return "".join(letter for letter in text.casefold() if letter.isalnum())
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 __all__ = ["Title", "find_titles"]

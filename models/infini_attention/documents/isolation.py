@@ -21,6 +21,8 @@ from ..errors import InputError, UsageFailure
 from .extracted import Locked
 
 _START = "import sys; sys.path[:] = {path!r}; from {package}.parsing_process import main; main()"
+# numpy would set memory aside for a thread on each core, of which many machines have more than the bound allows.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 _ERRORS = {"InputError": InputError, "UsageFailure": UsageFailure}
 
 
@@ -61,7 +63,7 @@ def run(job: str, request: Mapping[str, Any], data: bytes, isolation: Isolation)
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         # Passwords are not for what a stranger's document may make of a parser.
-        env={name: value for name, value in os.environ.items() if not name.startswith("INFINI_")},
+        env={name: value for name, value in os.environ.items() if not name.startswith("INFINI_")} | _ONE_THREAD,
         start_new_session=True,  # Ctrl-C is for this process, which then ends the other.
     )
     assert process.stdin is not None and process.stdout is not None

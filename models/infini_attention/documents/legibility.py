@@ -42,7 +42,8 @@ def garbage(text: str) -> float:
     solid = sum(map(len, text.split()))
     if not solid:
         return 0.0
-    named = sum(len(name) for name in _GLYPH_NAMES.findall(text))
+    # Most pages have no sign that such a name could begin with.
+    named = sum(len(name) for name in _GLYPH_NAMES.findall(text)) if "/" in text or "(cid:" in text else 0
     odd = 0
     if not text.isascii() or not text.isprintable():
         rare = Counter(text)
@@ -65,7 +66,7 @@ def _doubt(text: str) -> float:
         glued = sum(len(word) for word in words if len(word) > _LONGEST_WORD and word.isascii())
         worst = max(worst, glued / letters)
     if len(words) >= _FEWEST_WORDS:
-        foreign = [word for word in words if _NOT_LATIN.search(word)]
+        foreign = [word for word in words if _NOT_LATIN.search(word)] if _NOT_LATIN.search(text) else []
         mixed = sum(1 for word in foreign if len({_script(letter) for letter in word} - {None}) > 1)
         worst = max(worst, mixed / len(words), len(_LOOSE_ACCENT.findall(text)) / len(words))
     tokens = text.split()

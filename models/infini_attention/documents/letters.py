@@ -6,7 +6,6 @@ import re
 import unicodedata
 
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
-_TO_LETTERS = str.maketrans(LIGATURES)
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad]")
 # Forms of Arabic letters as they are drawn, which stand for the letters themselves.
@@ -33,6 +32,7 @@ _COMBINING = {
 _BEFORE = re.compile("([\u00a8\u02c6\u02dc\u00b8\u02c7\u02d8-\u02db\u02dd\u00af]) ?([^\\W\\d_])")
 _BEHIND = re.compile("([^\\W\\d_])([\u00a8\u02c6\u02dc\u00b8\u02c7\u02d8-\u02db\u02dd\u00af])")
 _INSIDE = re.compile("(?<=[^\\W\\d_])([\u00b4`])([aeiouyAEIOUY\u0131])(?![^\\W\\d_]{0,40}[\u00b4`'])")
+_ACCENT = re.compile(f"[{''.join(_COMBINING)}]")
 _DOTLESS = {"\u0131": "i", "\u0237": "j"}
 
 
@@ -43,7 +43,9 @@ def normalise(text: str) -> tuple[str, int]:
         The text, and how many control, direction, zero-width and soft-hyphen characters were removed from it.
     """
     text = text.replace("\r\n", "\n")
-    text = re.sub("[\r\v\f\x85\u2028\u2029]", "\n", text).translate(_TO_LETTERS)
+    text = re.sub("[\r\v\f\x85\u2028\u2029]", "\n", text)
+    for ligature, letters in LIGATURES.items():
+        text = text.replace(ligature, letters)
     # A soft hyphen at a line's end is a real break of a word; anywhere else it is not to be seen.
     text = re.sub("\u00ad[ \t]*(?=\n)", "-", text)
     text, directions = _BIDI.subn("", text)
@@ -64,6 +66,8 @@ def _even(line: str) -> str:
 
 def with_accents(text: str) -> str:
     """The text with spacing accents put on their letters: `Lemaˆıtre` becomes `Lemaître`."""
+    if _ACCENT.search(text) is None:
+        return text
     text = _BEFORE.sub(lambda match: _composed(match[2], match[1]) or match[0], text)
     text = _BEHIND.sub(lambda match: _composed(match[1], match[2]) or match[0], text)
     return _INSIDE.sub(lambda match: _composed(match[2], match[1]) or match[0], text)

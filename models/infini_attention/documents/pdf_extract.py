@@ -16,6 +16,7 @@ from .letters import normalise, with_accents
 from .ocr import recognise
 from .page_lines import PageLine
 from .pages import PageSelection
+from .pdf_streams import soundness
 from .pdf_tree import attempt
 
 # Above the first share of garbage the other backend is asked; above the second, what is left is no text.
@@ -73,7 +74,7 @@ def messages(data: bytes, request: Mapping[str, Any]) -> Iterator[Message]:
             "chosen": list(chosen),
             "outline": [asdict(item) for item in pair.outline()],
             "labels": {str(number): labels[number] for number in chosen if number in labels},
-            "repaired": first.repaired or (pair.pypdf is not None and pair.pypdf.repaired),
+            "repaired": pair.repaired,
         }
         skipped = set(request["skip"])
         for number in chosen:
@@ -128,33 +129,56 @@ class _Pair:
         self.ocr: str | None = request["ocr"]
         self.pypdf: PypdfPages | None = None
         self.pdfium: PdfiumPages | None = None
-        avoided = request["avoid"]
-        failures: list[InputError] = []
         openings: dict[str, Callable[[], Pages]] = {
             "pdfium": lambda: PdfiumPages(data, request["name"], request["password"]),
             "pypdf": lambda: PypdfPages(data, request["name"], request["password"]),
         }
-        names = [name for name in sorted(openings, key=lambda name: name != request["backend"]) if name != avoided]
-        opened: list[Pages] = []
-        for name in names:
-            try:
-                opened.append(openings[name]())
-            except InputError as error:
-                failures.append(error)
-        if not opened:
-            raise failures[0]
-        self.opened = opened
-        self.first = opened[0]
-        for pages in opened:
-            if isinstance(pages, PypdfPages):
-                self.pypdf = pages
-            elif isinstance(pages, PdfiumPages):
-                self.pdfium = pages
+        names = sorted(openings, key=lambda name: name != request["backend"])
+        self._closed = [openings[name] for name in names if name != request["avoid"]]
+        self._failures: list[InputError] = []
+        self.opened: list[Pages] = []
+        while self._closed and not self.opened:
+            self._open()
+        if not self.opened:
+            raise self._failures[0]
+        self.first = self.opened[0]
+        known = soundness(data) if self.pdfium is not None and not self.pdfium.repaired else None
+        self._whole = known is not None and known.sound
+        self._may_have_outline = known is None or known.outline or not known.sound
+        if not self._whole:
+            # Only pypdf tells what a page lost.
+            self.all()
+
+    def _open(self) -> None:
+        from .pdf_pdfium import PdfiumPages
+        from .pdf_pypdf import PypdfPages
+
+        try:
+            pages = self._closed.pop(0)()
+        except InputError as error:
+            self._failures.append(error)
+            return
+        self.opened.append(pages)
+        if isinstance(pages, PypdfPages):
+            self.pypdf = pages
+        elif isinstance(pages, PdfiumPages):
+            self.pdfium = pages
+
+    def all(self) -> list[Pages]:
+        """Every backend that opens the file; the one that was asked for first."""
+        while self._closed:
+            self._open()
+        return self.opened
+
+    @property
+    def repaired(self) -> bool:
+        """Whether the file was cut short, or its index is damaged."""
+        return self.first.repaired or (self.pypdf is not None and self.pypdf.repaired)
 
     def page(self, number: int) -> PageText:
         """The better text of a page, or what is recognised in its picture."""
         page = self._better(number)
-        whole = self.pypdf is None or self.pypdf.is_whole(number)
+        whole = self._whole or self.pypdf is None or self.pypdf.is_whole(number)
         if page.lines is not None and not whole:
             page = replace(page, partial=True) if page.text.strip() else PageText(None)
         unread = page.lines is not None and (page.scan or page.garbled or not page.text.strip())
@@ -168,7 +192,7 @@ class _Pair:
         page = self.first.page(number)
         rating = _rating(page)
         if rating > _SUSPICIOUS:
-            for other in self.opened[1:]:
+            for other in self.all()[1:]:
                 second = other.page(number)
                 if _rating(second) < _BETTER * rating:
                     page, rating = replace(second, scan=page.scan), _rating(second)
@@ -181,8 +205,8 @@ class _Pair:
     def outline(self) -> tuple[Bookmark, ...]:
         """The bookmarks, from the backend that knows more of their pages: a damaged page is not nowhere to both."""
         best = self.first.outline()
-        for other in self.opened[1:]:
-            if any(item.page is None for item in best) or not best:
+        if any(item.page is None for item in best) or (not best and self._may_have_outline):
+            for other in self.all()[1:]:
                 found = other.outline()
                 if _known(found) > _known(best):
                     best = found

@@ -10,8 +10,9 @@ from ..errors import InputError
 from .extracted import REPAIR_HINT, Bookmark, Locked, PageText
 from .page_lines import page_lines
 from .pdf_annotations import with_annotations
-from .pdf_pieces import Box, page_pieces
+from .pdf_pieces import Box
 from .pdf_repair import with_new_end
+from .pdf_runs import page_pieces
 from .pdf_tree import attempt, quiet
 
 if TYPE_CHECKING:

@@ -110,6 +110,8 @@ def printed_numbers(numbers: Sequence[int], lines_of: Lines, labels: Mapping[int
 
 def _heads(same: list[Place], numbers: Sequence[int], lines_of: Lines, with_text: Sequence[int]) -> list[Place]:
     """Of lines equal but for digits, those that are heads."""
+    if len(same) < _FEWEST_PAGES:
+        return []
     half = max(_FEWEST_PAGES, (len(with_text) + 1) // 2)
     if len(same) >= half and (agreeing := _numbers_agree(same, numbers, lines_of, half)):
         return agreeing

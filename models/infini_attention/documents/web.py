@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 _NO_TEXT = ("script", "style", "template", "noscript", "head", "iframe", "object", "svg", "canvas", "select", "button")
 _NAVIGATION = ("nav", "menu")
 _NAVIGATION_ROLES = frozenset(("navigation", "menu", "menubar", "search"))
+# What makers of manuals and web sites call it: a word of a class, whole.
+_NAVIGATION_CLASSES = frozenset(
+    ("nav", "navigation", "navbar", "navheader", "navfooter", "nav-panel", "breadcrumb", "breadcrumbs", "pagination")
+)
+_WHOLE = ("html", "body", "main", "article")
 _HIDING = re.compile(r"(?:display\s{0,5}:\s{0,5}none|visibility\s{0,5}:\s{0,5}hidden)", re.IGNORECASE)
 _EMPHASIS = ("b", "strong", "i", "em", "u", "s", "del", "strike", "mark", "tt", "code")
 _NOTE = re.compile(r"\[([0-9]{1,4}|[a-z*†‡])\]")
@@ -66,7 +71,10 @@ def simplify(soup: BeautifulSoup) -> int:
 def _unseen(soup: BeautifulSoup) -> Iterator[Tag]:
     for tag in soup.find_all(True):
         hidden = tag.has_attr("hidden") or _HIDING.search(str(tag.get("style") or ""))
-        if hidden or tag.name in _NAVIGATION or str(tag.get("role") or "") in _NAVIGATION_ROLES:
+        leads = tag.name in _NAVIGATION or str(tag.get("role") or "") in _NAVIGATION_ROLES
+        # A class of the whole page says how it looks.
+        named = tag.name not in _WHOLE and not _NAVIGATION_CLASSES.isdisjoint(tag.get_attribute_list("class"))
+        if hidden or leads or named:
             yield tag
 
 

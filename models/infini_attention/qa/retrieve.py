@@ -77,7 +77,7 @@ class Retriever:
             return []
         if hits[0].passage.cells:
             # What judges passages was trained on stories. Words tell the rows of a table, and its cells, apart.
-            row = Hit(nearest_cells(hits[0].passage, question), hits[0].score)
+            row = Hit(nearest_cells(hits[0].passage, question, self.search.language), hits[0].score)
             return self._with_evidence([row], question_ids)
         if self.reranker is None:
             found = self._with_evidence(hits, question_ids)

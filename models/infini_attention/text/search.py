@@ -23,6 +23,9 @@ class Search:
 
     Args:
         passages: Where to look, in any number.
+
+    Attributes:
+        language: The passages', as an ISO 639-1 code; None where it is not known.
     """
 
     def __init__(self, passages: Sequence[Passage]) -> None:
@@ -31,8 +34,8 @@ class Search:
         self.passages = passages
         # The heading's words help to find what stands under it.
         texts = [f"{passage.heading or ''} {passage.told}" for passage in passages]
-        self._language = language_of(" ".join(texts))
-        corpus = stems(texts, self._language)
+        self.language = language_of(" ".join(texts))
+        corpus = stems(texts, self.language)
         self._index = bm25s.BM25()
         self._usable = any(corpus)
         if self._usable:
@@ -46,7 +49,7 @@ class Search:
 
     def scores(self, question: str) -> list[float]:
         """How well each passage's words match; 0 for one that shares none."""
-        (words,) = stems([question], self._language)
+        (words,) = stems([question], self.language)
         if not self._usable or not words:
             return [0.0] * len(self.passages)
         return [float(score) for score in self._index.get_scores(words)]
@@ -75,10 +78,16 @@ def stems(texts: Sequence[str], language: str | None = None) -> list[list[str]]:
     return tokens
 
 
-def nearest_cells(passage: Passage, question: str) -> Passage:
-    """A table's row with only those cells that share most with a question; the whole row where none does."""
-    wanted = set(stems([question])[0])
-    shared = [len(wanted.intersection(words)) for words in stems(passage.cells)]
+def nearest_cells(passage: Passage, question: str, language: str | None = None) -> Passage:
+    """A table's row with only those cells that share most with a question; the whole row where none does.
+
+    Args:
+        passage: The row.
+        question: As it is asked.
+        language: Of the document, as for `stems`.
+    """
+    wanted = set(stems([question], language)[0])
+    shared = [len(wanted.intersection(words)) for words in stems(passage.cells, language)]
     most = max(shared)
     cells = tuple(cell for cell, count in zip(passage.cells, shared, strict=True) if count == most)
     return replace(passage, sentences=(replace(passage.sentences[0], told=cells),))
