@@ -7,6 +7,7 @@ name belongs there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,11 @@ from .sections import sections
 
 # Words of a section for each sentence of its note, and the most of them.
 WORDS_A_SENTENCE, MOST_SENTENCES = 130, 3
-# What a sentence counts that says nothing, and the length from which on a sentence counts the less, in words.
-SAYS_NOTHING, LONG = 0.3, 40
+# What a sentence counts that says nothing, and the lengths in words below and above which one counts the less: of a story's
+# short sentences, most tell a gesture.
+SAYS_NOTHING, SHORT, LONG = 0.3, 18, 40
+# What stands before a sentence and is no part of it: stars between scenes, the mark of an item.
+_ORNAMENT = re.compile(r"^(?:[*\u2022\u25e6\u2023\u2013\u2014-]+\s+)+")
 # Of a text's beginning, letters that tell its language.
 _SAMPLE = 20_000
 
@@ -39,7 +43,15 @@ class _Told:
     sentence: Sentence
     block: int
     text: str
+    # What it counts by beside what it shares with others.
     weight: float
+
+    @property
+    def grade(self) -> int:
+        """3 for a sentence that stands alone, 2 for one that leans on another, 1 for some words, 0 for what is none."""
+        if not is_whole(self.text):
+            return int(is_phrase(self.text))
+        return 2 if leans(self.text) else 3
 
 
 def take_notes(source: KeptText, focus: str | None = None) -> SourceNotes:
@@ -52,28 +64,24 @@ def take_notes(source: KeptText, focus: str | None = None) -> SourceNotes:
     language = language_of("\n".join(block.text for block in source.blocks)[:_SAMPLE])
     placed = [(number, one) for number, block in enumerate(source.blocks) for one in _sentences(block)]
     own = [_said(one) for _, one in placed]
+    found: list[Somebody] = []
+    told, says = own, [True] * len(own)
     if language in (None, parsing.LANGUAGE):
         parses = parsing.parsed(own)
         found = people(parses)
-        told = with_names(own, parses, found)
-        says = [parse.says for parse in parses]
-    else:
-        found, told, says = [], own, [True] * len(own)
-    every = [
-        _Told(
-            one,
-            number,
-            text if one.speaker is None else f"{one.speaker}: {text}",
-            (1.0 if says_it else SAYS_NOTHING) * min(1.0, LONG / max(1, len(text.split()))),
-        )
-        for (number, one), text, says_it in zip(placed, told, says, strict=True)
-    ]
+        told, says = with_names(own, parses, found), [parse.says for parse in parses]
+    every = []
+    for (block, one), text, says_it in zip(placed, told, says, strict=True):
+        length = max(1, len(text.split()))
+        weight = (1.0 if says_it else SAYS_NOTHING) * min(1.0, LONG / length, length / SHORT)
+        every.append(_Told(one, block, text if one.speaker is None else f"{one.speaker}: {text}", weight))
+    # Slides have no sentences; in a text that has, what is none is a list of contents or an index.
+    least = 1 if all(one.grade < 2 for one in every) else 2
     taken, start = [], 0
     for chapter in chapters(source):
         end = start + len(chapter.blocks)
-        taken.append(
-            _chapter_notes(chapter, start, [one for one in every if start <= one.block < end], language, focus)
-        )
+        noted = _noted([one for one in every if start <= one.block < end], language, focus, least)
+        taken.append(_chapter_notes(chapter, start, noted))
         start = end
     return SourceNotes(source.name, language, tuple(taken), tuple(_person(one, placed) for one in found))
 
@@ -85,42 +93,32 @@ def _sentences(block: Block) -> list[Sentence]:
 def _said(sentence: Sentence) -> str:
     """A sentence as it is parsed: in a transcript without its speaker and without fillers."""
     if sentence.speaker is None:
-        return sentence.text
+        return _ORNAMENT.sub("", sentence.text) or sentence.text
     return without_fillers(sentence.text.removeprefix(f"{sentence.speaker}:"))
 
 
-def _chapter_notes(
-    chapter: Chapter, first: int, own: Sequence[_Told], language: str | None, focus: str | None
-) -> ChapterNotes:
+def _noted(own: Sequence[_Told], language: str | None, focus: str | None, least: int) -> list[tuple[Noted, ...]]:
+    """The notes on a chapter's sections, of sentences of this grade at least."""
     texts = [one.text for one in own]
     order = ranked(texts, focus, weights=[one.weight for one in own]) if own else []
     place = {number: rank for rank, number in enumerate(order)}
-    noted = []
+    found = []
     for section in sections([len(text.split()) for text in texts]):
-        whole = [number for number in section if is_whole(texts[number])]
-        # What leans on the sentence before it says little without that.
-        usable = [number for number in whole if not leans(texts[number])] or whole
-        usable = usable or [number for number in section if is_phrase(texts[number])]
+        best = max(own[number].grade for number in section)
+        if best < least:
+            continue
+        usable = sorted((number for number in section if own[number].grade == best), key=lambda number: place[number])
         words = sum(len(texts[number].split()) for number in section)
         most = min(MOST_SENTENCES, max(1, round(words / WORDS_A_SENTENCE)))
-        if usable:
-            best = sorted(usable, key=lambda number: place[number])
-            noted.append(
-                tuple(_noted(own[number]) for number in pick(texts, best, words, language=language, most=most))
-            )
-    span = chapter.span
-    return ChapterNotes(
-        chapter.title,
-        first,
-        first + len(chapter.blocks) - 1,
-        None if span is None else span.pages,
-        None if span is None else span.labels,
-        tuple(noted),
-    )
+        picked = [own[number] for number in pick(texts, usable, words, language=language, most=most)]
+        found.append(tuple(Noted(one.text, one.block, one.sentence.page, one.sentence.label) for one in picked))
+    return found
 
 
-def _noted(one: _Told) -> Noted:
-    return Noted(one.text, one.block, one.sentence.page, one.sentence.label)
+def _chapter_notes(chapter: Chapter, first: int, noted: Sequence[tuple[Noted, ...]]) -> ChapterNotes:
+    span, last = chapter.span, first + len(chapter.blocks) - 1
+    pages, labels = (None, None) if span is None else (span.pages, span.labels)
+    return ChapterNotes(chapter.title, first, last, pages, labels, tuple(noted))
 
 
 def _person(one: Somebody, placed: Sequence[tuple[int, Sentence]]) -> Person:

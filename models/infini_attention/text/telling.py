@@ -18,6 +18,8 @@ MOST_NAMES = 3
 LEAST_WORDS, LEAST_PHRASE, MOSTLY_LETTERS = 6, 3, 0.85
 # What an item of a list begins with.
 _NUMBERED = re.compile(r"^\W*(?:(?:[a-z]|[ivx]{1,4}|\d{1,3})[.)]\s+)?\W*")
+# What leads from a title to its page in a table of contents.
+_LEADERS = re.compile(r"\.\s?\.\s?\.\s?\.|(?:\s\.){3}")
 _QUOTES = re.compile(r"[\"\u201c\u201d\u201e\u00ab\u00bb]|(?:^|\s)['\u2018](?=\w)")
 _WORD = re.compile(r"[^\W\d_]+")
 # A sentence that begins with one of these leans on what stands before it.
@@ -70,4 +72,6 @@ def is_whole(sentence: str) -> bool:
 def is_phrase(text: str) -> bool:
     """Whether it is words, a few at least, as a line of slides is, and neither code nor figures."""
     letters = sum(letter.isalpha() or letter.isspace() or letter in ",.'\u2019-" for letter in text)
-    return len(_WORD.findall(text)) >= LEAST_PHRASE and letters >= MOSTLY_LETTERS * len(text)
+    return (
+        len(_WORD.findall(text)) >= LEAST_PHRASE and not _LEADERS.search(text) and letters >= MOSTLY_LETTERS * len(text)
+    )

@@ -14,6 +14,7 @@ _TURNS_EACH = 2
 _TURN = re.compile(r"\s*(?P<speaker>[^\W\d_][\w.'\u2019-]*(?: [\w.'\u2019()-]+){0,3}):(?:\s+(?P<said>.*))?", re.DOTALL)
 # What people say while they look for words, with the commas around it, and the spaces that some transcripts have before marks.
 _FILLER = re.compile(r"(?:,\s*)?\b(?:u+h+|u+m+|e+r+m*|m+-?h*m+|h+m+)\b(?:\s*,)?", re.IGNORECASE)
+_STUTTER = re.compile(r"\b(\w+)(?:[ ,]+\1\b)+", re.IGNORECASE)
 _SPACED = re.compile(r"\s+(?=[,.;:?!]|n't\b|'(?:s|m|re|ve|ll|d)\b)")
 
 
@@ -56,6 +57,7 @@ def _is_transcript(turns: Sequence[Turn], lines: int) -> bool:
 
 
 def without_fillers(said: str) -> str:
-    """Spoken words without "uh" and "um", and without spaces before marks."""
+    """Spoken words without "uh" and "um", words said twice in a row, and spaces before marks."""
     text = " ".join(_SPACED.sub("", _FILLER.sub("", said)).split()).lstrip(", ")
+    text = _STUTTER.sub(r"\1", text)
     return text[:1].upper() + text[1:]
