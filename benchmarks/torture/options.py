@@ -320,9 +320,14 @@ def faults(place: Place, *, whole: bool = True) -> tuple[int, list[str]]:
     """How many values were tried, and what was wrong; see `trials`."""
     wrong: list[str] = []
     everything = [*trials(place, whole=whole), *setting_trials(place)]
+    before = set(place.folder.iterdir())
     with prepared(place):
         for trial in everything:
             said = fault(trial, command(trial.arguments, trial.environment))
+            # A summary that was written to a file of that name would be an input of the next trial.
+            for path in set(place.folder.iterdir()) - before:
+                if path.is_file():
+                    path.unlink()
             if said is not None:
                 wrong.append(f"{trial.command} {trial.option}={trial.value[:40]!r}: {said}")
     return len(everything), wrong

@@ -61,9 +61,15 @@ def summarize(
     words, form, console = _words(length), settings.format, settings.console
     sources = expand(files or []) if memory is not None else options.inputs(ctx, files)
     selection = options.page_selection(pages)
+    model = options.named_model(ctx, settings)
+    if model is not None:
+        from infini_attention.model.recipe import find
+
+        # It is not loaded, but a name that is none is a mistake.
+        find(model)
     state = None if memory is None else open_state(memory)
     documents = open_documents(sources, selection, console, settings.pdf_backend, settings.ocr)
-    session = open_session(settings, console, state, options.named_model(ctx, settings), by_text=True, when_needed=True)
+    session = open_session(settings, console, state, model, by_text=True, when_needed=True)
     session.add(documents)
     with answer_file(output) as file:
         if session.all_texts:

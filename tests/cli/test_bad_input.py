@@ -100,15 +100,16 @@ def test_cut_and_altered_states(infini: Infini, state: Path, book: Path) -> None
 
 
 def test_unknown_model_device_and_dtype(infini: Infini, book: Path) -> None:
+    assert_error(infini("ask", "Who?", "-f", book, "--model", "nonesuch"), 4, "nonesuch", "smollm2-135m")
     assert_error(infini("summarize", book, "--model", "nonesuch"), 4, "nonesuch", "smollm2-135m")
     assert_error(infini("models", "show", "nonesuch"), 4, "nonesuch")
-    assert_error(infini("summarize", book, "--device", "cuda:77"), 2, "cuda:77")
-    assert_error(infini("summarize", book, "--device", "abacus"), 2, "abacus")
-    assert_error(infini("summarize", book, "--dtype", "fp1"), 2, "fp1")
-    assert_error(infini("summarize", book, "--weights", "int3"), 2, "int3")
-    assert_error(infini("summarize", book, "--weights", "int8", "--dtype", "bf16"), 2, "8 bits")
-    assert_error(infini("summarize", book, "--format", "xml"), 2, "xml")
-    assert_error(infini("summarize", book, "-q", "-v"), 2, "quiet")
+    assert_error(infini("ask", "Who?", "-f", book, "--device", "cuda:77"), 2, "cuda:77")
+    assert_error(infini("ask", "Who?", "-f", book, "--device", "abacus"), 2, "abacus")
+    assert_error(infini("ask", "Who?", "-f", book, "--dtype", "fp1"), 2, "fp1")
+    assert_error(infini("ask", "Who?", "-f", book, "--weights", "int3"), 2, "int3")
+    assert_error(infini("ask", "Who?", "-f", book, "--weights", "int8", "--dtype", "bf16"), 2, "8 bits")
+    assert_error(infini("ask", "Who?", "-f", book, "--format", "xml"), 2, "xml")
+    assert_error(infini("ask", "Who?", "-f", book, "-q", "-v"), 2, "quiet")
 
 
 def test_no_network_and_no_cached_model(
@@ -125,10 +126,10 @@ def test_no_network_and_no_cached_model(
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("INFINI_MODEL")
-    assert_error(infini("summarize", book), 4, "cannot be fetched", "network")
+    assert_error(infini("ask", "Who?", "-f", book), 4, "cannot be fetched", "network")
     assert_error(infini("models", "pull"), 4, "cannot be fetched")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    assert_error(infini("summarize", book, "--model", "nobody/nothing-at-all"), 4, "nobody/nothing-at-all")
+    assert_error(infini("ask", "Who?", "-f", book, "--model", "nobody/nothing-at-all"), 4, "nobody/nothing-at-all")
     # Locks stay, and are empty: to remove one that another process is about to take would let both in.
     left = [path for path in (tmp_path / "cache" / "models").iterdir() if path.suffix != ".lock"]
     assert left == []
@@ -143,7 +144,7 @@ def test_broken_recipe(infini: Infini, book: Path, tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     folder.mkdir()
     (folder / "recipe.toml").write_text("name = ")
-    assert_error(infini("summarize", book, "--model", folder), 4, "recipe")
+    assert_error(infini("ask", "Who?", "-f", book, "--model", folder), 4, "recipe")
     assert_error(
-        infini("summarize", book, "--model", write_recipe(folder, tmp_path / "nowhere")), 4, "cannot be loaded"
+        infini("ask", "Who?", "-f", book, "--model", write_recipe(folder, tmp_path / "nowhere")), 4, "cannot be loaded"
     )

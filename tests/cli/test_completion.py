@@ -67,7 +67,7 @@ def complete(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
         ("infini models show ", completion.recipes()),
         ("infini schema infini.v", ["infini.verify/1"]),
         ("infini schema ", schemas.names()),
-        ("infini prompts copy ", ["ask", "ask-passages", "note", "note-focus", "summarize"]),
+        ("infini prompts copy ", ["ask", "ask-passages", "summarize"]),
         # Where nothing is offered, the shell completes file names.
         ("infini read some", []),
         ("infini adapt --data te", []),

@@ -33,7 +33,7 @@ def hub(base_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
         yield served
 
 
-def test_a_hub_id_answers_and_summarises(base_folder: Path, tmp_path: Path) -> None:
+def test_a_hub_id_answers(base_folder: Path, tmp_path: Path) -> None:
     """In a process of its own, with the variable that people set."""
     (tmp_path / "book.txt").write_text(STORY)
     with Hub(NAME, base_folder) as served:
@@ -44,10 +44,10 @@ def test_a_hub_id_answers_and_summarises(base_folder: Path, tmp_path: Path) -> N
             INFINI_CACHE=str(tmp_path / "cache"),
             INFINI_CONFIG=os.devnull,
         )
-        command = [sys.executable, "-m", "infini_cli", "summarize", str(tmp_path / "book.txt"), "--model", NAME]
+        command = [sys.executable, "-m", "infini_cli", "ask", "-f", str(tmp_path / "book.txt"), "Who?", "--model", NAME]
         done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) >= 5
+    assert done.stdout.strip()
     assert NAME in done.stderr and "model hub" in done.stderr
     # It is not in a second cache as well.
     assert not [path for path in tmp_path.rglob("*.safetensors") if "cache/models" not in path.as_posix()]

@@ -63,9 +63,11 @@ def test_json_has_the_sentences_of_the_whole_and_of_the_chapters(infini: Infini,
         assert {one["text"] for one in chapter["sentences"]} <= own(number)
 
 
-def test_a_summary_loads_no_model(infini: Infini, book: Path, tmp_path: Path) -> None:
+def test_a_summary_loads_no_model(infini: Infini, book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = infini("summarize", book)
-    assert infini("summarize", book, "--model", tmp_path / "nowhere") == plain and plain.out
+    monkeypatch.setenv("INFINI_MODEL", str(book.parent / "nowhere"))
+    assert infini("summarize", book) == plain and plain.out
+    assert_error(infini("summarize", book, "--model", book.parent / "nowhere"), 4, "nowhere")
 
 
 def test_a_state_is_summarised_like_its_document(infini: Infini, book: Path, tmp_path: Path) -> None:

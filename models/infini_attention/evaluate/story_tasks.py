@@ -97,11 +97,8 @@ class SummaryTask(StoryTask):
     """Summaries, made as ``summarize`` makes them."""
 
     name: ClassVar[str] = "summary"
-    unit: ClassVar[str] = "geometric mean of ROUGE, and the share of sentences kept"
+    unit: ClassVar[str] = "geometric mean of ROUGE"
     systems: ClassVar[tuple[str, ...]] = ("memory",)
-
-    def settings(self, bench: Bench) -> dict[str, Any]:
-        return {**super().settings(bench), "prompt": prompts.fill("note", words=0, text="")}
 
     def draw(self, bench: Bench) -> Sequence[Series | Measured]:
         return [summaries(bench.loaded, load_stories(self.data), self.limit)]
