@@ -104,7 +104,7 @@ def test_sentences_that_name_somebody_tell_more_than_speech_and_pronouns() -> No
     assert named > plain > leaning > spoken
     # Written large everywhere, or small as often, is no name.
     assert telling(["See the Boat.", "A boat."])[0] == telling(["See the ship."])[0]
-    assert telling(["Don't row, Marta.", "The smith's boat."])[1] == plain
+    assert telling(["Don't row, Marta.", "The smith's boat sank."])[1] == plain
 
 
 def test_fragments_do_not_stand_for_a_chapter(infini: Infini, tmp_path: Path) -> None:

@@ -27,9 +27,8 @@ from .sections import sections
 
 # Words of a section for each sentence of its note, and the most of them.
 WORDS_A_SENTENCE, MOST_SENTENCES = 130, 3
-# What a sentence counts that says nothing, and the lengths in words below and above which one counts the less: of a story's
-# short sentences, most tell a gesture.
-SAYS_NOTHING, SHORT, LONG = 0.3, 18, 40
+# What a sentence counts that says nothing.
+SAYS_NOTHING = 0.3
 # What stands before a sentence and is no part of it: stars between scenes, the mark of an item.
 _ORNAMENT = re.compile(r"^(?:[*\u2022\u25e6\u2023\u2013\u2014-]+\s+)+")
 # Of a text's beginning, letters that tell its language.
@@ -72,9 +71,8 @@ def take_notes(source: KeptText, focus: str | None = None) -> SourceNotes:
         told, says = with_names(own, parses, found), [parse.says for parse in parses]
     every = []
     for (block, one), text, says_it in zip(placed, told, says, strict=True):
-        length = max(1, len(text.split()))
-        weight = (1.0 if says_it else SAYS_NOTHING) * min(1.0, LONG / length, length / SHORT)
-        every.append(_Told(one, block, text if one.speaker is None else f"{one.speaker}: {text}", weight))
+        shown = text if one.speaker is None else f"{one.speaker}: {text}"
+        every.append(_Told(one, block, shown, 1.0 if says_it else SAYS_NOTHING))
     # Slides have no sentences; in a text that has, what is none is a list of contents or an index.
     least = 1 if all(one.grade < 2 for one in every) else 2
     taken, start = [], 0

@@ -14,6 +14,8 @@ SPEECH = 0.1
 LEANING = 0.5
 NAME = 0.2
 MOST_NAMES = 3
+# Lengths in words below and above which a sentence counts the less: of a story's short sentences, most tell a gesture.
+SHORT, LONG = 18, 40
 # Words of a sentence and of a phrase, at least, and the share of letters in them.
 LEAST_WORDS, LEAST_PHRASE, MOSTLY_LETTERS = 6, 3, 0.85
 # What an item of a list begins with.
@@ -31,7 +33,7 @@ _LEANING = re.compile(
 
 
 def telling(sentences: Sequence[str]) -> list[float]:
-    """A weight for each sentence of a text: 1 for one that names nobody and leans on nothing.
+    """A weight for each sentence of a text: 1 for one that names nobody, leans on nothing and is neither short nor long.
 
     Args:
         sentences: In reading order.
@@ -45,7 +47,8 @@ def telling(sentences: Sequence[str]) -> list[float]:
             weight *= SPEECH
         if leans(sentence):
             weight *= LEANING
-        weights.append(weight)
+        length = max(1, len(sentence.split()))
+        weights.append(weight * min(1.0, LONG / length, length / SHORT))
     return weights
 
 
