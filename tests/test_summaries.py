@@ -15,7 +15,7 @@ from infini_attention.summary.repeats import pick
 from infini_attention.summary.sections import sections
 from infini_attention.summary.summarizer import BULLETS, NOTHING, OUTLINE, ChapterSummary, summary
 from infini_attention.summary.taking import take_notes
-from infini_attention.text.central import centrality, chosen, ranked
+from infini_attention.text.central import centrality, ranked
 from infini_attention.text.kept import KeptText
 from infini_attention.text.notes import SourceNotes
 from infini_attention.text.telling import is_phrase, is_whole
@@ -124,13 +124,6 @@ def test_centrality_is_the_walk_over_the_matrix_of_similarities(words: list[list
 
 def test_of_equals_the_first_stands_for_a_text() -> None:
     assert ranked(["Ann saw two ships burn near Rome.", "Ann saw two ships burn near Rome."] * 3) == [0, 1, 2, 3, 4, 5]
-
-
-def test_chosen_sentences_fit_and_keep_their_order() -> None:
-    sizes = [len(sentence) for sentence in SENTENCES]
-    assert chosen(ranked(SENTENCES), sizes, sum(sizes)) == [0, 1, 2, 3]
-    assert chosen(ranked(SENTENCES), sizes, sizes[0] + sizes[2]) == [0, 2]
-    assert chosen(ranked(SENTENCES), sizes, 3) == []
 
 
 @pytest.mark.parametrize(

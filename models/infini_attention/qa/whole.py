@@ -17,14 +17,14 @@ AS_OFTEN = 0.8
 MOST_PEOPLE = 6
 _TEXT = "book|novel|story|tale|text|document|article|paper|report|manual|contract|meeting|chapter|file|play|letter"
 _ABOUT = re.compile(
-    rf"\W*(?:what (?:is|was|are|were) (?:(?:this|the|it|that) ?)?(?:{_TEXT})?s? ?(?:all )?about"
+    rf"\W*(?:what(?:'s|\u2019s| is| was| are| were) (?:(?:this|the|it|that) ?)?(?:{_TEXT})?s? ?(?:all )?about"
     rf"|what happens in (?:this|the) (?:{_TEXT})"
     rf"|(?:please )?summari[sz]e (?:this|the|it)(?: whole)?(?: (?:{_TEXT}))?"
-    rf"|(?:what is|give me) (?:a|the) summary(?: of (?:this|the) (?:{_TEXT}))?)\W*",
+    rf"|(?:what(?:'s| is)|give me) (?:a|the) summary(?: of (?:this|the) (?:{_TEXT}))?)\W*",
     re.IGNORECASE,
 )
 _PEOPLE = re.compile(
-    rf"\W*(?:who|what) (?:is|was|are|were) (?:(?:the )?names? of )?(?:this|the)?(?: (?:{_TEXT}))?(?:'s|\u2019s)?"
+    rf"\W*(?:who|what)(?:'s|\u2019s| is| was| are| were) (?:(?:the )?names? of )?(?:this|the)?(?: (?:{_TEXT}))?(?:'s|\u2019s)?"
     r" ?(?P<main>main |central |leading |chief |most important )?"
     r"(?P<kind>protagonist|hero|heroine|characters?|persons?|people|figures?)(?:'s name|\u2019s name)?"
     rf"(?: (?:in|of) (?:this|the|it)(?: (?:{_TEXT}))?)?(?: called| named)?\W*",

@@ -93,21 +93,3 @@ def _asked_for(words: Sequence[Sequence[str]], focus: str | None, language: str 
     index = bm25s.BM25()
     index.index(words, show_progress=False)
     return np.asarray(index.get_scores(wanted), dtype=np.float64)
-
-
-def chosen(order: Sequence[int], sizes: Sequence[int], room: int) -> list[int]:
-    """Numbers of the most central sentences that fit into a room together, in reading order.
-
-    Args:
-        order: As `ranked` gives it.
-        sizes: What each sentence takes of the room.
-        room: How much there is.
-    """
-    if sum(sizes) <= room:
-        return sorted(order)
-    kept = []
-    for number in order:
-        if sizes[number] <= room:
-            kept.append(number)
-            room -= sizes[number]
-    return sorted(kept)
