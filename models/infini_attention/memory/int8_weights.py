@@ -15,7 +15,6 @@ from torch import Tensor
 # Outputs of a group. 64 float32 sums fill half of the registers of AVX2; more of them spill, fewer waste scales and indices.
 GROUP = 64
 _AT_ONCE = 4
-_weighted_sums = torch.ops.quantized.embedding_bag_byte_rowwise_offsets
 
 
 class Int8Weights:
@@ -46,9 +45,10 @@ class Int8Weights:
 
     def product(self, token: Tensor) -> Tensor:
         """``[N]`` float32, the outputs for the inputs of one token, ``[K]`` float32."""
-        found: Tensor = _weighted_sums(
-            self.table, self.numbers, self.firsts, False, 0, False, token.repeat(self.groups), None, False
-        )
+        # Looked up here: a build of torch without it can still import this.
+        weighted_sums = torch.ops.quantized.embedding_bag_byte_rowwise_offsets
+        weights = token.repeat(self.groups)
+        found: Tensor = weighted_sums(self.table, self.numbers, self.firsts, False, 0, False, weights, None, False)
         return found.view(-1)
 
 
