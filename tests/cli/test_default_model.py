@@ -44,10 +44,3 @@ def test_a_book_is_read_saved_and_asked(tmp_path: Path) -> None:
     assert asked.returncode == 0, asked.stderr
     assert b"Fish Street" in asked.stdout and b"p. 9, 3. Substitution" in asked.stdout
     assert state.read_bytes() == before
-
-
-def test_piped_text_is_summarised() -> None:
-    text = (ROOT / "samples" / "four-pounds-of-lead.md").read_bytes()[:3000]
-    done = _infini("summarize", "--length", "short", stdin=text)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) >= 10
