@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO, Any
 
-from infini_attention.documents.span import span_of
 from infini_attention.qa.cite import place_record
-from infini_attention.text.notes import SourceNotes
+from infini_attention.text.notes import Noted, SourceNotes
 
 from infini_cli.exits import one_line
 
@@ -32,16 +31,18 @@ def record(notes: Sequence[SourceNotes]) -> list[dict[str, Any]]:
                 {
                     "title": chapter.title,
                     **place_record(chapter.span),
-                    "sections": [
-                        [{"text": one.text, **place_record(span_of([one]))} for one in section]
-                        for section in chapter.sections
-                    ],
+                    "sections": [[sentence_record(one) for one in section] for section in chapter.sections],
                 }
                 for chapter in source.chapters
             ],
         }
         for source in notes
     ]
+
+
+def sentence_record(one: Noted) -> dict[str, Any]:
+    """A sentence with its page, as plain JSON values."""
+    return {"text": one.text, **place_record(one.span)}
 
 
 def write(notes: Sequence[SourceNotes], out: IO[str]) -> None:

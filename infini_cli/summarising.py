@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import IO, Any
 
-from infini_attention.documents.span import span_of
 from infini_attention.model import prompts
 from infini_attention.qa.cite import place_record
 from infini_attention.qa.turn import Turn, tokens_for
 from infini_attention.session import Session
+from infini_attention.summary.chapters import chapters
 from infini_attention.summary.summarizer import OUTLINE, ChapterSummary, told
-from infini_attention.text.notes import Noted
 
 from infini_cli.asking import tell_limit
+from infini_cli.noting import sentence_record
 from infini_cli.output import emit_json, write_answer
 
 SCHEMA = "infini.summarize/2"
@@ -41,13 +41,13 @@ class Wish:
 def write_summary(session: Session, wish: Wish, form: str, out: IO[str]) -> None:
     """Summarise, and write the summary; with the chapters', each as soon as it is there, where they are asked for."""
     outline = wish.style == OUTLINE
-    count = sum(len(source.chapters) for source in session.notes)
-    for text, notes in zip(session.all_texts, session.notes, strict=True):
-        words = sum(len(block.text.split()) for block in text.blocks)
-        chapters = f"{len(notes.chapters):,} chapters" if len(notes.chapters) > 1 else "1 part"
-        session.reporter.note(f"{text.name}: {words:,} words, {chapters}")
+    # Cut here, and not counted in the session's notes: with a focus, notes are taken anew.
+    cut = [chapters(text) for text in session.all_texts]
+    for text, parts in zip(session.all_texts, cut, strict=True):
+        count = f"{len(parts):,} chapters" if len(parts) > 1 else "1 part"
+        session.reporter.note(f"{text.name}: {sum(part.words for part in parts):,} words, {count}")
     # What is told of a single chapter is the whole.
-    lists = outline or (wish.per_chapter and count > 1)
+    lists = outline or (wish.per_chapter and sum(map(len, cut)) > 1)
 
     def on_chapter(chapter: ChapterSummary) -> None:
         if form != "text" or not lists or not chapter.sentences:
@@ -66,14 +66,14 @@ def write_summary(session: Session, wish: Wish, form: str, out: IO[str]) -> None
                 "source": chapter.source,
                 "title": chapter.notes.title,
                 **place_record(chapter.notes.span),
-                "sentences": [_sentence(one) for one in chapter.sentences],
+                "sentences": [sentence_record(one) for one in chapter.sentences],
             }
             for chapter in summary.chapters
         ]
         value = {
             **_read_by(session),
             "summary": summary.shown(cite=wish.cite),
-            "sentences": [_sentence(one) for one in summary.sentences],
+            "sentences": [sentence_record(one) for one in summary.sentences],
             "chapters": told_of,
         }
         emit_json(value, out, jsonl=form == "jsonl")
@@ -92,10 +92,6 @@ def from_memory(session: Session, words: int, form: str, out: IO[str]) -> None:
         value = {**_read_by(session), "summary": "".join(pieces).strip(), "sentences": [], "chapters": []}
         emit_json(value, out, jsonl=form == "jsonl")
     tell_limit(turn.limit if turn.limit_reached else None, turn.mid_sentence, session.reporter, "--length")
-
-
-def _sentence(one: Noted) -> dict[str, Any]:
-    return {"text": one.text, **place_record(span_of([one]))}
 
 
 def _read_by(session: Session) -> dict[str, Any]:

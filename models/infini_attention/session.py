@@ -170,12 +170,7 @@ class Session:
     @property
     def notes(self) -> list[SourceNotes]:
         """The notes on all that was read, and on what waits; those that are not there yet are taken now."""
-        if not self.all_texts:
-            return list(self._notes.values())
-        missing = [number for number in range(len(self.all_texts)) if number not in self._notes]
-        for number, taken in zip(missing, self._taken([self.all_texts[number] for number in missing]), strict=True):
-            self._notes[number] = taken
-        return [self._notes[number] for number in range(len(self.all_texts))]
+        return self._notes_on(self.all_texts) or list(self._notes.values())
 
     @property
     def all_sources(self) -> list[Source]:
@@ -278,6 +273,13 @@ class Session:
         taken = list(self._taken(self.all_texts, focus)) if focus else self.notes
         return summary(taken, words, style=style, focus=focus, on_chapter=on_chapter)
 
+    def _notes_on(self, texts: Sequence[KeptText]) -> list[SourceNotes]:
+        """Notes on the first of all texts."""
+        missing = [number for number in range(len(texts)) if number not in self._notes]
+        for number, taken in zip(missing, self._taken([texts[number] for number in missing]), strict=True):
+            self._notes[number] = taken
+        return [self._notes[number] for number in range(len(texts))]
+
     def _taken(self, texts: Sequence[KeptText], focus: str | None = None) -> Iterator[SourceNotes]:
         sizes = [sum(len(block.text) for block in text.blocks) for text in texts]
         if not texts:
@@ -307,7 +309,7 @@ class Session:
         if self.texts:
             attachments[kept.ATTACHMENT] = kept.pack(self.texts)
             if self.keep_notes:
-                attachments[notes.ATTACHMENT] = notes.pack(self.notes[: len(self.texts)])
+                attachments[notes.ATTACHMENT] = notes.pack(self._notes_on(self.texts))
         return dataclasses.replace(
             self.engine.snapshot(self.loaded.origin),
             sources=tuple(self.sources),

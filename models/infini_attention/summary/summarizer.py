@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from ..documents.span import span_of
 from ..text.notes import ChapterNotes, Noted, SourceNotes
 from .levels import of_all, of_chapter
 
@@ -70,11 +69,7 @@ class Summary:
 
 def told(sentences: Iterable[Noted], *, cite: bool = False) -> str:
     """Sentences in a row, with the page behind each where that is wanted and known."""
-    parts = []
-    for one in sentences:
-        span = span_of([one]) if cite else None
-        parts.append(one.text if span is None else f"{one.text} ({span})")
-    return " ".join(parts)
+    return " ".join(f"{one.text} ({one.span})" if cite and one.span is not None else one.text for one in sentences)
 
 
 def summary(

@@ -7,6 +7,7 @@ name belongs there.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class _Told:
     # What it counts by beside what it shares with others.
     weight: float
 
-    @property
+    @functools.cached_property
     def grade(self) -> int:
         """3 for a sentence that stands alone, 2 for one that leans on another, 1 for some words, 0 for what is none."""
         if not is_whole(self.text):

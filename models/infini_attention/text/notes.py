@@ -40,6 +40,11 @@ class Noted:
     page: _Number | None = None
     label: _Name | None = None
 
+    @property
+    def span(self) -> Span | None:
+        """The page that it stands on."""
+        return span_of([self])
+
 
 @dataclass(frozen=True)
 class ChapterNotes:

@@ -116,7 +116,7 @@ def _runs(doc: Doc) -> Iterator[list[Token]]:
     for token in doc:
         joins = _is_large(token)
         # Thomas de Merret, Sol-leks.
-        between = run and token.text in ("de", "du", "van", "von", "of", "-") and _goes_on(token)
+        between = run and token.text in ("de", "du", "van", "von", "-") and _goes_on(token)
         if joins or between:
             run.append(token)
             continue
@@ -137,8 +137,7 @@ def _is_large(token: Token) -> bool:
 def _goes_on(token: Token) -> bool:
     if token.i + 1 >= len(token.doc):
         return False
-    after = token.nbor()
-    return (_is_large(after) or token.text == "-") and token.text != "of"
+    return token.text == "-" or _is_large(token.nbor())
 
 
 def _name_at(token: Token) -> str | None:

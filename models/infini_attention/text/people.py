@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .english import HE_TITLES, SHE_TITLES, TITLES
 from .parsing import Named, Parsed
@@ -39,7 +39,7 @@ class Somebody:
     what: str
     mentions: int
     sentence: int
-    pronoun: str | None = field(default=None)
+    pronoun: str | None = None
 
 
 def people(sentences: Sequence[Parsed]) -> list[Somebody]:
@@ -80,6 +80,11 @@ def people(sentences: Sequence[Parsed]) -> list[Somebody]:
 def by_name(found: Sequence[Somebody]) -> Mapping[str, Somebody]:
     """Who is called by each name."""
     return {name: somebody for somebody in found for name in somebody.names}
+
+
+def _named_in(sentence: Parsed, named: Mapping[str, Somebody]) -> set[str]:
+    """The fullest names of those whom a sentence names."""
+    return {named[one.name].name for one in sentence.names if one.name in named}
 
 
 def _is_person(name: str, places: Sequence[Named]) -> bool:
@@ -125,7 +130,7 @@ def _tell_pronouns(found: Sequence[Somebody], sentences: Sequence[Parsed]) -> No
     named = by_name(found)
     behind: dict[str, Counter[str]] = defaultdict(Counter)
     for sentence, after in itertools.pairwise(sentences):
-        here = {named[one.name].name for one in sentence.names if one.name in named}
+        here = _named_in(sentence, named)
         if len(here) == 1 and after.subject in ("he", "she") and not after.names:
             behind[here.pop()][after.subject] += 1
     for somebody in found:
@@ -153,7 +158,7 @@ def with_names(sentences: Sequence[str], parses: Sequence[Parsed], found: Sequen
     given: list[str] = []
     subject: Somebody | None = None
     for text, parse in zip(sentences, parses, strict=True):
-        here = {named[one.name].name for one in parse.names if one.name in named}
+        here = _named_in(parse, named)
         if (
             parse.pronoun
             and subject is not None
