@@ -122,6 +122,7 @@ def load_model(
             device=settings.device,
             dtype=settings.dtype,
             weights=settings.weights.value,
+            reader=settings.reader,
             config=config,
             rule=None if rule is None else rule.value,
             untrained=untrained,
@@ -140,6 +141,17 @@ def load_model(
             f"the adapter of {loaded.recipe.name} was trained with the {loaded.recipe.config.update_rule} rule"
         )
     return loaded
+
+
+def load_reader(loaded: Loaded, console: Console) -> Loaded | None:
+    """Load the model that answers from passages, where that is another one, with notes about fetching it."""
+    from infini_attention.model.loading import load_reader
+
+    with download_bar(console) as progress:
+        reading = load_reader(loaded, notify=console.note, progress=progress)
+    if reading is not None:
+        console.detail(f"answers from passages are {reading.recipe.name}'s")
+    return reading
 
 
 def open_state(path: Path) -> MemoryState:
@@ -200,6 +212,7 @@ def open_session(
         keep_notes=keep_notes,
         stoppable=deferred_interrupt,
         cipher=cipher,
+        reading=lambda loaded: load_reader(loaded, console),
     )
     if state is not None and not when_needed and session.loaded.memory and not session.memory_fits:
         console.note(f"the state's memory is of {state.origin.model}: only its text is used")

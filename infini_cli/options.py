@@ -186,6 +186,7 @@ class Settings(Talk):
         device: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
         dtype: `auto` or the name of a torch dtype.
         weights: See `device.choose_weights`.
+        reader: See `Recipe.read_by`; None for the model that the recipe names.
     """
 
     model: Model = None
@@ -203,6 +204,15 @@ class Settings(Talk):
     weights: Annotated[
         Weights, _setting("--weights", metavar="NAME", help="What answers are decoded with: auto, float32 or int8.")
     ] = Weights.AUTO
+    reader: Annotated[
+        str | None,
+        _setting(
+            "--reader",
+            metavar="NAME",
+            help="Model that answers from passages; own: the model itself.",
+            autocompletion=completion.models,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

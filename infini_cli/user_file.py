@@ -17,6 +17,7 @@ KEYS = {
     "device": str,
     "dtype": str,
     "weights": str,
+    "reader": str,
     "quiet": bool,
     "verbose": bool,
     "format": str,

@@ -60,13 +60,14 @@ def pull(
 ) -> None:
     """Fetch the base weights of a model and print their folder.
 
-    Afterwards it works without a network. What is here is not fetched again, unless it has changed since. After a break,
-    the same command goes on.
+    Those of the model that answers for it from passages are fetched too. Afterwards it works without a network. What is
+    here is not fetched again, unless it has changed since. After a break, the same command goes on.
     """
     recipe = _recipe(name or model)
-    folder = fetch(recipe.base, settings.console, repair=True)
-    value = {"schema": "infini.pull/1", "name": recipe.name, "folder": str(folder)}
-    settings.answer(output, [str(folder)], value)
+    folder, *others = (fetch(one.base, settings.console, repair=True) for one in _with_reader(recipe))
+    reader = str(others[0]) if others else None
+    value = {"schema": "infini.pull/1", "name": recipe.name, "folder": str(folder), "reader": reader}
+    settings.answer(output, map(str, [folder, *others]), value)
 
 
 @app.command()
@@ -85,10 +86,11 @@ def verify(
     from infini_attention.model.weights import verify as verify_weights
 
     recipe = _recipe(name or model)
-    folder, files = verify_weights(recipe.base)
-    value = {"schema": "infini.weights/1", "name": recipe.name, "folder": str(folder), "files": files}
-    line = f"{folder}: {files} files, all as they were fetched"
-    settings.answer(output, [line], {**value, "verified": True})
+    checked = [verify_weights(one.base) for one in _with_reader(recipe)]
+    lines = [f"{folder}: {files} files, all as they were fetched" for folder, files in checked]
+    folder, files = str(checked[0][0]), sum(files for _, files in checked)
+    value = {"schema": "infini.weights/1", "name": recipe.name, "folder": folder, "files": files, "verified": True}
+    settings.answer(output, lines, value)
 
 
 @app.command()
@@ -161,6 +163,14 @@ def _recipe(name: str | None) -> Recipe:
     return find(name or DEFAULT)
 
 
+def _with_reader(recipe: Recipe) -> list[Recipe]:
+    """A model, and behind it the one that answers for it from passages, if that is another one."""
+    from infini_attention.model.recipe import find
+
+    name = recipe.answers.read_by
+    return [recipe] if name is None else [recipe, find(name)]
+
+
 def _summary(recipe: Recipe) -> dict[str, Any]:
     from infini_attention.model.weights import local_path
 
@@ -171,14 +181,15 @@ def _summary(recipe: Recipe) -> dict[str, Any]:
         "weights": local_path(recipe.base) is not None,
         "adapter": recipe.adapter_file is not None,
         "memory": recipe.memory,
+        "read_by": recipe.answers.read_by,
     }
 
 
 def _in_a_line(facts: Mapping[str, Any]) -> str:
     here = "weights here" if facts["weights"] else "weights not fetched"
-    return "  ".join(
-        [facts["name"], facts["base"], facts["licence"], here, "memory" if facts["memory"] else "no memory"]
-    )
+    memory = "memory" if facts["memory"] else "no memory"
+    reader = [] if facts["read_by"] is None else [f"answers by {facts['read_by']}"]
+    return "  ".join([facts["name"], facts["base"], facts["licence"], here, memory, *reader])
 
 
 def _details(recipe: Recipe) -> dict[str, Any]:
@@ -195,6 +206,7 @@ def _details(recipe: Recipe) -> dict[str, Any]:
         "adapter": adapter,
         "reranker": reranker,
         "reader": reader,
+        "read_by": recipe.answers.read_by,
         "config": _memory_path(recipe),
         "training": dict(recipe.training),
         "scores": {**recipe.scores, **recipe.reports},

@@ -19,7 +19,7 @@ from .memory.cipher import StateCipher
 from .memory.engine import Engine
 from .memory.reading_journal import ReadingJournal
 from .memory.state import MemoryState, Source
-from .model.loading import Loaded, load_model
+from .model.loading import Loaded, load_model, load_reader
 from .qa.answer import MAX_TOKENS, Answer, Answerer, AnswerStream
 from .reporting import SILENT, Reporter
 from .summary.summarizer import PARAGRAPH, ChapterSummary, Summary, summary
@@ -72,6 +72,8 @@ class Session:
             are in its words.
         stoppable: gives a context for reading, and what tells inside whether to stop.
         cipher: encrypts what is saved; that of the state if left out.
+        reading: loads the model that answers from passages, where another one does than ``loaded``; called when a question is
+            first looked up in a text.
 
     Attributes:
         sources: what was read, in order.
@@ -89,7 +91,9 @@ class Session:
         keep_notes: bool = True,
         stoppable: Callable[[], AbstractContextManager[Callable[[], bool]]] = never,
         cipher: StateCipher | None = None,
+        reading: Callable[[Loaded], Loaded | None] = load_reader,
     ) -> None:
+        self._reading = reading
         self._load, self.reporter = (lambda: loaded) if isinstance(loaded, Loaded) else loaded, reporter
         self.keep_text, self.keep_notes, self.stoppable = keep_text, keep_text and keep_notes, stoppable
         self.sources: list[Source] = []
@@ -106,6 +110,9 @@ class Session:
                 self.texts.extend(kept.unpack(state.attachments[kept.ATTACHMENT]))
             if notes.ATTACHMENT in state.attachments:
                 self._notes.update(enumerate(notes.unpack(state.attachments[notes.ATTACHMENT])))
+            elif self.texts:
+                # Whoever left them out of it does not want them with the next document.
+                self.keep_notes = False
 
     @functools.cached_property
     def loaded(self) -> Loaded:
@@ -115,6 +122,15 @@ class Session:
             ModelUnavailable: it cannot be loaded.
         """
         return self._load()
+
+    @functools.cached_property
+    def reading(self) -> Loaded | None:
+        """The model that answers from passages, where that is another one.
+
+        Raises:
+            ModelUnavailable: it cannot be loaded.
+        """
+        return self._reading(self.loaded)
 
     @functools.cached_property
     def _engine(self) -> Engine:
@@ -231,7 +247,10 @@ class Session:
         """What answers questions about the texts; it keeps what it has found out about them."""
         if look_back not in self._answerers:
             self._answerers[look_back] = Answerer(
-                self.loaded, self.all_texts if look_back else (), notes=lambda: self.notes
+                self.loaded,
+                self.all_texts if look_back else (),
+                notes=lambda: self.notes,
+                reading=lambda: self.reading,
             )
         return self._answerers[look_back]
 

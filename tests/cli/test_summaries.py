@@ -81,6 +81,9 @@ def test_a_state_is_summarised_like_its_document(infini: Infini, book: Path, tmp
     assert "Chapter 2" in infini("state", "show", state, "--notes").out
     assert infini("read", book, "--no-notes", "-o", state).code == 0
     assert_error(infini("state", "show", state, "--notes"), 3, "notes")
+    on = tmp_path / "on.pt"
+    assert infini("read", book, "--memory", state, "-o", on).code == 0
+    assert_error(infini("state", "show", on, "--notes"), 3, "notes")
     assert json.loads(infini("summarize", "--memory", state, "--format", "json").out)["summary"] == of_book["summary"]
     assert infini("read", book, "--no-text", "-o", state).code == 0
     outcome = infini("summarize", "--memory", state, "--length", "5", "--format", "json")

@@ -13,7 +13,7 @@ from ..documents.reading import DOCUMENT_END
 from ..documents.source import document_of_text
 from ..errors import InfiniError
 from ..model.chat import stop_ids
-from ..model.loading import Loaded
+from ..model.loading import Loaded, load_reader
 from ..qa.answer import Answer, Answerer
 from ..qa.memory_question import memory_prompt
 from ..session import Session
@@ -67,7 +67,7 @@ def questions(loaded: Loaded, stories: Sequence[Story], limit: int | None, *, vi
 
     @functools.lru_cache(1)
     def by_words(text: str) -> Answerer:
-        return Answerer(loaded, [KeptText.of("story", text)], by_words=True)
+        return Answerer(loaded, [KeptText.of("story", text)], by_words=True, reading=lambda: load_reader(loaded))
 
     def answer(story: Story, question: Question) -> Answer:
         session = session_of(story.text)

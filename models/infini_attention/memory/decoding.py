@@ -47,6 +47,22 @@ def decode(
         history.append(token)
 
 
+class Behind(LogitsProcessor):
+    """Another logits processor, which does not see the first tokens.
+
+    Args:
+        hidden: how many.
+        processor: the other one.
+    """
+
+    def __init__(self, hidden: int, processor: LogitsProcessor) -> None:
+        self.hidden, self.processor = hidden, processor
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """``[1, V]`` logits, as the other one changes them."""
+        return self.processor(cast(torch.LongTensor, input_ids[:, self.hidden :]), scores)
+
+
 class NeverBegins(LogitsProcessor):
     """Keeps answers from beginning with certain tokens; later in an answer they may stand.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from ..memory.parameters import copy_weights, memory_parameters
 from ..memory.stand_ins import use_stand_ins
 from ..memory.state import Origin, fingerprint
 from .chat import turn_parts
-from .device import Placement, choose, choose_weights
+from .device import DTYPES, Placement, choose, choose_weights
 from .fetch import Progress, ignore
 from .integrity import check
 from .recipe import DEFAULT, Recipe, find
@@ -99,6 +100,9 @@ class Loaded:
         return frozenset(name for name in names if name.replace("\u2581", " ").strip())
 
 
+_readers: weakref.WeakKeyDictionary[PreTrainedModel, Loaded] = weakref.WeakKeyDictionary()
+
+
 def _apart(text: str, names: frozenset[str]) -> list[str]:
     """A text cut inside every name that occurs in it; most texts stay whole."""
     found = sorted((name for name in names if len(name) > 1 and name in text), key=len, reverse=True)
@@ -121,6 +125,7 @@ def load_model(
     rule: UpdateRule | None = None,
     untrained: bool = False,
     weights: str = "auto",
+    reader: str | None = None,
     fetch: bool = True,
     notify: Callable[[str], None] = lambda text: None,
     progress: Progress = ignore,
@@ -136,6 +141,7 @@ def load_model(
         rule: another update rule than the recipe's, likewise.
         untrained: leave the adapter out.
         weights: see ``device.choose_weights``. Whatever is chosen, texts are read with the weights as they are.
+        reader: another model to answer from passages than the recipe names (see ``Recipe.read_by``); see ``load_reader``.
         fetch: whether weights that are not there may be fetched.
         notify: told what is going on.
         progress: told how many bytes of weights have come, and of how many.
@@ -145,7 +151,7 @@ def load_model(
         DeviceUnavailable: the device is not there.
     """
     # First what costs nothing, so that a mistake is told before anything is fetched.
-    recipe = find(model)
+    recipe = find(model) if reader is None else find(model).read_by(reader)
     placement = choose(device, dtype)
     decoding = choose_weights(weights, placement)
     path = pull(recipe.base, notify, progress) if fetch else local_path(recipe.base)
@@ -170,6 +176,40 @@ def load_model(
     if decoding is not None:
         use_stand_ins(base, decoding)
     return Loaded(base, tokenizer, recipe, placement, origin, memory, decoding)
+
+
+def load_reader(
+    loaded: Loaded,
+    *,
+    fetch: bool = True,
+    notify: Callable[[str], None] = lambda text: None,
+    progress: Progress = ignore,
+) -> Loaded | None:
+    """The model that answers from passages in the place of another; ``None`` where that one does so itself.
+
+    It is loaded once, and stays as long as the other one does.
+
+    Args:
+        loaded: the other one; both run in the same place.
+        fetch, notify, progress: see ``load_model``.
+
+    Raises:
+        ModelUnavailable: it cannot be had.
+    """
+    name = loaded.recipe.answers.read_by
+    if name is None:
+        return None
+    if loaded.model not in _readers:
+        _readers[loaded.model] = load_model(
+            name,
+            device=str(loaded.placement.device),
+            dtype=next(name for name, dtype in DTYPES.items() if dtype is loaded.placement.dtype),
+            weights=loaded.weights or "auto",
+            fetch=fetch,
+            notify=notify,
+            progress=progress,
+        )
+    return _readers[loaded.model]
 
 
 def _put_in(base: PreTrainedModel, recipe: Recipe, config: InfiniConfig, untrained: bool) -> None:

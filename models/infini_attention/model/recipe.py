@@ -20,6 +20,8 @@ from .spec import BaseSpec
 
 HERE = Path(__file__).parents[1] / "recipes"
 DEFAULT = "smollm2-135m"
+# In the place of a model's name: the model that reads answers from passages too.
+OWN = "own"
 RECIPE = "recipe.toml"
 # Beside it, where a model has one: a plan for texts of one's own, which any machine can follow.
 OWN_TEXTS = "adapt.toml"
@@ -55,6 +57,7 @@ class AnswerSettings:
         reader_passages: of these, the most that a reader sees.
         by_words: go by the search alone; otherwise the model puts the passages in order.
         view_tokens: tokens that a model without a memory has in view; one with a memory has a segment.
+        read_by: name of another model that answers from the passages in the place of this one, if any (see ``find``).
     """
 
     passage_words: int = 80
@@ -63,15 +66,26 @@ class AnswerSettings:
     reader_passages: int = 1
     by_words: bool = False
     view_tokens: int = 4096
+    read_by: str | None = None
 
     def __post_init__(self) -> None:
         if min(self.passage_words, self.candidates, self.in_view, self.reader_passages, self.view_tokens) < 1:
             raise ValueError("the numbers of [answers] must be at least 1")
 
+    def to_dict(self, usual: AnswerSettings) -> dict[str, Any]:
+        """What is not as usual, as a recipe's ``[answers]`` has it."""
+        own, others = dataclasses.asdict(self), dataclasses.asdict(usual)
+        return {name: value for name, value in own.items() if value is not None and value != others[name]}
+
 
 # Of a model without a memory, whose recipe says nothing of it. Not bound to a segment: over 30 questions on three novels, ten
 # passages of 120 words gave an untrained 0.5B base a token F1 of 0.22, one of 80 words gave the 135M default 0.09.
 WIDE = AnswerSettings(passage_words=120, candidates=10, in_view=10, reader_passages=10, by_words=True)
+
+
+def usual_answers(*, memory: bool) -> AnswerSettings:
+    """Of a model whose recipe says nothing of it."""
+    return AnswerSettings() if memory else WIDE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -146,6 +160,18 @@ class Recipe:
         if config != self.config:
             return ()
         return tuple((names.adapter, names.config) for names in self.formerly if names.now == adapter)
+
+    def read_by(self, name: str) -> Recipe:
+        """The same, but another model answers from passages.
+
+        Args:
+            name: of that model (see ``find``); ``OWN``: none, this one answers itself.
+
+        Raises:
+            ModelUnavailable: there is nothing of that name.
+        """
+        other = None if name == OWN else find(name).address
+        return dataclasses.replace(self, answers=dataclasses.replace(self.answers, read_by=other))
 
     def require_memory(self) -> None:
         """Refuses a model without a memory.
@@ -250,7 +276,7 @@ def read(folder: Path, file: str = RECIPE) -> Recipe:
         if "base" not in values and file != RECIPE:
             own = tomllib.loads((folder / RECIPE).read_text(encoding="utf-8"))
             values = {"name": own["name"], "base": own["base"], **values}
-        usual = AnswerSettings() if "config" in values else WIDE
+        usual = usual_answers(memory="config" in values)
         return Recipe(
             values["name"],
             folder,

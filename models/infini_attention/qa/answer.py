@@ -8,23 +8,22 @@ from typing import NamedTuple
 
 from ..memory.engine import Engine
 from ..model import prompts
-from ..model.adapters import LoraAdapter, load_lora
 from ..model.loading import Loaded
 from ..text.kept import KeptText
 from ..text.notes import SourceNotes
 from ..text.passages import Sentence
 from ..text.search import best_sentence
-from .choosing import Generates, from_passages
+from .choosing import Generates
 from .cite import resting
 from .evidence import REFUSAL
 from .memory_question import memory_prompt
-from .passages_turn import passages_turn
+from .reader import PassageReader
 from .refuse import TOLD, refuses
 from .reranker import load_reranker
 from .retrieve import Found, Retriever
 from .turn import GRACE, Turn
 from .view import in_view
-from .whole import asks_of_whole, from_notes
+from .whole import from_notes
 
 MAX_TOKENS = 128
 
@@ -66,10 +65,10 @@ class Answer:
 
 
 class _View(NamedTuple):
-    """What is read again for an answer: its token ids, its text, and the only possible answers, if there are such."""
+    """What is read again for an answer: texts, the passages that they are, and the only possible answers, if there are such."""
 
-    ids: Sequence[int]
-    text: str
+    texts: Sequence[str]
+    found: Sequence[Found] = ()
     options: Sequence[str] = ()
 
 
@@ -106,14 +105,15 @@ class Answerer:
     """Answers questions about texts, and from what an engine remembers of them.
 
     Args:
-        loaded: the model.
+        loaded: the model that remembers, and puts passages in order.
         texts: where answers are looked up; none: memory alone answers.
         by_words: take the passages that share most words with a question, whatever the model makes of them, and never
             refuse: what a search engine does, to compare with.
         notes: gives the notes on the texts; called for a question about the whole.
+        reading: gives another model that answers from passages, if the recipe names one; called where there are texts.
 
     Attributes:
-        reader: in force while an answer is given from passages; ``None``: the model as it is, with its memory.
+        reader: what answers from passages; ``None`` without texts.
     """
 
     def __init__(
@@ -123,19 +123,21 @@ class Answerer:
         *,
         by_words: bool = False,
         notes: Callable[[], Sequence[SourceNotes]] = tuple,
+        reading: Callable[[], Loaded | None] = lambda: None,
     ) -> None:
         self.loaded, self.texts, self.by_words, self.notes = loaded, tuple(texts), by_words, notes
         self.retriever: Retriever | None = None
-        self.reader: LoraAdapter | None = None
+        self.reader: PassageReader | None = None
         if texts:
             reranker = None if by_words else load_reranker(loaded.model, loaded.recipe.reranker_file)
             self.retriever = Retriever(loaded, self.texts, reranker)
-            self.reader = load_lora(loaded.model, "reader", loaded.recipe.reader_file)
+            other = reading()
+            self.reader = PassageReader(other or loaded, apart=other is not None)
 
     @property
     def needs_memory(self) -> bool:
-        """Whether answers rest on what an engine has read: always, but with a reader, which goes by passages alone."""
-        return self.retriever is None or (self.reader is None and self.loaded.memory)
+        """Whether answers rest on what an engine has read: always, but with a reader that goes by passages alone."""
+        return self.reader is None or self.reader.needs_memory
 
     def stream(
         self,
@@ -152,7 +154,7 @@ class Answerer:
             remembered: gives the engine with what was read, which stays as it is; called where memory has a part in the
                 answer.
             max_tokens: after so many an answer ends with its sentence.
-            shown: a part of a text to answer from, instead of what would be found.
+            shown: a part of a text to answer from, instead of what would be found; only where there are texts.
         """
         return AnswerStream(lambda: self._pieces(question, remembered, max_tokens, shown))
 
@@ -167,15 +169,20 @@ class Answerer:
         return self.loaded.config.segment_length - len(turn.prompt) - max_tokens - GRACE
 
     def _view(self, question: str, found: Sequence[Found]) -> _View:
-        assert self.retriever is not None
-        settings = self.loaded.recipe.answers
-        chosen = in_view(question, found, settings.in_view if self.reader is None else settings.reader_passages)
-        text = "\n\n".join(one.passage.told for one in self.retriever.ordered(chosen.found))
-        return _View(self.retriever.view(chosen.found), text, chosen.numbers)
+        assert self.retriever is not None and self.reader is not None
+        chosen = in_view(question, found, self.reader.passages)
+        texts = [one.passage.told for one in self.retriever.ordered(chosen.found)]
+        return _View(texts, chosen.found, chosen.numbers)
+
+    def _shown(self, text: str, turn: Turn, max_tokens: int) -> _View:
+        """A text, as much of it as there is room for."""
+        ids = self.loaded.encode(text)
+        room = self._room(turn, max_tokens) - len(self.loaded.encode("\n\n"))
+        return _View([text if len(ids) <= room else self.loaded.tokenizer.decode(ids[:room])])
 
     def _of_whole(self, question: str, turn: Turn) -> Answer | None:
         """The answer to a question about the whole, from the notes, if they tell; with the passages that it rests on."""
-        told = from_notes(question, self.notes()) if asks_of_whole(question) else None
+        told = from_notes(question, self.notes)
         if told is None or self.retriever is None:
             return None
         hits = {hit.passage: hit for one in told.rests_on for hit in self.retriever.search.find(one, 1)}
@@ -197,8 +204,7 @@ class Answerer:
             yield whole
             return
         if shown is not None:
-            ids = self.loaded.encode(shown + "\n\n")[: self._room(turn, max_tokens)]
-            view = _View(ids, self.loaded.tokenizer.decode(ids).strip())
+            view = self._shown(shown, turn, max_tokens)
         elif self.retriever is not None:
             found = self.retriever.find(question, self._room(turn, max_tokens), by_words=self.by_words)
             refused = not self.by_words and refuses(self.loaded, question, found)
@@ -208,32 +214,27 @@ class Answerer:
                 yield Answer(question, TOLD, (), True, True, None, False, tuple(turn.transcript(TOLD)))
                 return
             view = self._view(question, found) if found else None
+        told = turn
         engine: Generates | None = None
-        if view is not None and not self.loaded.memory:
-            before, after = passages_turn(self.loaded, view.text, question)
-            turn = Turn(self.loaded, "", max_tokens, prompt=[*before, *after])
-            engine = self.loaded.engine(use_memory=False)
-            engine.adapter = self.reader
-        elif view is not None:
-            engine = from_passages(self.loaded, [view.ids], remembered, reader=self.reader, options=view.options)
-        if engine is not None:
-            turn.in_view, turn.may_refuse = True, False
+        if view is not None and self.reader is not None:
+            told, engine = self.reader.answering(question, view.texts, max_tokens, remembered, options=view.options)
         said = []
-        for piece in turn.pieces(engine or remembered()):
+        for piece in told.pieces(engine or remembered()):
             said.append(piece)
             yield piece
         text = "".join(said).strip()
         refused = text.startswith(REFUSAL)
-        if self.loaded.recipe.answers.by_words and not refused:
-            # Many passages were in view, and the answer rests on few of them.
-            found = resting(found, question, text)
+        if view is not None and not refused:
+            # Several may have been in view, and the answer rests on few of them.
+            found = resting(view.found, question, text)
         yield Answer(
             question,
             text,
             () if refused else tuple(found),
             refused,
             self.retriever is not None,
-            turn.limit if turn.limit_reached else None,
-            turn.mid_sentence,
-            tuple(turn.transcript()),
+            told.limit if told.limit_reached else None,
+            told.mid_sentence,
+            # What is read into memory is in the words of the model that remembers.
+            tuple(turn.transcript(None if told is turn else text)),
         )

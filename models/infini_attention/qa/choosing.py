@@ -1,17 +1,14 @@
-"""Who answers from passages in view: with a reader or without, and freely or by choosing one of several answers."""
+"""What answers: an engine, freely, or by choosing one of several answers."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from transformers import LogitsProcessorList
 
-from ..memory.adapting import Switchable
 from ..memory.engine import Engine
-from ..model.loading import Loaded
-from .reader import by_passages
 
 
 class Generates(Protocol):
@@ -51,24 +48,3 @@ class OneOf:
         """See ``Generates``; what processors are for, such as keeping loops out, is no concern of a chosen answer."""
         likelihoods = self.engine.likelihoods(prompt, self.options, stop=stop)
         yield from self.options[likelihoods.index(max(likelihoods))][:max_new_tokens]
-
-
-def from_passages(
-    loaded: Loaded,
-    passages: Sequence[Sequence[int]],
-    remembered: Callable[[], Engine],
-    *,
-    reader: Switchable | None = None,
-    options: Sequence[str] = (),
-) -> Generates:
-    """What answers with passages in view.
-
-    Args:
-        loaded: the model.
-        passages: token ids each, together fewer than a segment has.
-        remembered: gives the engine with what was read, which stays as it is; asked only where there is no reader.
-        reader: in force meanwhile; it goes by the passages alone.
-        options: the only possible answers; none: any are.
-    """
-    engine = remembered().reading_again(passages) if reader is None else by_passages(loaded.model, reader, passages)
-    return OneOf(engine, [loaded.encode(option) for option in options]) if options else engine

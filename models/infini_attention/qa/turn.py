@@ -39,6 +39,7 @@ class Turn:
             loops are kept out.
         may_refuse: Whether the answer may be that the text does not tell (see `evidence.without_refusal`).
         one_sentence: Whether the answer ends with its first sentence.
+        quotable: How many tokens the prompt begins with that an answer may repeat as they stand.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Turn:
             prompt = loaded.turn(instruction)
         self.prompt = list(prompt)
         self.one_sentence = False
+        self.quotable = 0
         self.ids: list[int] = []
         self.limit_reached = False
         self.mid_sentence = False
@@ -65,7 +67,7 @@ class Turn:
         from infini_attention.qa.evidence import without_refusal
 
         stop = stop_ids(self.loaded.model, self.loaded.tokenizer)
-        processors = decoding(in_view=self.in_view)
+        processors = decoding(in_view=self.in_view, quotable=self.quotable)
         if not self.may_refuse:
             processors.extend(without_refusal(self.loaded, len(self.prompt)))
         if self.least and stop:
@@ -138,17 +140,20 @@ class TokenDecoder:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def decoding(*, in_view: bool = False) -> LogitsProcessorList:
+def decoding(*, in_view: bool = False, quotable: int = 0) -> LogitsProcessorList:
     """How answers are decoded: a small model falls into loops otherwise.
 
     Args:
         in_view: Whether what the answer needs is in view. A penalty would turn "six hundred and eleven feet" into inches
             then, because the question has spoken of feet.
+        quotable: how many of the first tokens of a prompt that has all of that in it do not count as repeated.
     """
     from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
 
+    from infini_attention.memory.decoding import Behind
+
     if in_view:
-        return LogitsProcessorList([NoRepeatNGramLogitsProcessor(_NO_REPEAT_IN_VIEW)])
+        return LogitsProcessorList([Behind(quotable, NoRepeatNGramLogitsProcessor(_NO_REPEAT_IN_VIEW))])
     return LogitsProcessorList([RepetitionPenaltyLogitsProcessor(_PENALTY), NoRepeatNGramLogitsProcessor(_NO_REPEAT)])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..summary.levels import of_all
@@ -39,27 +39,22 @@ class FromNotes(NamedTuple):
     rests_on: Sequence[str]
 
 
-def from_notes(question: str, notes: Sequence[SourceNotes]) -> FromNotes | None:
+def from_notes(question: str, notes: Callable[[], Sequence[SourceNotes]]) -> FromNotes | None:
     """The answer to a question about the whole; None where it is none, or the notes do not tell.
 
     Args:
         question: As a person put it.
-        notes: On all sources.
+        notes: Gives those on all sources; called only for such a question.
     """
     if _ABOUT.fullmatch(question):
-        told = [one.text for one in of_all(notes, WORDS)]
+        told = [one.text for one in of_all(notes(), WORDS)]
         return FromNotes(" ".join(told), told) if told else None
     match = _PEOPLE.fullmatch(question)
     if match is None:
         return None
-    people = sorted((one for source in notes for one in source.people), key=lambda one: -one.mentions)
+    people = sorted((one for source in notes() for one in source.people), key=lambda one: -one.mentions)
     chosen = _chosen(people, all_of_them=match["kind"].lower().endswith(("s", "people")) and not match["main"])
     return FromNotes(f"{_listed([one.name for one in chosen])}.", [one.name for one in chosen]) if chosen else None
-
-
-def asks_of_whole(question: str) -> bool:
-    """Whether notes may tell it."""
-    return (_ABOUT.fullmatch(question) or _PEOPLE.fullmatch(question)) is not None
 
 
 def _chosen(people: Sequence[Person], *, all_of_them: bool) -> Sequence[Person]:

@@ -17,7 +17,7 @@ from ..files import atomic_writer
 from ..memory.config import InfiniConfig
 from ..model.adapters import LoraAdapter, load_lora
 from ..model.loading import Loaded
-from ..model.recipe import ADAPTER, READER_WEIGHTS, RECIPE, RERANKER_WEIGHTS, Recipe
+from ..model.recipe import ADAPTER, READER_WEIGHTS, RECIPE, RERANKER_WEIGHTS, Recipe, usual_answers
 from ..qa.reranker import Reranker, load_reranker
 from .catalogue import MEMORY, READER, RERANKER, SYSTEMS
 from .memory_tokens import RecurrentRollout
@@ -136,6 +136,8 @@ def write_recipe(
         values["refuse_below"] = recipe.refuse_below
     if config is not None:
         values["config"] = {key: value for key, value in config.to_dict().items() if value is not None}
+    if answers := recipe.answers.to_dict(usual_answers(memory=config is not None)):
+        values["answers"] = answers
     file.write_text(tomli_w.dumps(values), encoding="utf-8")
 
 
