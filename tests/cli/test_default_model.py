@@ -30,6 +30,12 @@ def _infini(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProce
     )
 
 
+def _reads() -> bool:
+    """Whether the model that answers for it is here."""
+    name = find(DEFAULT).answers.read_by
+    return name is not None and local_path(find(name).base) is not None
+
+
 def test_a_book_is_read_saved_and_asked(tmp_path: Path) -> None:
     state = tmp_path / "state.pt"
     read = _infini("read", BOOK, "--pages", "6-10", "-o", state)
@@ -40,7 +46,8 @@ def test_a_book_is_read_saved_and_asked(tmp_path: Path) -> None:
     # More than a segment: the memory has been written.
     assert shown["tokens"] > find(DEFAULT).config.segment_length
     before = state.read_bytes()
-    asked = _infini("ask", "--memory", state, "In which street did Walter Quill keep his grocer's shop?")
-    assert asked.returncode == 0, asked.stderr
-    assert b"Fish Street" in asked.stdout and b"p. 9, 3. Substitution" in asked.stdout
+    for reader in (["--reader", "own"], [])[: 1 + _reads()]:
+        asked = _infini("ask", "--memory", state, "In which street did Walter Quill keep his grocer's shop?", *reader)
+        assert asked.returncode == 0, asked.stderr
+        assert b"Fish Street" in asked.stdout and b"p. 9, 3. Substitution" in asked.stdout
     assert state.read_bytes() == before

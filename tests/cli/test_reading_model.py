@@ -13,6 +13,7 @@ from cli_helpers import STORY, Infini, assert_error, write_recipe
 from infini_attention import Loaded, Session, load_model
 from infini_attention.memory.inject import memory_off
 from infini_attention.model.loading import load_reader
+from infini_attention.model.recipe import find
 from infini_attention.qa.passages_turn import passages_turn
 from infini_attention.qa.reader import PassageReader
 from infini_attention.qa.turn import decoding
@@ -109,6 +110,22 @@ def test_one_that_is_not_there_is_an_error_and_a_hint(infini: Infini, base_folde
     (tmp_path / "book.txt").write_text(STORY)
     lost = read_by(write_recipe(tmp_path / "lost", base_folder, segment=640), str(tmp_path / "nowhere"))
     outcome = infini("ask", QUESTION, "-f", tmp_path / "book.txt", "--model", lost)
-    assert_error(outcome, 4, "unknown model", "nowhere")
-    # Reading has no use for it.
+    assert_error(outcome, 4, "unknown model", "nowhere", "--reader own")
+    # Reading has no use for it, nor has who does without.
     assert infini("read", tmp_path / "book.txt", "-o", tmp_path / "state.pt", "--model", lost).code == 0
+    ask = ("ask", QUESTION, "-f", tmp_path / "book.txt", "--model", lost, "--max-tokens", "4")
+    assert infini(*ask, "--reader", "own").code == 0
+    assert_error(infini(*ask, "--reader", "nonesuch"), 4, "unknown model", "nonesuch")
+
+
+def test_models_tell_of_it(infini: Infini, pair: Path, plain: Path, base_folder: Path, tmp_path: Path) -> None:
+    assert json.loads(infini("models", "show", pair, "--format", "json").out)["read_by"] == str(plain)
+    fetched = json.loads(infini("models", "pull", pair, "--format", "json").out)
+    assert fetched["folder"] == fetched["reader"] == str(base_folder)
+    # What is trained from it keeps it.
+    plan = write_recipe(tmp_path / "plan", base_folder, name="trained")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "long.txt").write_text(STORY * 20)
+    command = ("adapt", "--data", tmp_path / "texts", "-o", tmp_path / "adapted", "--steps", "1", "--model", pair)
+    assert infini(*command, "--recipe", plan).code == 0
+    assert find(str(tmp_path / "adapted")).answers.read_by == str(plain)

@@ -60,7 +60,8 @@ class Behind(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """``[1, V]`` logits, as the other one changes them."""
-        return self.processor(cast(torch.LongTensor, input_ids[:, self.hidden :]), scores)
+        seen = cast(torch.LongTensor, input_ids[:, self.hidden :])
+        return cast(torch.FloatTensor, self.processor(seen, scores))
 
 
 class NeverBegins(LogitsProcessor):

@@ -20,7 +20,7 @@ from .chat import turn_parts
 from .device import DTYPES, Placement, choose, choose_weights
 from .fetch import Progress, ignore
 from .integrity import check
-from .recipe import DEFAULT, Recipe, find
+from .recipe import DEFAULT, OWN, Recipe, find
 from .weights import fingerprint_base, local_path, pull
 
 if TYPE_CHECKING:
@@ -200,15 +200,19 @@ def load_reader(
     if name is None:
         return None
     if loaded.model not in _readers:
-        _readers[loaded.model] = load_model(
-            name,
-            device=str(loaded.placement.device),
-            dtype=next(name for name, dtype in DTYPES.items() if dtype is loaded.placement.dtype),
-            weights=loaded.weights or "auto",
-            fetch=fetch,
-            notify=notify,
-            progress=progress,
-        )
+        try:
+            _readers[loaded.model] = load_model(
+                name,
+                device=str(loaded.placement.device),
+                dtype=next(name for name, dtype in DTYPES.items() if dtype is loaded.placement.dtype),
+                weights=loaded.weights or "auto",
+                fetch=fetch,
+                notify=notify,
+                progress=progress,
+            )
+        except ModelUnavailable as error:
+            hint = f"{error.hint}; or leave it out, with --reader {OWN}, for answers that are worse"
+            raise ModelUnavailable(error.message, hint) from error
     return _readers[loaded.model]
 
 
