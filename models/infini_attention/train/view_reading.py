@@ -46,7 +46,8 @@ class ViewReading:
 
     The passages in view are those that the search finds for one to three questions, and one that tells each answer: of the
     evidence, where that is known; otherwise one that the search finds for question and answer. A question is asked if its
-    answer's words are in view. Longer texts are drawn more often, by the square root of their length.
+    answer's words are in view. A text is drawn the more often the more
+    questions it has.
 
     Args:
         loaded: whose tokenizer, chat template and settings to use.
@@ -58,8 +59,8 @@ class ViewReading:
     def __init__(self, loaded: Loaded, stories: Sequence[Story]) -> None:
         self.loaded = loaded
         self.texts = [story for story in stories if story.questions]
-        lengths = np.sqrt([len(story.text) for story in self.texts])
-        self.weights = lengths / lengths.sum()
+        counts = np.array([len(story.questions) for story in self.texts])
+        self.weights = counts / counts.sum()
         self._cut = functools.lru_cache(CUT_TEXTS)(self._cut_anew)
 
     def sample(self, shape: BatchShape, rng: np.random.Generator) -> list[Segment]:
