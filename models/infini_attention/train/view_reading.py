@@ -46,8 +46,7 @@ class ViewReading:
 
     The passages in view are those that the search finds for one to three questions, and one that tells each answer: of the
     evidence, where that is known; otherwise one that the search finds for question and answer. A question is asked if its
-    answer's words are in view. A text is drawn the more often the more
-    questions it has.
+    answer's words are in view. A text is drawn the more often the more questions it has.
 
     Args:
         loaded: whose tokenizer, chat template and settings to use.
