@@ -60,7 +60,9 @@ class Measuring(options.Reading):
         return options.Format.JSON if self.as_json else self.format
 
 
-def evaluate(settings: Measuring, task: Task, memory: Path | None = None, model: str | None = None) -> None:
+def evaluate(
+    settings: Measuring, task: Task, memory: Path | None = None, model: str | None = None, reader: str | None = None
+) -> None:
     """Measure a task, going on after an earlier stop, and report it.
 
     Args:
@@ -68,6 +70,7 @@ def evaluate(settings: Measuring, task: Task, memory: Path | None = None, model:
         task: What to measure.
         memory: A state that the system starts from.
         model: The model that the person named for this run, if any.
+        reader: See `load_model`.
     """
     _prepare(settings, task, memory)
     if task.needs_memory and settings.system is System.MEMORY and (memory is None or model is not None):
@@ -79,6 +82,7 @@ def evaluate(settings: Measuring, task: Task, memory: Path | None = None, model:
         None if state is None else model_of_state(state, model, settings.model),
         rule=settings.rule,
         needs_adapter=settings.system is System.MEMORY,
+        reader=reader,
     )
     from infini_attention.evaluate.measuring import describe, measure
     from infini_attention.evaluate.task import Bench

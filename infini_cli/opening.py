@@ -97,6 +97,7 @@ def load_model(
     config: InfiniConfig | None = None,
     untrained: bool = False,
     needs_adapter: bool = True,
+    reader: str | None = None,
 ) -> Loaded:
     """Load the model of the settings, or the one named, with notes about fetching and placing it.
 
@@ -108,6 +109,7 @@ def load_model(
         config: Another memory path than the model's.
         untrained: Leave its adapter out.
         needs_adapter: Tell where the model has none.
+        reader: See `Recipe.read_by`; the one that the recipe names if None.
     """
     from infini_attention import load_model
     from infini_attention.model.recipe import DEFAULT
@@ -122,7 +124,7 @@ def load_model(
             device=settings.device,
             dtype=settings.dtype,
             weights=settings.weights.value,
-            reader=settings.reader,
+            reader=reader,
             config=config,
             rule=None if rule is None else rule.value,
             untrained=untrained,
@@ -180,6 +182,7 @@ def open_session(
     by_text: bool = False,
     when_needed: bool = False,
     cipher: StateCipher | None = None,
+    reader: str | None = None,
 ) -> Session:
     """Load the right model and go on from a state, if there is one.
 
@@ -193,6 +196,7 @@ def open_session(
         by_text: Whether the text that a state carries will do: it serves any model, its memory only its own.
         when_needed: Whether the model is loaded no sooner than something needs it.
         cipher: See `Session`.
+        reader: See `load_model`.
 
     Raises:
         StateError: If the state belongs to another model than the one named.
@@ -202,7 +206,7 @@ def open_session(
 
     def load() -> Loaded:
         name = None if state is None else model_of_state(state, model, settings.model, by_text=by_text)
-        return load_model(settings, console, name)
+        return load_model(settings, console, name, reader=reader)
 
     session = Session(
         load if when_needed else load(),

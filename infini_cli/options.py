@@ -150,6 +150,15 @@ Model = Annotated[
         autocompletion=completion.models,
     ),
 ]
+Reader = Annotated[
+    str | None,
+    _setting(
+        "--reader",
+        metavar="NAME",
+        help="Model that answers from passages; own: the model itself.",
+        autocompletion=completion.models,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -186,7 +195,6 @@ class Settings(Talk):
         device: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
         dtype: `auto` or the name of a torch dtype.
         weights: See `device.choose_weights`.
-        reader: See `Recipe.read_by`; None for the model that the recipe names.
     """
 
     model: Model = None
@@ -204,15 +212,6 @@ class Settings(Talk):
     weights: Annotated[
         Weights, _setting("--weights", metavar="NAME", help="What answers are decoded with: auto, float32 or int8.")
     ] = Weights.AUTO
-    reader: Annotated[
-        str | None,
-        _setting(
-            "--reader",
-            metavar="NAME",
-            help="Model that answers from passages; own: the model itself.",
-            autocompletion=completion.models,
-        ),
-    ] = None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ def ask(
     memory_only: MemoryOnly = False,
     show_sources: ShowSources = False,
     max_tokens: MaxTokens = 128,
+    reader: options.Reader = None,
     output: options.Answer = None,
     *,
     settings: options.Reading,
@@ -71,7 +72,12 @@ def ask(
     questions = [] if talking else _piped() if question is None else [_checked(question)]
     documents = open_documents(sources, selection, settings.console, settings.pdf_backend, settings.ocr)
     session = open_session(
-        settings, settings.console, state, options.named_model(ctx, settings), by_text=not (memory_only or update)
+        settings,
+        settings.console,
+        state,
+        options.named_model(ctx, settings),
+        by_text=not (memory_only or update),
+        reader=reader,
     )
     from infini_cli.asking import Asker
     from infini_cli.dialogue import talk

@@ -162,6 +162,7 @@ def qa(
     data: Stories,
     limit: Items = None,
     view: Annotated[View, typer.Option("--view", help="What a question is answered from.")] = View.PASSAGES,
+    reader: options.Reader = None,
     *,
     settings: Measuring,
 ) -> None:
@@ -173,16 +174,16 @@ def qa(
     """
     from infini_attention.evaluate.story_tasks import QuestionTask
 
-    evaluate(settings, QuestionTask(data, limit, view.value))
+    evaluate(settings, QuestionTask(data, limit, view.value), reader=reader)
 
 
 @app.command()
 @options.expanded
-def refusal(data: Stories, limit: Items = None, *, settings: Measuring) -> None:
+def refusal(data: Stories, limit: Items = None, reader: options.Reader = None, *, settings: Measuring) -> None:
     """How often `ask` refuses an answer: to questions of the text that was read, and to questions of another one."""
     from infini_attention.evaluate.story_tasks import RefusalTask
 
-    evaluate(settings, RefusalTask(data, limit))
+    evaluate(settings, RefusalTask(data, limit), reader=reader)
 
 
 @app.command()

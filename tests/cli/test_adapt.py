@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from cli_helpers import SENTENCES, Infini, assert_error, write_recipe
-from infini_attention import Loaded, load_model
+from infini_attention import Loaded, Session, load_model
 from infini_attention.data import facts, needles
+from infini_attention.documents.source import document_of_text
 from infini_attention.model.recipe import find
 from infini_attention.train.chat_questions import ChatQuestions
 from infini_attention.train.training_plan import Phase, TrainingPlan
@@ -261,7 +262,10 @@ def test_a_reader_is_trained_beside_a_reranker_and_answers(
     state, nothing = tmp_path / "s.pt", ("ask", "-f", text, "Xylophones?", "--max-tokens", "4", "--model", out)
     outcome = infini(*nothing, "--format", "json")
     assert not read.search(outcome.err)
-    assert PARTS[0].strip() in [source["text"] for source in json.loads(outcome.out)["sources"]]
+    assert {source["text"] for source in json.loads(outcome.out)["sources"]} <= {part.strip() for part in PARTS}
+    session = Session(load_model(str(out), device="cpu"))
+    session.add([document_of_text(text.read_text(), "text.txt")])
+    assert PARTS[0].strip() in [found.passage.text for found in session.answerer().find("Xylophones?")]
     assert infini("read", "-o", state, "--model", out, stdin=b"It rained. ").code == 0
     outcome = infini(*question, "--memory", state, "--update", "--model", out)
     assert outcome.code == 0 and read.search(outcome.err), outcome.err

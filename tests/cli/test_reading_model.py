@@ -118,6 +118,15 @@ def test_one_that_is_not_there_is_an_error_and_a_hint(infini: Infini, base_folde
     assert_error(infini(*ask, "--reader", "nonesuch"), 4, "unknown model", "nonesuch")
 
 
+def test_a_measurement_tells_of_it(infini: Infini, pair: Path, plain: Path, tmp_path: Path) -> None:
+    asked = {"question": QUESTION, "answers": ["Marta"], "evidence": PASSAGES[0]}
+    (tmp_path / "asked.jsonl").write_text(json.dumps({"text": " ".join(PASSAGES), "questions": [asked]}))
+    command = ("eval", "qa", "--data", tmp_path / "asked.jsonl", "--model", pair, "--json")
+    assert json.loads(infini(*command).out)["read_by"] == str(plain)
+    assert "read_by" not in json.loads(infini(*command, "--reader", "own").out)
+    assert "read_by" not in json.loads(infini(*command, "--view", "memory").out)
+
+
 def test_models_tell_of_it(infini: Infini, pair: Path, plain: Path, base_folder: Path, tmp_path: Path) -> None:
     assert json.loads(infini("models", "show", pair, "--format", "json").out)["read_by"] == str(plain)
     fetched = json.loads(infini("models", "pull", pair, "--format", "json").out)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..data.corpus import digest
+from ..model.recipe import find
 from .baselines.recurrent import NAME as RECURRENT
 from .baselines.recurrent import weights_file
 from .probes import Scores
@@ -64,8 +65,11 @@ def describe(task: Task, bench: Bench) -> dict[str, Any]:
     weights = {
         "weights_sha256": weights_file(recipe.folder) if bench.system == RECURRENT else None,
         "reranker_sha256": recipe.reranker_file if "reranker" in task.parts else None,
-        "reader_sha256": recipe.reader_file if "reader" in task.parts else None,
     }
+    if "reader" in task.parts:
+        other = recipe.answers.read_by
+        weights["reader_sha256"] = (recipe if other is None else find(other)).reader_file
+        about |= {} if other is None else {"read_by": other}
     about |= {name: digest([file]) for name, file in weights.items() if file is not None}
     if bench.state is not None:
         about |= {"tokens_before": bench.state.tokens, "state_digest": bench.state.header()["digest"]}
