@@ -134,6 +134,21 @@ def test_the_loss_is_that_of_one_row_at_a_time() -> None:
         torch.testing.assert_close(found[name], weight.grad, rtol=1e-3, atol=1e-6)
 
 
+def test_gradients_in_16_bits_are_near_those_in_32() -> None:
+    parts = PassageReading([readable()]).sample(PLAN, np.random.default_rng(1))
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        model = model_of().to(dtype)
+        learner = ReaderRollout(lora_of(model))
+        weights = learner.trained()
+        torch.autograd.backward(learner(parts).loss)
+        grads = [weight.grad for weight in weights.values()]
+        assert all(grad is not None and grad.dtype is torch.float32 for grad in grads)
+        found.append(torch.cat([grad.flatten() for grad in grads if grad is not None]))
+    assert F.cosine_similarity(found[0], found[1], dim=0) > 0.99
+    assert not torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()  # type: ignore[no-untyped-call]
+
+
 def test_it_learns() -> None:
     model = model_of()
     task, learner = PassageReading([readable()]), ReaderRollout(LoraAdapter(model, "reader", rank=4))

@@ -15,7 +15,7 @@ from ..errors import InfiniError
 from ..memory.inject import memory_off
 from ..model.adapters import LoraAdapter
 from .questions import AskedTurn, any_answer
-from .rollout import LossTally, RolloutOutcome, attention_to_learn
+from .rollout import LossTally, RolloutOutcome, quick_to_learn
 from .segments import Segment
 from .tasks import BatchShape, question_segment
 
@@ -129,7 +129,7 @@ class ReaderRollout(nn.Module):
     def forward(self, segments: Sequence[Segment]) -> RolloutOutcome:
         """Outcome over all answers: see ``rollout.Learner``."""
         decoder, tally = self.model.get_decoder(), LossTally(self.model.get_output_embeddings())
-        with self.reader.in_force(), memory_off(self.model), attention_to_learn(self.model.device):
+        with self.reader.in_force(), memory_off(self.model), quick_to_learn(self.model):
             for view, asked in zip(segments[::2], segments[1::2], strict=True):
                 cache = DynamicCache()
                 decoder(input_ids=view.ids, past_key_values=cache, use_cache=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..qa.reranker import Reranker
-from .rollout import RolloutOutcome, attention_to_learn
+from .rollout import RolloutOutcome, quick_to_learn
 from .tasks import BatchShape
 
 # Drawn for a step, of one text: each question is scored with every passage.
@@ -99,7 +99,7 @@ class RerankerRollout(nn.Module):
         """Outcome over all questions: see ``rollout.Learner``."""
         losses, hits = [], []
         for choice in choices:
-            with attention_to_learn(self.model.device):
+            with quick_to_learn(self.model):
                 scored = self.reranker(choice.passages, choice.questions)
             scores = scored + self.reranker.words * choice.words
             right = scores.masked_fill(~choice.right, -torch.inf).logsumexp(1)

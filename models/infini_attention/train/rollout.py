@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 import torch.nn.functional as F
+from peft.helpers import disable_input_dtype_casting
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
@@ -159,9 +161,26 @@ def only_trained(module: nn.Module, parameters: dict[str, nn.Parameter]) -> dict
     return parameters
 
 
-def attention_to_learn(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """A context in which attention is quick backwards too: a processor's fused one is not."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()
+@contextlib.contextmanager
+def quick_to_learn(model: PreTrainedModel) -> Iterator[None]:
+    """A context in which an adapter of a model learns quickly, its weights in float32 and those of the model in any dtype.
+
+    On a processor attention is not the fused one, which is slow backwards. Where the model has 16 bits, what an adapter is
+    multiplied with stays in them, and its own few weights are cast.
+    """
+    device, half = model.device.type, model.dtype in (torch.bfloat16, torch.float16)
+    sums = torch.backends.cuda
+    before = sums.fp16_bf16_reduction_math_sdp_allowed()
+    with contextlib.ExitStack() as stack:
+        if device == "cpu":
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            # In spite of its name it holds for processors: they sum up in float32 anyway.
+            stack.callback(sums.allow_fp16_bf16_reduction_math_sdp, before)
+            sums.allow_fp16_bf16_reduction_math_sdp(True)
+        if half:
+            stack.enter_context(disable_input_dtype_casting(model))
+            stack.enter_context(torch.autocast(device, model.dtype))
+        yield
 
 
 def training_cache(model: PreTrainedModel) -> InfiniCache:

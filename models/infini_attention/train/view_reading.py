@@ -30,7 +30,7 @@ TOLD = 0.6
 # Passages in view while it is trained, at most: more of them cost more, and teach the same.
 MOST_PASSAGES = 6
 # Texts that stay cut, and views that are tried for one with a question.
-CUT_TEXTS, TRIES = 64, 20
+CUT_TEXTS, TRIES = 512, 20
 
 
 class _Cut(NamedTuple):
