@@ -3,7 +3,7 @@
 Of the books that have questions, sorted by name, those numbered 0, 4 and 8 of every 13 are for development, and nothing is
 ever trained on them; all others are for training.
 
-    python -m benchmarks.novels books.jsonl.gz questions.jsonl.gz -o FOLDER
+    python -m benchmarks.novels books.jsonl.gz questions.jsonl.gz [--summaries summaries.jsonl.gz] -o FOLDER
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ def records(file: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, lines)
 
 
-def split(books: Path, questions: Path) -> dict[str, list[dict[str, Any]]]:
+def split(books: Path, questions: Path, summaries: Path | None = None) -> dict[str, list[dict[str, Any]]]:
     """Texts with their questions, in the form that `--questions` takes, for ``train`` and ``dev``.
 
     Args:
         books: records with ``file`` and ``text``.
         questions: records with ``book``, ``question``, ``answer1`` and ``answer2``.
+        summaries: records with ``book`` and ``summary``.
     """
+    told = collections.defaultdict(list)
+    for one in records(summaries) if summaries else ():
+        told[one["book"]].append(one["summary"])
     asked = collections.defaultdict(list)
     for one in records(questions):
         asked[one["book"]].append({"question": one["question"], "answers": [one["answer1"], one["answer2"]]})
@@ -39,7 +43,8 @@ def split(books: Path, questions: Path) -> dict[str, list[dict[str, Any]]]:
     parts: dict[str, list[dict[str, Any]]] = {"train": [], "dev": []}
     for number, name in enumerate(sorted(texts)):
         part = "dev" if number % PERIOD in DEVELOPMENT else "train"
-        parts[part].append({"book": name, "text": texts[name], "questions": asked[name]})
+        story = {"book": name, "text": texts[name], "questions": asked[name]}
+        parts[part].append(story | ({"summaries": told[name]} if name in told else {}))
     return parts
 
 
@@ -48,10 +53,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("books", type=Path)
     parser.add_argument("questions", type=Path)
+    parser.add_argument("--summaries", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    for name, stories in split(options.books, options.questions).items():
+    for name, stories in split(options.books, options.questions, options.summaries).items():
         with gzip.open(options.out / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
             file.writelines(json.dumps(story) + "\n" for story in stories)
 

@@ -96,6 +96,7 @@ def test_no_book_is_for_training_and_for_development(tmp_path: Path) -> None:
     lines = {
         "books": [{"file": name, "text": f"Text of {name}."} for name in [*names, "unasked"]],
         "questions": [{"book": name, "question": "Q?", "answer1": "a", "answer2": "b"} for name in names],
+        "summaries": [{"book": name, "summary": f"Plot of {name}."} for name in names[:1]],
     }
     for file, values in lines.items():
         (tmp_path / file).write_bytes(gzip.compress("\n".join(map(json.dumps, values)).encode()))
@@ -103,3 +104,5 @@ def test_no_book_is_for_training_and_for_development(tmp_path: Path) -> None:
     train, dev = ([one["book"] for one in parts[name]] for name in ("train", "dev"))
     assert sorted(train + dev) == names and len(dev) == 6 and not set(train) & set(dev)
     assert parts["dev"][0]["questions"] == [{"question": "Q?", "answers": ["a", "b"]}]
+    told = split(tmp_path / "books", tmp_path / "questions", tmp_path / "summaries")["dev"]
+    assert [one.get("summaries") for one in told] == [["Plot of book00."], *[None] * 5]
