@@ -13,9 +13,11 @@ from cli_helpers import OTHER, STORY, Infini, write_recipe
 from infini_attention import Engine, Loaded, MemoryState, load_model
 from infini_attention.model.recipe import AnswerSettings
 from infini_attention.qa.evidence import REFUSAL, without_refusal
-from infini_attention.qa.retrieve import Retriever
+from infini_attention.qa.refuse import JUDGED_NEUTRAL, JUDGED_WEIGHT, support
+from infini_attention.qa.retrieve import Found, Retriever
 from infini_attention.qa.turn import Turn
 from infini_attention.text.kept import KeptText
+from infini_attention.text.passages import passages
 from pdf_kinds import manual
 from torch import Tensor
 
@@ -164,11 +166,31 @@ def test_a_reranker_orders_what_words_have_found(tmp_path: Path, base_folder: Pa
     assert [one.passage.number for one in found] == [1, 2, 0]
     Fixed.words = torch.tensor(1e9)
     assert [one.passage.number for one in back.find(question, 1500)] == by_words
+    # Where the first has evidence enough, the others are not asked for theirs.
+    everything = back.find(question, 1500)
+    for enough, known in ((-1e9, 1), (1e9, 3)):
+        lazily = back.find(question, 1500, enough=enough)
+        assert [one.passage for one in lazily] == [one.passage for one in everything]
+        for number, one in enumerate(lazily):
+            assert one.evidence == (pytest.approx(everything[number].evidence, abs=1e-4) if number < known else None)
     # Evidence stays what it was: refusals rest on it.
     back.reranker = None
     assert {one.passage: one.evidence for one in back.find(question, 1500)} == pytest.approx(
         {one.passage: one.evidence for one in found}, abs=1e-4
     )
+
+
+def test_support_is_the_best_evidence_a_word_and_what_the_best_judgement_adds() -> None:
+    passage = passages([KeptText.of("ferry.txt", "The ferry sailed.")])[0]
+
+    def found(evidence: float | None, judged: float | None) -> Found:
+        return Found(passage, 1.0, evidence, judged)
+
+    assert support("Who sailed?", []) == 0.0
+    assert support("Who sailed?", [found(1.0, None), found(4.0, None), found(None, None)]) == 2.0
+    # A neutral judgement changes nothing; one above it speaks for an answer.
+    assert support("Who sailed?", [found(4.0, JUDGED_NEUTRAL), found(None, -3.0)]) == 2.0
+    assert support("Who sailed?", [found(4.0, JUDGED_NEUTRAL + 2), found(5.0, 0.0)]) == 2.5 + 2 * JUDGED_WEIGHT
 
 
 def test_a_question_for_a_number_is_answered_by_one_that_stands_in_view(infini: Infini, state: Path) -> None:

@@ -6,11 +6,12 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from ..data.stories import Story
+from ..documents.source import document_of_text
 from ..errors import InfiniError
 from ..model.loading import Loaded
 from ..qa.answer import Answerer
-from ..qa.refuse import refuses
 from ..qa.retrieve import Found
+from ..session import Session
 from ..text.kept import KeptText
 from .probes import Measured, spread
 
@@ -23,14 +24,13 @@ def refusals(
 ) -> list[Measured]:
     """Each text with questions of its own and with as many of the text after it.
 
-    Refusing is decided on the text alone: nothing is read into memory, and nothing is answered. The score is 1 where
-    the question is refused.
+    Each is put as ``ask`` puts it. The score is 1 where it is refused, for want of evidence or by the reader itself.
 
     Args:
         loaded: the model.
         stories: those without a question are left out.
         limit: questions of each kind, spread evenly over all stories; ``None``: all.
-        score: a question and the passages found for it to another score than whether it is refused.
+        score: a question and the passages found for it to another score than whether it is refused; nothing is answered then.
 
     Raises:
         InfiniError: there are not two texts with a question.
@@ -45,13 +45,20 @@ def refusals(
     def answerer(text: str) -> Answerer:
         return Answerer(loaded, [KeptText.of("story", text)])
 
+    @functools.lru_cache(1)
+    def session(text: str) -> Session:
+        session = Session(loaded)
+        session.add([document_of_text(text, "story")])
+        return session
+
     def measure(foreign: bool, trial: int) -> Mapping[str, float]:
         story, question = own[trial]
         if foreign:
             others = after[id(story)].questions
             question = others[trial % len(others)].question
-        found = answerer(story.text).find(question)
-        return {"refused": float(refuses(loaded, question, found)) if score is None else score(question, found)}
+        if score is None:
+            return {"refused": float(session(story.text).ask(question).refused)}
+        return {"refused": score(question, answerer(story.text).find(question))}
 
     tokens = sum(len(story.text) // 4 for story, _ in own)
     return [

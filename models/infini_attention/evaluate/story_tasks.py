@@ -64,10 +64,7 @@ class QuestionTask(StoryTask):
 
 @dataclasses.dataclass(frozen=True)
 class RefusalTask(StoryTask):
-    """How often ``ask`` refuses an answer: to questions of the text that was read, and to questions of another one.
-
-    That is told from passages, whatever is remembered.
-    """
+    """How often ``ask`` refuses an answer: to questions of the text that was read, and to questions of another one."""
 
     name: ClassVar[str] = "refusal"
     unit: ClassVar[str] = "share refused"
@@ -76,7 +73,7 @@ class RefusalTask(StoryTask):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        return ("reranker",)
+        return ("reranker", "reader")
 
     def settings(self, bench: Bench) -> dict[str, Any]:
         recipe = bench.loaded.recipe

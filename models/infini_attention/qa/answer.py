@@ -186,7 +186,7 @@ class Answerer:
         if told is None or self.retriever is None:
             return None
         hits = {hit.passage: hit for one in told.rests_on for hit in self.retriever.search.find(one, 1)}
-        found = tuple(Found(hit.passage, hit.score, 0.0) for hit in hits.values())
+        found = tuple(Found(hit.passage, hit.score, None) for hit in hits.values())
         return Answer(question, told.text, found, False, True, None, False, tuple(turn.transcript(told.text)))
 
     def _pieces(
@@ -206,7 +206,8 @@ class Answerer:
         if shown is not None:
             view = self._shown(shown, turn, max_tokens)
         elif self.retriever is not None:
-            found = self.retriever.find(question, self._room(turn, max_tokens), by_words=self.by_words)
+            enough, room = self.loaded.recipe.refuse_below or 0.0, self._room(turn, max_tokens)
+            found = self.retriever.find(question, room, by_words=self.by_words, enough=enough)
             refused = not self.by_words and refuses(self.loaded, question, found)
             # Without passages and without a memory there is nothing to answer from.
             if refused or not (found or self.loaded.memory):

@@ -42,7 +42,7 @@ def record(found: Sequence[Found], texts: Sequence[KeptText]) -> list[dict[str, 
             "heading": one.passage.heading,
             "text": one.passage.text,
             "words": round(one.words, 4),
-            "evidence": round(one.evidence, 4),
+            "evidence": None if one.evidence is None else round(one.evidence, 4),
         }
         for one in found
     ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..text.kept import KeptText
 from ..text.passages import Passage, passages
 from ..text.search import Hit, Search, nearest_cells
+from .refuse import support
 
 if TYPE_CHECKING:
     from .. import Loaded
@@ -27,12 +29,14 @@ class Found:
     Attributes:
         passage: The passage.
         words: How well its words match, as `Search` scores it.
-        evidence: How many nats likelier the question is once the passage is read again.
+        evidence: How many nats likelier the question is once the passage is read again; None where nobody asked.
+        judged: What the reranker makes of it, a logit; None without one.
     """
 
     passage: Passage
     words: float
-    evidence: float
+    evidence: float | None
+    judged: float | None = None
 
 
 T = TypeVar("T", Hit, Found)
@@ -54,8 +58,10 @@ class Retriever:
         self.search = Search(self.passages)
         self._ids: dict[Passage, list[int]] = {}
 
-    def find(self, question: str, room: int, *, by_words: bool = False) -> list[Found]:
+    def find(self, question: str, room: int, *, by_words: bool = False, enough: float = math.inf) -> list[Found]:
         """The passages that speak most for a question, the best one first.
+
+        Most questions of a text are borne out by the first of them; to ask the others for evidence takes a second.
 
         Where no passage shares a word with the question, they are those at the text's beginning: it tells what a text is
         about.
@@ -64,12 +70,13 @@ class Retriever:
             question: As the person put it.
             room: Tokens that passages may fill together.
             by_words: By the search alone; nothing is read again to judge it.
+            enough: Support (see `refuse.support`) of the first passage for which the others' evidence is left out.
         """
         candidates = self.search.find(question, self.settings.candidates) or [
             Hit(one, 0.0) for one in self.passages[: self.settings.in_view]
         ]
         if by_words or self.settings.by_words:
-            return [Found(hit.passage, hit.score, 0.0) for hit in self._fitting(candidates, room)]
+            return [Found(hit.passage, hit.score, None) for hit in self._fitting(candidates, room)]
         question_ids = asked(self.loaded, question)
         most = min(room, self.loaded.config.segment_length - len(question_ids))
         hits = [hit for hit in candidates if len(self.ids(hit.passage)) <= most]
@@ -78,35 +85,41 @@ class Retriever:
         if hits[0].passage.cells:
             # What judges passages was trained on stories. Words tell the rows of a table, and its cells, apart.
             row = Hit(nearest_cells(hits[0].passage, question, self.search.language), hits[0].score)
-            return self._with_evidence([row], question_ids)
+            return self._with_evidence([Found(row.passage, row.score, None)], question_ids)
+        found = [Found(hit.passage, hit.score, None) for hit in hits]
         if self.reranker is None:
-            found = self._with_evidence(hits, question_ids)
-            found.sort(key=lambda one: one.words + EVIDENCE_WEIGHT * one.evidence, reverse=True)
+            found = self._with_evidence(found, question_ids)
+            found.sort(key=lambda one: one.words + EVIDENCE_WEIGHT * (one.evidence or 0.0), reverse=True)
             return self._fitting(found, room)
-        hits = self._reranked(hits, question_ids)
-        return self._with_evidence(self._fitting(hits, room), question_ids)
+        found = self._fitting(self._reranked(found, question_ids), room)
+        if len(found) > 1 and enough < math.inf:
+            first = self._with_evidence(found[:1], question_ids)
+            if support(question, first) >= enough:
+                return [*first, *found[1:]]
+            return first + self._with_evidence(found[1:], question_ids)
+        return self._with_evidence(found, question_ids)
 
-    def _reranked(self, hits: Sequence[Hit], question: list[int]) -> list[Hit]:
+    def _reranked(self, found: Sequence[Found], question: list[int]) -> list[Found]:
         """The one that tells most first."""
         import torch
 
         assert self.reranker is not None
         with torch.inference_mode():
-            (judgements,) = self.reranker([self.ids(hit.passage) for hit in hits], [question]).tolist()
+            (judgements,) = self.reranker([self.ids(one.passage) for one in found], [question]).tolist()
         weight = float(self.reranker.words)
-        scores = {hit.passage: score + weight * hit.score for hit, score in zip(hits, judgements, strict=True)}
-        return sorted(hits, key=lambda hit: scores[hit.passage], reverse=True)
+        judged = [replace(one, judged=score) for one, score in zip(found, judgements, strict=True)]
+        return sorted(judged, key=lambda one: (one.judged or 0.0) + weight * one.words, reverse=True)
 
-    def _with_evidence(self, hits: Sequence[Hit], question: list[int]) -> list[Found]:
+    def _with_evidence(self, found: Sequence[Found], question: list[int]) -> list[Found]:
         from .evidence import log_likelihoods
 
         # Told by the base alone: what memory knows already must not speak against the passage that it knows it from.
         reader = self.loaded.engine(use_memory=False)
         # A blank line before the question stands for "nothing read again".
-        views = [self.loaded.encode("\n\n"), *(self.ids(hit.passage) for hit in hits)]
+        views = [self.loaded.encode("\n\n"), *(self.ids(one.passage) for one in found)]
         scores = log_likelihoods(reader, [[*view, *question] for view in views], len(question))
         gains = (scores[1:] - scores[0]).tolist()
-        return [Found(hit.passage, hit.score, gain) for hit, gain in zip(hits, gains, strict=True)]
+        return [replace(one, evidence=gain) for one, gain in zip(found, gains, strict=True)]
 
     def _fitting(self, found: Sequence[T], room: int) -> list[T]:
         """The first that fit into a room together."""
