@@ -9,6 +9,10 @@ from dataclasses import dataclass, replace
 from ..documents.language import language_of, stemmer_of, stop_words_of
 from .passages import Passage, Sentence
 
+# What BM25 makes of a word that comes again, and of a passage's length: all are about as long. Of 563 questions on whole novels
+# the best twelve had an answer's words for 0.385 so, and for 0.362 with 1.5 and 0.75; on 3,074 about tales nothing changed.
+K1, B = 0.9, 0.4
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -36,7 +40,7 @@ class Search:
         texts = [f"{passage.heading or ''} {passage.told}" for passage in passages]
         self.language = language_of(" ".join(texts))
         corpus = stems(texts, self.language)
-        self._index = bm25s.BM25()
+        self._index = bm25s.BM25(k1=K1, b=B)
         self._usable = any(corpus)
         if self._usable:
             self._index.index(corpus, show_progress=False)
