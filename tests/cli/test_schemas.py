@@ -50,7 +50,8 @@ def words(infini: Infini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> di
     texts.mkdir()
     for number in range(2):
         (texts / f"{number}.txt").write_text(" ".join(SENTENCES[number:] * 12))
-    put_weights(find("smollm2-135m").base)
+    for name in ("smollm2-135m", "qwen2.5-coder-0.5b"):
+        put_weights(find(name).base)
     state = tmp_path / "state.pt"
     assert infini("read", "-o", state, stdin=STORY.encode()).code == 0
     own = {"FOLDER": f"{tmp_path / 'states'}/", "OUT": str(tmp_path / "out")}

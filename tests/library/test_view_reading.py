@@ -25,11 +25,9 @@ SHAPE = BatchShape(2, 2, 8, 2)
 TRADES = ("baker", "miller", "smith", "cooper", "weaver", "tanner", "fletcher", "mason", "glazier", "chandler")
 
 
-def letters(reader_passages: int = 10) -> Any:
+def letters() -> Any:
     loaded: Any = Letters()
-    loaded.recipe = dataclasses.replace(
-        find("qwen2.5-coder-0.5b"), answers=dataclasses.replace(WIDE, passage_words=8, reader_passages=reader_passages)
-    )
+    loaded.recipe = dataclasses.replace(find("qwen2.5-coder-0.5b"), answers=dataclasses.replace(WIDE, passage_words=8))
     return loaded
 
 
@@ -53,7 +51,7 @@ def text_of(ids: Any) -> str:
 @pytest.mark.parametrize("evidence", [True, False])
 def test_every_answer_stands_in_view_and_foreign_questions_are_refused(evidence: bool) -> None:
     towns = ("Arn", "Bree", "Calder")
-    task = ViewReading(letters(reader_passages=4), [story(town, evidence=evidence) for town in towns])
+    task = ViewReading(letters(), [story(town, evidence=evidence) for town in towns])
     sizes, refused = set(), 0
     for seed in range(12):
         parts = task.sample(SHAPE, np.random.default_rng(seed))

@@ -58,6 +58,7 @@ class AnswerSettings:
         by_words: go by the search alone; otherwise the model puts the passages in order.
         view_tokens: tokens that a model without a memory has in view; one with a memory has a segment.
         read_by: name of another model that answers from the passages in the place of this one, if any (see ``find``).
+        choose_numbers: answer a question for a number with one that stands in view (see ``counts.numbers_for``).
     """
 
     passage_words: int = 80
@@ -67,6 +68,7 @@ class AnswerSettings:
     by_words: bool = False
     view_tokens: int = 4096
     read_by: str | None = None
+    choose_numbers: bool = True
 
     def __post_init__(self) -> None:
         if min(self.passage_words, self.candidates, self.in_view, self.reader_passages, self.view_tokens) < 1:

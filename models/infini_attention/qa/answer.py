@@ -170,7 +170,7 @@ class Answerer:
 
     def _view(self, question: str, found: Sequence[Found]) -> _View:
         assert self.retriever is not None and self.reader is not None
-        chosen = in_view(question, found, self.reader.passages)
+        chosen = in_view(question, found, self.reader.passages, choose_numbers=self.reader.chooses_numbers)
         texts = [one.passage.told for one in self.retriever.ordered(chosen.found)]
         return _View(texts, chosen.found, chosen.numbers)
 

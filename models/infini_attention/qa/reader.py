@@ -33,6 +33,7 @@ class PassageReader:
     Attributes:
         adapter: in force meanwhile; ``None``: the model as it is, with its memory where it has one.
         passages: how many are in view at most.
+        chooses_numbers: whether a question for a number is answered with one that stands in view.
     """
 
     def __init__(self, loaded: Loaded, *, apart: bool = False) -> None:
@@ -40,6 +41,7 @@ class PassageReader:
         self.adapter = load_lora(loaded.model, "reader", loaded.recipe.reader_file)
         settings = loaded.recipe.answers
         self.passages = settings.in_view if self.adapter is None else settings.reader_passages
+        self.chooses_numbers = settings.choose_numbers
 
     @property
     def needs_memory(self) -> bool:

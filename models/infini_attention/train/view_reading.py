@@ -28,7 +28,7 @@ FOREIGN = 0.5
 # Of an answer's words that the question has not, the share that has to stand in view where nothing else tells that it does.
 TOLD = 0.6
 # Passages in view while it is trained, at most: more of them cost more, and teach the same.
-MOST_PASSAGES = 6
+MOST_PASSAGES = 4
 # Texts that stay cut, and views that are tried for one with a question.
 CUT_TEXTS, TRIES = 512, 20
 
@@ -85,7 +85,7 @@ class ViewReading:
     def _shown(self, number: int, rng: np.random.Generator) -> tuple[list[int], list[Question]]:
         """The places of the passages in view, in reading order, and the questions to ask."""
         cut, own = self._cut(number), self.texts[number].questions
-        room = int(rng.integers(2, min(MOST_PASSAGES, self.loaded.recipe.answers.reader_passages) + 1))
+        room = int(rng.integers(2, MOST_PASSAGES + 1))
         wanted = [own[int(place)] for place in rng.permutation(len(own))[: int(rng.integers(1, FOUND_FOR + 1))]]
         shown: dict[int, None] = {}
         for question in wanted:
