@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from infini_attention.documents import Block
 from infini_attention.errors import InfiniError
 from infini_attention.qa import cite as citations
-from infini_attention.qa.retrieve import Found
+from infini_attention.qa.found import Found
 from infini_attention.qa.view import InView, in_view
 from infini_attention.text.kept import KeptText, pack, unpack
 from infini_attention.text.passages import Passage, Sentence, passages, sentences

@@ -13,8 +13,9 @@ from cli_helpers import OTHER, STORY, Infini, write_recipe
 from infini_attention import Engine, Loaded, MemoryState, load_model
 from infini_attention.model.recipe import AnswerSettings
 from infini_attention.qa.evidence import REFUSAL, without_refusal
+from infini_attention.qa.found import Found
 from infini_attention.qa.refuse import JUDGED_NEUTRAL, JUDGED_WEIGHT, support
-from infini_attention.qa.retrieve import Found, Retriever
+from infini_attention.qa.retrieve import Retriever
 from infini_attention.qa.turn import Turn
 from infini_attention.text.kept import KeptText
 from infini_attention.text.passages import passages

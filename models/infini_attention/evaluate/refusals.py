@@ -10,7 +10,7 @@ from ..documents.source import document_of_text
 from ..errors import InfiniError
 from ..model.loading import Loaded
 from ..qa.answer import Answerer
-from ..qa.retrieve import Found
+from ..qa.found import Found
 from ..session import Session
 from ..text.kept import KeptText
 from .probes import Measured, spread

@@ -16,11 +16,12 @@ from ..text.search import best_sentence
 from .choosing import Generates
 from .cite import resting
 from .evidence import REFUSAL
+from .found import Found
 from .memory_question import memory_prompt
 from .reader import PassageReader
 from .refuse import TOLD, refuses
 from .reranker import load_reranker
-from .retrieve import Found, Retriever
+from .retrieve import Retriever
 from .turn import GRACE, Turn
 from .view import in_view
 from .whole import from_notes

@@ -9,7 +9,7 @@ from ..documents.span import Span
 from ..text.kept import KeptText
 from ..text.passages import Passage
 from ..text.search import Search, stems
-from .retrieve import Found
+from .found import Found
 
 # Of an answer's words that carry meaning, the share that a passage has to have for the answer to rest on it, and the most
 # passages that are cited for one.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .found import Found
+
 if TYPE_CHECKING:
     from .. import Loaded
-    from .retrieve import Found
 
 # What a person reads where it does not.
 TOLD = "The document does not seem to tell."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..text.kept import KeptText
 from ..text.passages import Passage, passages
 from ..text.search import Hit, Search, nearest_cells
+from .found import Found
 from .refuse import support
 
 if TYPE_CHECKING:
@@ -20,23 +21,6 @@ if TYPE_CHECKING:
 # (FairytaleQA's training split) the best passage was of the right section for 55% with the search alone, 70% with this
 # weight, 68% with evidence alone; for 83% one of the best three was.
 EVIDENCE_WEIGHT = 0.2
-
-
-@dataclass(frozen=True)
-class Found:
-    """A passage that speaks for a question.
-
-    Attributes:
-        passage: The passage.
-        words: How well its words match, as `Search` scores it.
-        evidence: How many nats likelier the question is once the passage is read again; None where nobody asked.
-        judged: What the reranker makes of it, a logit; None without one.
-    """
-
-    passage: Passage
-    words: float
-    evidence: float | None
-    judged: float | None = None
 
 
 T = TypeVar("T", Hit, Found)

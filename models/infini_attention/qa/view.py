@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .counts import numbers_for
-from .retrieve import Found
+from .found import Found
 
 
 @dataclass(frozen=True)
