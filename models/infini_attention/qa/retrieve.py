@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..text.kept import KeptText
 from ..text.passages import Passage, passages
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 # (FairytaleQA's training split) the best passage was of the right section for 55% with the search alone, 70% with this
 # weight, 68% with evidence alone; for 83% one of the best three was.
 EVIDENCE_WEIGHT = 0.2
-
-
-T = TypeVar("T", Hit, Found)
 
 
 class Retriever:
@@ -56,32 +53,30 @@ class Retriever:
             by_words: By the search alone; nothing is read again to judge it.
             enough: Support (see `refuse.support`) of the first passage for which the others' evidence is left out.
         """
-        candidates = self.search.find(question, self.settings.candidates) or [
+        hits = self.search.find(question, self.settings.candidates) or [
             Hit(one, 0.0) for one in self.passages[: self.settings.in_view]
         ]
+        found = [Found(hit.passage, hit.score, None) for hit in hits]
         if by_words or self.settings.by_words:
-            return [Found(hit.passage, hit.score, None) for hit in self._fitting(candidates, room)]
+            return self._fitting(found, room)
         question_ids = asked(self.loaded, question)
         most = min(room, self.loaded.config.segment_length - len(question_ids))
-        hits = [hit for hit in candidates if len(self.ids(hit.passage)) <= most]
-        if not hits:
+        found = [one for one in found if len(self.ids(one.passage)) <= most]
+        if not found:
             return []
-        if hits[0].passage.cells:
+        if found[0].passage.cells:
             # What judges passages was trained on stories. Words tell the rows of a table, and its cells, apart.
-            row = Hit(nearest_cells(hits[0].passage, question, self.search.language), hits[0].score)
-            return self._with_evidence([Found(row.passage, row.score, None)], question_ids)
-        found = [Found(hit.passage, hit.score, None) for hit in hits]
+            row = nearest_cells(found[0].passage, question, self.search.language)
+            return self._with_evidence([replace(found[0], passage=row)], question_ids)
         if self.reranker is None:
             found = self._with_evidence(found, question_ids)
             found.sort(key=lambda one: one.words + EVIDENCE_WEIGHT * (one.evidence or 0.0), reverse=True)
             return self._fitting(found, room)
         found = self._fitting(self._reranked(found, question_ids), room)
-        if len(found) > 1 and enough < math.inf:
-            first = self._with_evidence(found[:1], question_ids)
-            if support(question, first) >= enough:
-                return [*first, *found[1:]]
-            return first + self._with_evidence(found[1:], question_ids)
-        return self._with_evidence(found, question_ids)
+        first, others = self._with_evidence(found[:1], question_ids), found[1:]
+        if others and support(question, first) < enough:
+            others = self._with_evidence(others, question_ids)
+        return first + others
 
     def _reranked(self, found: Sequence[Found], question: list[int]) -> list[Found]:
         """The one that tells most first."""
@@ -105,9 +100,9 @@ class Retriever:
         gains = (scores[1:] - scores[0]).tolist()
         return [replace(one, evidence=gain) for one, gain in zip(found, gains, strict=True)]
 
-    def _fitting(self, found: Sequence[T], room: int) -> list[T]:
+    def _fitting(self, found: Sequence[Found], room: int) -> list[Found]:
         """The first that fit into a room together."""
-        chosen: list[T] = []
+        chosen: list[Found] = []
         for one in found:
             size = len(self.ids(one.passage))
             if len(chosen) < self.settings.in_view and size <= room:
